@@ -1,0 +1,2 @@
+/** @module */
+Deno.exit(111);

@@ -1,0 +1,36 @@
+/**
+ * Bytes, which is what everything here handles.
+ *
+ * @module
+ */
+
+/** Bytes that the C library can be given: not shared between threads. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+const encoder = new TextEncoder();
+
+/**
+ * The bytes of a text.
+ *
+ * @param text The text
+ * @returns Its bytes in UTF-8
+ */
+export function encode(text: string): Bytes {
+  return encoder.encode(text) as Bytes;
+}
+
+/**
+ * Bytes as text, a character for each byte (Latin-1), so that names and
+ * messages of any bytes can be handled.
+ *
+ * @param bytes The bytes
+ * @returns The text
+ */
+export function latin1(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
+/** The byte that ends a line. */
+export const NEWLINE = 10;

@@ -1,0 +1,76 @@
+/**
+ * Messages to standard error, in the shape that the originals gave them:
+ * `multilog: fatal: unable to lock directory ./main: temporarily unavailable`.
+ *
+ * @module
+ */
+import { type Bytes, encode } from "./bytes.ts";
+import { write } from "./sys/descriptors.ts";
+import { SysError } from "./sys/errors.ts";
+import { Readiness, WRITABLE } from "./sys/poll.ts";
+
+/**
+ * Writes all of something to a descriptor, waiting when it must. Trouble with
+ * standard error can't be told to anyone, so nothing is told.
+ *
+ * @param fd The descriptor
+ * @param bytes The bytes
+ * @returns Whether all went out
+ */
+export function writeAll(fd: number, bytes: Bytes): boolean {
+  let at = 0;
+  while (at < bytes.length) {
+    const n = write(fd, at === 0 ? bytes : bytes.subarray(at));
+    if (n > 0) at += n;
+    else if (new SysError(-n).code !== "EAGAIN") return false;
+    else new Readiness(fd, WRITABLE).ready(-1);
+  }
+  return true;
+}
+
+/** One program's messages. */
+export class Diagnostics {
+  readonly #program: string;
+
+  /**
+   * Makes them for a program.
+   *
+   * @param program The name that each message begins with
+   */
+  constructor(program: string) {
+    this.#program = program;
+  }
+
+  /**
+   * Writes a message: one line, in one write, so that no other program's line
+   * gets inside it.
+   *
+   * @param parts What stands behind `program: `; of an error, its message
+   */
+  say(...parts: readonly unknown[]): void {
+    const text = parts.map((part) =>
+      part instanceof Error ? part.message : String(part)
+    ).join("");
+    writeAll(2, encode(`${this.#program}: ${text}\n`));
+  }
+
+  /**
+   * Says what went wrong while the program goes on.
+   *
+   * @param parts The text
+   */
+  warn(...parts: readonly unknown[]): void {
+    this.say("warning: ", ...parts);
+  }
+
+  /**
+   * Says what went wrong, and ends the program.
+   *
+   * @param code The exit code: 111 for trouble, 100 for wrong usage
+   * @param parts The text
+   */
+  die(code: number, ...parts: readonly unknown[]): never {
+    this.say("fatal: ", ...parts);
+    Deno.exit(code);
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Options as the originals read them: getopt's rules, which no argument
+ * parser of today keeps. `-pv`, `-t180`, `-t 180`, `-vn2`; the first argument
+ * that is no option, or `--`, ends them.
+ *
+ * @module
+ */
+
+/** An option that was given, and its value where it takes one. */
+export interface Option {
+  /** The letter. */
+  letter: string;
+  /** The value; empty for an option without one. */
+  value: string;
+}
+
+/** Options that make no sense. */
+export class UsageError extends Error {
+  /** The class's name. */
+  override name = "UsageError";
+}
+
+/**
+ * Splits arguments into options and the rest.
+ *
+ * @param args The arguments
+ * @param letters The letters of the options; a colon behind those that take a
+ * value, as getopt has it
+ * @returns The options in their order, and the arguments behind them
+ * @throws {UsageError} For an unknown letter or a missing value
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { options, rest } = parseOptions(["-vn2", "prog", "-x"], "vn:");
+ * assertEquals(options, [
+ *   { letter: "v", value: "" },
+ *   { letter: "n", value: "2" },
+ * ]);
+ * assertEquals(rest, ["prog", "-x"]);
+ * ```
+ */
+export function parseOptions(
+  args: readonly string[],
+  letters: string,
+): { options: Option[]; rest: string[] } {
+  const options: Option[] = [];
+  let i = 0;
+  for (; i < args.length; i++) {
+    const arg = args[i]!;
+    if (arg === "--") {
+      i++;
+      break;
+    }
+    if (arg[0] !== "-" || arg === "-") break;
+    for (let k = 1; k < arg.length; k++) {
+      const letter = arg[k]!;
+      const known = letter === ":" ? -1 : letters.indexOf(letter);
+      if (known < 0) throw new UsageError(`illegal option -- ${letter}`);
+      if (letters[known + 1] !== ":") {
+        options.push({ letter, value: "" });
+        continue;
+      }
+      let value = arg.slice(k + 1);
+      if (value === "") {
+        i++;
+        if (i >= args.length) {
+          throw new UsageError(`option requires an argument -- ${letter}`);
+        }
+        value = args[i]!;
+      }
+      options.push({ letter, value });
+      break;
+    }
+  }
+  return { options, rest: args.slice(i) };
+}

@@ -1,0 +1,241 @@
+/**
+ * File descriptors: reading, writing, and what is asked of an open file.
+ *
+ * On the hot paths a failure is expected (a pipe that is full or empty) and an
+ * exception would cost more than the call, so `read` and `write` return minus
+ * the error number; everything else throws a {@linkcode SysError}.
+ *
+ * @module
+ */
+import { check, errorNumber, lastError } from "./errors.ts";
+import { darwin, load } from "./libc.ts";
+
+const lib = load({
+  read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  dup2: { parameters: ["i32", "i32"], result: "i32" },
+  fsync: { parameters: ["i32"], result: "i32" },
+  fchmod: { parameters: ["i32", "u32"], result: "i32" },
+  flock: { parameters: ["i32", "i32"], result: "i32" },
+  ftruncate: { parameters: ["i32", "i64"], result: "i32" },
+  lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
+  pipe: { parameters: ["buffer"], result: "i32" },
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  isatty: { parameters: ["i32"], result: "i32" },
+});
+
+const EINTR = errorNumber("EINTR");
+/** The number of "it would block", which every loop has to know. */
+export const EAGAIN: number = errorNumber("EAGAIN");
+
+const F_GETFD = 1;
+const F_SETFD = 2;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const FD_CLOEXEC = 1;
+const F_DUPFD_CLOEXEC = darwin ? 67 : 1030;
+const F_SETPIPE_SZ = 1031;
+const O_NONBLOCK = darwin ? 4 : 2048;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/**
+ * Reads what is there.
+ *
+ * @param fd The descriptor
+ * @param buffer Where the bytes go; at most its length is read
+ * @returns How many bytes were read, 0 at the end of input, minus the error
+ * number on a failure; never interrupted by a signal
+ */
+export function read(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
+  const length = BigInt(buffer.length);
+  while (true) {
+    const n = lib.read(fd, buffer, length);
+    if (n >= 0) return n;
+    const errno = lastError();
+    if (errno !== EINTR) return -errno;
+  }
+}
+
+/**
+ * Writes as much as goes at once.
+ *
+ * @param fd The descriptor
+ * @param buffer The bytes
+ * @returns How many bytes were written, or minus the error number on a
+ * failure; never interrupted by a signal
+ */
+export function write(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
+  const length = BigInt(buffer.length);
+  while (true) {
+    const n = lib.write(fd, buffer, length);
+    if (n >= 0) return n;
+    const errno = lastError();
+    if (errno !== EINTR) return -errno;
+  }
+}
+
+/**
+ * Closes a descriptor.
+ *
+ * @param fd The descriptor
+ */
+export function close(fd: number): void {
+  // After any outcome, EINTR included, Linux has closed it: there is nothing
+  // that a caller could do about an error.
+  lib.close(fd);
+}
+
+/**
+ * Makes a second descriptor for the same open file.
+ *
+ * @param fd The descriptor
+ * @param least The smallest number wanted for the new one
+ * @returns The new descriptor, not inherited by other programs
+ * @throws {SysError} When there is none left
+ */
+export function duplicate(fd: number, least = 3): number {
+  return check(lib.fcntl(fd, F_DUPFD_CLOEXEC, least));
+}
+
+/**
+ * Places an open file at a number, closing what was there.
+ *
+ * @param fd The descriptor
+ * @param at The number
+ * @throws {SysError} When either is no descriptor
+ */
+export function place(fd: number, at: number): void {
+  check(lib.dup2(fd, at));
+}
+
+/**
+ * Writes a file's data and mode to the disk. Waits for the disk.
+ *
+ * @param fd The descriptor
+ * @throws {SysError} When the disk fails
+ */
+export function sync(fd: number): void {
+  check(lib.fsync(fd));
+}
+
+/**
+ * Sets a file's mode.
+ *
+ * @param fd The descriptor
+ * @param mode The permission bits
+ * @throws {SysError} When it isn't allowed
+ */
+export function setMode(fd: number, mode: number): void {
+  check(lib.fchmod(fd, mode));
+}
+
+/**
+ * Takes the exclusive lock of a file without waiting (`flock`, as the
+ * originals do).
+ *
+ * @param fd The descriptor
+ * @throws {SysError} `EAGAIN` when another process has it
+ */
+export function lock(fd: number): void {
+  check(lib.flock(fd, LOCK_EX | LOCK_NB));
+}
+
+/**
+ * Cuts a file.
+ *
+ * @param fd The descriptor
+ * @param length The length it is to have
+ * @throws {SysError} When it isn't a file, or isn't open for writing
+ */
+export function truncate(fd: number, length: number): void {
+  check(lib.ftruncate(fd, BigInt(length)));
+}
+
+/**
+ * Moves the offset of an open file.
+ *
+ * @param fd The descriptor
+ * @param offset Bytes from the start, or from where it stands
+ * @param from `"start"`, or `"here"`
+ * @returns The new offset
+ * @throws {SysError} `ESPIPE` for a pipe or a socket
+ */
+export function seek(
+  fd: number,
+  offset: number,
+  from: "start" | "here" = "start",
+): number {
+  const at = Number(lib.lseek(fd, BigInt(offset), from === "start" ? 0 : 1));
+  return check(at);
+}
+
+/**
+ * Makes a pipe whose ends other programs don't inherit.
+ *
+ * @returns The end to read from and the end to write to
+ * @throws {SysError} When there are no descriptors left
+ */
+export function pipe(): { reader: number; writer: number } {
+  const ends = new Int32Array(2);
+  check(lib.pipe(new Uint8Array(ends.buffer)));
+  const [reader, writer] = ends as unknown as [number, number];
+  keep(reader);
+  keep(writer);
+  return { reader, writer };
+}
+
+/**
+ * Keeps a descriptor from being inherited by other programs.
+ *
+ * @param fd The descriptor
+ * @throws {SysError} When it is no descriptor
+ */
+export function keep(fd: number): void {
+  check(lib.fcntl(fd, F_SETFD, FD_CLOEXEC));
+}
+
+/**
+ * Whether a number is an open descriptor.
+ *
+ * @param fd The number
+ * @returns Whether it is
+ */
+export function isOpen(fd: number): boolean {
+  return lib.fcntl(fd, F_GETFD, 0) >= 0;
+}
+
+/**
+ * Makes reads and writes of an open file return instead of wait. This belongs
+ * to the open file, not to the descriptor: whoever shares it sees it too, so
+ * it is for pipes and sockets of our own.
+ *
+ * @param fd The descriptor
+ * @throws {SysError} When it is no descriptor
+ */
+export function dontWait(fd: number): void {
+  const flags = check(lib.fcntl(fd, F_GETFL, 0));
+  check(lib.fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+}
+
+/**
+ * Asks for a larger buffer inside a pipe, so that a busy one is read with
+ * fewer calls. Where it isn't granted, or `fd` isn't a pipe, nothing changes.
+ *
+ * @param fd The descriptor
+ * @param size Bytes
+ */
+export function widenPipe(fd: number, size: number): void {
+  if (!darwin) lib.fcntl(fd, F_SETPIPE_SZ, size);
+}
+
+/**
+ * Whether a descriptor is a terminal: whether a person is watching.
+ *
+ * @param fd The descriptor
+ * @returns Whether it is
+ */
+export function isTerminal(fd: number): boolean {
+  return lib.isatty(fd) === 1;
+}

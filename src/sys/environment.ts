@@ -1,0 +1,51 @@
+/**
+ * The environment, as bytes: a value may be anything but NUL.
+ *
+ * @module
+ */
+import { cString, darwin, load } from "./libc.ts";
+
+const lib = load({
+  getenv: { parameters: ["buffer"], result: "pointer" },
+});
+
+function bytesAt(pointer: Deno.PointerObject): Uint8Array<ArrayBuffer> {
+  const view = new Deno.UnsafePointerView(pointer);
+  let length = 0;
+  while (view.getUint8(length) !== 0) length++;
+  return new Uint8Array(view.getArrayBuffer(length).slice(0));
+}
+
+/**
+ * The value of an environment variable.
+ *
+ * @param name Its name
+ * @returns Its bytes, or `undefined` where it isn't set
+ */
+export function variable(name: string): Uint8Array<ArrayBuffer> | undefined {
+  const pointer = lib.getenv(cString(name));
+  return pointer === null ? undefined : bytesAt(pointer);
+}
+
+/**
+ * The whole environment, to be handed on to other programs.
+ *
+ * @returns Its entries, each `NAME=value`
+ */
+export function environment(): Uint8Array<ArrayBuffer>[] {
+  // `environ` is a variable; what comes out of the library is where it is.
+  const at = darwin
+    ? load({
+      where: { name: "_NSGetEnviron", parameters: [], result: "pointer" },
+    }).where()
+    : load({ environ: { type: "pointer" } }).environ;
+  const list = at && new Deno.UnsafePointerView(at).getPointer(0);
+  if (!list) return [];
+  const view = new Deno.UnsafePointerView(list);
+  const entries: Uint8Array<ArrayBuffer>[] = [];
+  for (let i = 0;; i += 8) {
+    const pointer = view.getPointer(i);
+    if (pointer === null) return entries;
+    entries.push(bytesAt(pointer));
+  }
+}

@@ -1,0 +1,241 @@
+/**
+ * Files by name, relative to an open directory.
+ *
+ * A program that holds a directory open goes on with the same directory when
+ * somebody renames it, and never has to change its own working directory.
+ *
+ * @module
+ */
+import { check, lastError, SysError } from "./errors.ts";
+import { close } from "./descriptors.ts";
+import { AT_FDCWD, cString, darwin, load } from "./libc.ts";
+
+const lib = load({
+  openat: { parameters: ["i32", "buffer", "i32", "u32"], result: "i32" },
+  mkdirat: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  renameat: {
+    parameters: ["i32", "buffer", "i32", "buffer"],
+    result: "i32",
+  },
+  unlinkat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  fchmodat: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
+  umask: { parameters: ["u32"], result: "u32" },
+  fdopendir: { parameters: ["i32"], result: "pointer" },
+  readdir: { parameters: ["pointer"], result: "pointer" },
+  closedir: { parameters: ["pointer"], result: "i32" },
+});
+
+/** `statx` has one layout on every Linux; `stat` has one for each. */
+const stat = darwin ? undefined : load({
+  statx: {
+    parameters: ["i32", "buffer", "i32", "u32", "buffer"],
+    result: "i32",
+  },
+}).statx;
+
+const WRITE_ONLY = 1;
+const READ_WRITE = 2;
+const CREATE = darwin ? 0x200 : 0o100;
+const TRUNCATE = darwin ? 0x400 : 0o1000;
+const APPEND = darwin ? 8 : 0o2000;
+const NONBLOCK = darwin ? 4 : 0o4000;
+const CLOEXEC = darwin ? 0x1000000 : 0o2000000;
+
+/** How to open a file. */
+export type OpenMode =
+  /** For reading, from its start. */
+  | "read"
+  /** For reading and writing, made when it isn't there. */
+  | "update"
+  /** For writing at its end, made when it isn't there. */
+  | "append"
+  /** For writing, made when it isn't there, emptied when it is. */
+  | "truncate"
+  /** For writing over its beginning, made when it isn't there. */
+  | "overwrite";
+
+const FLAGS: Record<OpenMode, number> = {
+  read: 0,
+  update: READ_WRITE | CREATE,
+  append: WRITE_ONLY | CREATE | APPEND,
+  truncate: WRITE_ONLY | CREATE | TRUNCATE,
+  overwrite: WRITE_ONLY | CREATE,
+};
+
+/** A file's name, or its bytes. */
+export type Name = string | Uint8Array;
+
+/**
+ * Opens a file, or a directory for reading. The descriptor isn't inherited by
+ * other programs. Opening never waits: not for the other end of a fifo either.
+ *
+ * @param name The file's name
+ * @param mode How to open it
+ * @param permissions The permission bits for a new file, before the umask
+ * @param directory An open directory that the name is relative to; the
+ * working directory unless given
+ * @returns The descriptor
+ * @throws {SysError} When it can't be opened
+ */
+export function open(
+  name: Name,
+  mode: OpenMode,
+  permissions = 0o644,
+  directory: number = AT_FDCWD,
+): number {
+  const flags = FLAGS[mode] | NONBLOCK | CLOEXEC;
+  return check(lib.openat(directory, cString(name), flags, permissions));
+}
+
+/**
+ * Makes a directory.
+ *
+ * @param name Its name
+ * @param permissions Its permission bits, before the umask
+ * @param directory An open directory that the name is relative to
+ * @throws {SysError} `EEXIST` when it is there already; others
+ */
+export function makeDirectory(
+  name: Name,
+  permissions = 0o700,
+  directory: number = AT_FDCWD,
+): void {
+  check(lib.mkdirat(directory, cString(name), permissions));
+}
+
+/**
+ * Renames a file inside a directory, in one step; a file of the new name goes.
+ *
+ * @param from The name that it has
+ * @param to The name that it gets
+ * @param directory The open directory of both
+ * @throws {SysError} When it can't be renamed
+ */
+export function rename(
+  from: Name,
+  to: Name,
+  directory: number = AT_FDCWD,
+): void {
+  check(lib.renameat(directory, cString(from), directory, cString(to)));
+}
+
+/**
+ * Removes a file.
+ *
+ * @param name Its name
+ * @param directory An open directory that the name is relative to
+ * @throws {SysError} `ENOENT` when it isn't there; others
+ */
+export function remove(name: Name, directory: number = AT_FDCWD): void {
+  check(lib.unlinkat(directory, cString(name), 0));
+}
+
+/**
+ * Sets the mode of a file by its name.
+ *
+ * @param name Its name
+ * @param mode The permission bits
+ * @param directory An open directory that the name is relative to
+ * @throws {SysError} When it isn't there or isn't ours
+ */
+export function setModeOf(
+  name: Name,
+  mode: number,
+  directory: number = AT_FDCWD,
+): void {
+  check(lib.fchmodat(directory, cString(name), mode, 0));
+}
+
+/** What is known of a file without reading it. */
+export interface FileStatus {
+  /** Type and permission bits. */
+  mode: number;
+  /** Bytes. */
+  size: number;
+  /** How many names it has. */
+  links: number;
+  /** Seconds since 1970 of its last change of contents. */
+  modified: number;
+  /** The number of its inode, and of its device, as one text. */
+  identity: string;
+}
+
+/**
+ * Looks at a file.
+ *
+ * @param name Its name; empty for the open file `directory` itself
+ * @param directory An open directory that the name is relative to
+ * @returns What is known of it, or `undefined` where there is none
+ * @throws {SysError} On any other failure
+ */
+export function status(
+  name: Name,
+  directory: number = AT_FDCWD,
+): FileStatus | undefined {
+  if (stat === undefined) throw new SysError(0);
+  const buffer = new Uint8Array(256);
+  const AT_EMPTY_PATH = 0x1000;
+  const BASIC = 0x7ff;
+  const flags = name.length === 0 ? AT_EMPTY_PATH : 0;
+  if (stat(directory, cString(name), flags, BASIC, buffer) < 0) {
+    const error = new SysError(lastError());
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  }
+  const view = new DataView(buffer.buffer);
+  return {
+    links: view.getUint32(16, true),
+    mode: view.getUint16(28, true),
+    size: Number(view.getBigUint64(40, true)),
+    modified: Number(view.getBigInt64(112, true)) +
+      view.getUint32(120, true) / 1e9,
+    identity: `${view.getUint32(136, true)}:${view.getUint32(140, true)}:${
+      view.getBigUint64(32, true)
+    }`,
+  };
+}
+
+/**
+ * Lists a directory.
+ *
+ * @param directory The open directory
+ * @returns The names in it, in no order, a byte for each character (Latin-1);
+ * `.` and `..` among them
+ * @throws {SysError} When it can't be read
+ */
+export function list(directory: number): string[] {
+  // A stream takes its descriptor over, offset and all, so it gets a new one.
+  const fd = open(".", "read", 0, directory);
+  const stream = lib.fdopendir(fd);
+  if (stream === null) {
+    const error = new SysError(lastError());
+    close(fd);
+    throw error;
+  }
+  const names: string[] = [];
+  const offset = darwin ? 21 : 19;
+  while (true) {
+    const entry = lib.readdir(stream);
+    if (entry === null) break;
+    const view = new Deno.UnsafePointerView(entry);
+    let name = "";
+    for (let i = offset;; i++) {
+      const byte = view.getUint8(i);
+      if (byte === 0) break;
+      name += String.fromCharCode(byte);
+    }
+    names.push(name);
+  }
+  lib.closedir(stream);
+  return names;
+}
+
+/**
+ * Sets the permission bits that new files don't get.
+ *
+ * @param mask The bits
+ * @returns The former mask
+ */
+export function setUmask(mask: number): number {
+  return lib.umask(mask);
+}

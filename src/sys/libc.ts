@@ -1,0 +1,47 @@
+/**
+ * The C library, loaded once for each group of functions that a file needs.
+ *
+ * Everything in `src/sys/` stands on this file; nothing outside `src/sys/`
+ * calls it.
+ *
+ * @module
+ */
+
+/** Whether this is macOS, where names and numbers differ from Linux. */
+export const darwin: boolean = Deno.build.os === "darwin";
+
+/** `AT_FDCWD`: "relative to the working directory" in the `…at` calls. */
+export const AT_FDCWD: number = darwin ? -2 : -100;
+
+/**
+ * Loads functions of the C library.
+ *
+ * A result of type `ssize_t` is declared as `i32` by the callers: no call here
+ * moves more than 2^31 bytes, and an `i32` comes without a BigInt.
+ *
+ * @param symbols The functions' declarations
+ * @returns The functions
+ */
+export function load<const S extends Deno.ForeignLibraryInterface>(
+  symbols: S,
+): Deno.DynamicLibrary<S>["symbols"] {
+  const name = darwin ? "libSystem.dylib" : "libc.so.6";
+  return Deno.dlopen(name, symbols).symbols;
+}
+
+const encoder = new TextEncoder();
+
+/**
+ * Makes the NUL-terminated string that C functions take.
+ *
+ * @param text The text, or its bytes
+ * @returns Its bytes and a NUL
+ * @throws {TypeError} When the text itself holds a NUL, at which C would cut it
+ */
+export function cString(text: string | Uint8Array): Uint8Array<ArrayBuffer> {
+  const bytes = typeof text === "string" ? encoder.encode(text) : text;
+  if (bytes.includes(0)) throw new TypeError("a name can't hold a NUL");
+  const out = new Uint8Array(bytes.length + 1);
+  out.set(bytes);
+  return out;
+}

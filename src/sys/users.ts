@@ -1,0 +1,45 @@
+/**
+ * Giving up root.
+ *
+ * @module
+ */
+import { check } from "./errors.ts";
+import { load } from "./libc.ts";
+
+const lib = load({
+  setgroups: { parameters: ["usize", "buffer"], result: "i32" },
+  setgid: { parameters: ["u32"], result: "i32" },
+  setuid: { parameters: ["u32"], result: "i32" },
+  getuid: { parameters: [], result: "u32" },
+});
+
+/**
+ * Switches to a group, and leaves all others.
+ *
+ * @param gid The group's number
+ * @throws {SysError} `EPERM` for anyone but root
+ */
+export function setGroup(gid: number): void {
+  const one = new Uint32Array([gid]);
+  check(lib.setgroups(1n, new Uint8Array(one.buffer)));
+  check(lib.setgid(gid));
+}
+
+/**
+ * Switches to a user. There is no way back.
+ *
+ * @param uid The user's number
+ * @throws {SysError} `EPERM` for anyone but root
+ */
+export function setUser(uid: number): void {
+  check(lib.setuid(uid));
+}
+
+/**
+ * Who this process is.
+ *
+ * @returns The user's number
+ */
+export function user(): number {
+  return lib.getuid();
+}
