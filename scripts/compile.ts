@@ -1,0 +1,127 @@
+// Compiles the executables into dist/, those that are older than their sources.
+//
+//   deno task compile [--force] [--target TRIPLE] [multilog] [tryto] [socklog-tcp]
+import { parseArgs } from "@std/cli/parse-args";
+import { walk } from "@std/fs";
+
+/**
+ * What each executable may do. All input and output goes through libc, so this
+ * is the one permission they need, and with it they need no other.
+ */
+const PERMISSIONS: Record<string, string[]> = {
+  "multilog": ["--allow-ffi"],
+  "tryto": ["--allow-ffi"],
+  "socklog-tcp": ["--allow-ffi"],
+};
+
+const SOURCE_FOLDERS = ["cmd", "src"];
+const SOURCE_FILES = ["mod.ts", "deno.json", "scripts/compile.ts"];
+
+class CompileError extends Error {}
+
+async function modified(path: string): Promise<number> {
+  try {
+    return (await Deno.stat(path)).mtime?.getTime() ?? 0;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+}
+
+/** When a source, or the Deno that compiles it, last changed. */
+async function newestSource(): Promise<number> {
+  const paths = [
+    Deno.env.get("DENORT_BIN") ?? Deno.execPath(),
+    ...SOURCE_FILES,
+  ];
+  for (const folder of SOURCE_FOLDERS) {
+    // Folders too: a file that was removed leaves only that trace.
+    for await (const { path } of walk(folder)) paths.push(path);
+  }
+  return Math.max(...await Promise.all(paths.map(modified)));
+}
+
+async function deno(args: string[]) {
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (success) return;
+  const output = new TextDecoder().decode(stderr).trim();
+  if (/denort|dl\.deno\.land/.test(output)) {
+    const { arch, os } = Deno.build;
+    throw new CompileError(
+      `no runtime for compiled programs: none is known for ${arch}-${os} on npm, and dl.deno.land does not answer`,
+    );
+  }
+  throw new CompileError(output);
+}
+
+async function compile(name: string, flags: string[]) {
+  const path = `dist/${name}`;
+  const temporary = `${path}.${Deno.pid}`;
+  const start = new Date();
+  try {
+    await deno([
+      "compile",
+      "--quiet",
+      "--no-check",
+      ...PERMISSIONS[name]!,
+      ...flags,
+      "--output",
+      temporary,
+      `cmd/${name}.ts`,
+    ]);
+    // A source saved meanwhile may not be in it, so it is as old as its start.
+    await Deno.utime(temporary, start, start);
+    // Renamed into place, because one that runs can't be written to.
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw error;
+  }
+  const { size } = await Deno.stat(path);
+  console.log(`${path}  ${(size / 1e6).toFixed(1)} MB`);
+}
+
+async function main(args: string[]) {
+  const { _: named, force, target } = parseArgs(args, {
+    boolean: ["force"],
+    string: ["_", "target"],
+    unknown(arg, key) {
+      if (key !== undefined) throw new CompileError(`unknown option: ${arg}`);
+    },
+  });
+  const names = named.length > 0 ? named : Object.keys(PERMISSIONS);
+  const newest = await newestSource();
+  const stale = [];
+  for (const name of names) {
+    if (!Object.hasOwn(PERMISSIONS, name)) {
+      throw new CompileError(`no such executable: ${name}`);
+    }
+    if (!force && !target && await modified(`dist/${name}`) > newest) {
+      console.log(`dist/${name}  up to date`);
+    } else {
+      stale.push(name);
+    }
+  }
+  if (stale.length === 0) return;
+  // Checked once for all of them, and before any is replaced.
+  await deno(["check", "--quiet", ...stale.map((name) => `cmd/${name}.ts`)]);
+  await Deno.mkdir("dist", { recursive: true });
+  const flags = target ? ["--target", target] : [];
+  await Promise.all(stale.map((name) => compile(name, flags)));
+}
+
+if (import.meta.main) {
+  Deno.chdir(new URL("..", import.meta.url));
+  try {
+    await main(Deno.args);
+  } catch (error) {
+    if (!(error instanceof CompileError)) throw error;
+    console.error(`compile: ${error.message}`);
+    Deno.exit(1);
+  }
+}

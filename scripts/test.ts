@@ -1,0 +1,172 @@
+// Compiles what is stale, sees to the programs that the tests compare ours with,
+// runs the tests, and says at the end how many passed.
+//
+//   deno task test [path or name …] [flags of `deno test`]
+/** The programs that tests run beside ours, and the Debian packages they are in. */
+const PEERS: Record<string, string> = {
+  "multilog": "daemontools",
+  "tcpserver": "ucspi-tcp",
+  "socklog": "socklog",
+  "svlogd": "runit",
+  "s6-log": "s6",
+  "strace": "strace",
+  "ip": "iproute2",
+  "nc": "netcat-openbsd",
+};
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory
+    ) return false;
+    throw error;
+  }
+}
+
+async function installed(program: string): Promise<boolean> {
+  const path = `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin`;
+  for (const folder of path.split(":")) {
+    if (await exists(`${folder}/${program}`)) return true;
+  }
+  return false;
+}
+
+async function missing(): Promise<string[]> {
+  const packages = [];
+  for (const [program, debianPackage] of Object.entries(PEERS)) {
+    if (!await installed(program)) packages.push(debianPackage);
+  }
+  return packages;
+}
+
+async function aptGet(args: string[]) {
+  const { success, stderr } = await new Deno.Command("apt-get", {
+    args: ["-qq", "-o", "DPkg::Lock::Timeout=120", ...args],
+    env: { DEBIAN_FRONTEND: "noninteractive" },
+    stdin: "null",
+    stdout: "null",
+  }).output();
+  if (success) return;
+  const lines = new TextDecoder().decode(stderr).trim().split("\n");
+  console.log(`test: apt-get ${args[0]} failed: ${lines.at(-1)}`);
+}
+
+/** Installs the originals where that is possible; tests skip what they miss. */
+async function installPeers() {
+  let packages = await missing();
+  if (packages.length === 0) return;
+  if (Deno.uid() === 0 && await installed("apt-get")) {
+    console.log(`test: installing ${packages.join(" ")}`);
+    await aptGet(["update"]);
+    await aptGet(["install", "-y", "--no-install-recommends", ...packages]);
+    packages = await missing();
+  }
+  if (packages.length > 0) {
+    console.log(
+      `test: not installed, so what needs them is skipped: ${
+        packages.join(" ")
+      }`,
+    );
+  }
+}
+
+async function deno(args: string[]): Promise<number> {
+  const child = new Deno.Command(Deno.execPath(), { args, stdin: "null" })
+    .spawn();
+  return (await child.status).code;
+}
+
+/**
+ * Sorts the arguments: paths, which are the caller's, from flags, and from words
+ * that tests have in their names.
+ */
+async function testArguments(args: string[]): Promise<string[]> {
+  const flags: string[] = [];
+  const paths: string[] = [];
+  for (const arg of args) {
+    const path = arg.startsWith("/")
+      ? arg
+      : `${Deno.env.get("INIT_CWD") ?? Deno.cwd()}/${arg}`;
+    if (arg.startsWith("-")) flags.push(arg);
+    else if (flags.at(-1) === "--filter") flags.push(arg);
+    else if (await exists(path)) paths.push(path);
+    else if (await exists(arg)) paths.push(arg);
+    else flags.push("--filter", arg);
+  }
+  if (paths.length === 0) {
+    for (const path of ["mod.ts", "src", "tests"]) {
+      if (await exists(path)) paths.push(path);
+    }
+  }
+  return [...flags, ...paths];
+}
+
+interface Result {
+  passed: number;
+  failed: number;
+  skipped: string[];
+}
+
+const ENTITIES: Record<string, string> = {
+  "&lt;": "<",
+  "&gt;": ">",
+  "&quot;": '"',
+  "&apos;": "'",
+  "&amp;": "&",
+};
+
+/** Reads what Deno's JUnit report says of each test; steps are not counted. */
+function readReport(xml: string): Result {
+  const result: Result = { passed: 0, failed: 0, skipped: [] };
+  const testcase = /<testcase name="([^"]*)"[^>]*?(?:\/>|>(.*?)<\/testcase>)/gs;
+  for (const [, name = "", body = ""] of xml.matchAll(testcase)) {
+    if (body.includes("<skipped")) {
+      result.skipped.push(
+        name.replace(/&\w+;/g, (entity) => ENTITIES[entity] ?? entity),
+      );
+    } else if (/<(failure|error)/.test(body)) result.failed++;
+    else result.passed++;
+  }
+  return result;
+}
+
+async function main(args: string[]): Promise<Result> {
+  const nothing = { passed: 0, failed: 1, skipped: [] };
+  if (await deno(["run", "-A", "scripts/compile.ts"]) !== 0) return nothing;
+  await installPeers();
+  const report = await Deno.makeTempFile({ suffix: ".xml" });
+  try {
+    const code = await deno([
+      "test",
+      "-A",
+      "--doc",
+      `--junit-path=${report}`,
+      ...await testArguments(args),
+    ]);
+    const result = readReport(await Deno.readTextFile(report));
+    // A module that throws, or a crash, is in no report.
+    if (code !== 0 && result.failed === 0) result.failed = 1;
+    if (result.passed + result.failed === 0) {
+      console.log("test: no test was run");
+      result.failed = 1;
+    }
+    return result;
+  } finally {
+    await Deno.remove(report);
+  }
+}
+
+if (import.meta.main) {
+  Deno.chdir(new URL("..", import.meta.url));
+  const { passed, failed, skipped } = await main(Deno.args);
+  for (const name of skipped) console.log(`skipped: ${name}`);
+  console.log(
+    `${passed} passed, ${failed} failed` +
+      (skipped.length > 0 ? `, ${skipped.length} skipped` : ""),
+  );
+  if (failed > 0) Deno.exit(1);
+}

@@ -1,0 +1,299 @@
+// Makes Deno's other half out of the npm packages that scripts/deno has fetched
+// and checked: the runtime that `deno compile` needs, and the @std modules in
+// the shape of a vendor folder. It runs before any module can be imported, so it
+// imports none.
+//
+//   toolchain.ts fill WORK TOOLCHAIN     finish WORK/toolchain, rename it to TOOLCHAIN
+//   toolchain.ts vendor TOOLCHAIN VENDOR add what VENDOR lacks
+
+const DENORT_SHA256 =
+  "2705685d7478610b98dcd43acecd457a19810146323041c8af8a88f7dd0b5e82";
+const PARSE_ARGS_SHA256 =
+  "1c971913479b011d42303421840548aa0fc73725816fad10c44b68dfa4897235";
+
+/** The @std packages, and the npm package that each is cut out of. */
+const STD: [name: string, version: string, from: string][] = [
+  ["assert", "1.0.18", "@dgellow/rfc-linux-x64"],
+  ["fs", "1.0.22", "@dgellow/rfc-linux-x64"],
+  ["path", "1.1.4", "@dgellow/rfc-linux-x64"],
+  ["internal", "1.0.12", "@dgellow/rfc-linux-x64"],
+  ["fmt", "1.0.9", "@dgellow/rfc-linux-x64"],
+  ["cli", "1.0.24", "@dgellow/pls-linux-x64"],
+  ["streams", "0.221.0", "fetch-event-stream"],
+];
+
+/**
+ * `@std/internal/types.ts` declares types only, so no executable carries it;
+ * this is enough to check against.
+ */
+const INTERNAL_TYPES = `\
+export type DiffType = "removed" | "common" | "added" | "truncation";
+export interface CommonDiffResult<T> {
+  type: "common";
+  value: T;
+}
+export interface ChangedDiffResult<T> {
+  type: "removed" | "added";
+  value: T;
+  details?: DiffResult<T>[];
+}
+export interface TruncationDiffResult<T> {
+  type: "truncation";
+  value: T;
+}
+export type DiffResult<T> =
+  | CommonDiffResult<T>
+  | ChangedDiffResult<T>
+  | TruncationDiffResult<T>;
+`;
+
+class ToolchainError extends Error {}
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type Files = Map<string, Bytes>;
+
+const decoder = new TextDecoder();
+
+function encode(text: string): Bytes {
+  return new Uint8Array(new TextEncoder().encode(text));
+}
+
+async function sha256(bytes: Bytes): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", bytes);
+  return Array.from(
+    new Uint8Array(digest),
+    (byte) => byte.toString(16).padStart(2, "0"),
+  ).join("");
+}
+
+async function check(what: string, bytes: Bytes, expected: string) {
+  if (await sha256(bytes) !== expected) {
+    throw new ToolchainError(`${what} is not the expected one (wrong hash)`);
+  }
+}
+
+async function unpack(work: string, npmPackage: string, paths: string[]) {
+  const name = npmPackage.replace(/^@/, "").replace("/", "-");
+  for await (const { name: tarball } of Deno.readDir(work)) {
+    if (!tarball.startsWith(`${name}-`) || !tarball.endsWith(".tgz")) continue;
+    const { success } = await new Deno.Command("tar", {
+      args: ["-xzf", tarball, ...paths],
+      cwd: work,
+    }).output();
+    if (!success) throw new ToolchainError(`could not unpack ${tarball}`);
+    return true;
+  }
+  return false;
+}
+
+/** Splits a compiled program into the runtime and the data behind it. */
+function split(program: Bytes): [runtime: Bytes, data: Bytes] {
+  const end = program.length - 24;
+  const trailer = new DataView(program.buffer, program.byteOffset + end, 24);
+  const start = program.length - Number(trailer.getBigUint64(16, true));
+  if (
+    decoder.decode(program.subarray(end, end + 8)) !== "d3n0l4nd" ||
+    start < 0 || start > end
+  ) {
+    throw new ToolchainError("a program of the toolchain has no Deno inside");
+  }
+  return [program.subarray(0, start), program.subarray(start, end)];
+}
+
+/** The remote modules in the data of a compiled program, by URL. */
+function modules(data: Bytes): Files {
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  let at = 8; // the magic
+  const u32 = () => (at += 4, view.getUint32(at - 4, true));
+  const take = (length: number) => data.subarray(at, at += length);
+  const u64 = () => (at += 8, Number(view.getBigUint64(at - 8, true)));
+  take(u64()); // metadata
+  take(u64()); // npm snapshot
+  const urls = new Map<number, string>();
+  for (let n = u32(); n > 0; n--) {
+    const url = decoder.decode(take(u32()));
+    urls.set(u32(), url);
+  }
+  take(8 * u32()); // redirects
+  const files: Files = new Map();
+  for (let n = u32(); n > 0; n--) {
+    const url = urls.get(u32());
+    at++; // media type
+    const source = take(u32());
+    const flags = take(1)[0]!;
+    for (const flag of [1, 2, 4]) {
+      if (flags & flag) take(u32());
+    }
+    if (url !== undefined) files.set(url, source);
+  }
+  return files;
+}
+
+/** The files of one @std package at one version, by path. */
+function filesOf(name: string, version: string, all: Files): Files {
+  const prefix = `https://jsr.io/@std/${name}/${version}/`;
+  const files: Files = new Map();
+  for (const [url, source] of all) {
+    if (url.startsWith(prefix)) files.set(url.slice(prefix.length), source);
+  }
+  return files;
+}
+
+/** `glob_to_regexp.ts` is exported as `./glob-to-regexp`, `mod.ts` as `.`. */
+function exportsOf(files: Files): Record<string, string> {
+  const exports: Record<string, string> = {};
+  for (const path of files.keys()) {
+    if (/(^|\/)_/.test(path) || path.endsWith(".d.ts")) continue;
+    const name = path.replace(/\.[jt]s$/, "").replace(/(^|\/)mod$/, "")
+      .replaceAll("_", "-");
+    exports[name === "" ? "." : `./${name}`] = `./${path}`;
+  }
+  return exports;
+}
+
+async function writePackage(
+  std: string,
+  name: string,
+  version: string,
+  files: Files,
+) {
+  const manifest: Record<string, { size: number; checksum: string }> = {};
+  for (const [path, bytes] of files) {
+    const file = `${std}/${name}/${version}/${path}`;
+    await Deno.mkdir(file.slice(0, file.lastIndexOf("/")), { recursive: true });
+    await Deno.writeFile(file, bytes);
+    manifest[`/${path}`] = {
+      size: bytes.length,
+      checksum: `sha256-${await sha256(bytes)}`,
+    };
+  }
+  const write = (file: string, content: unknown) =>
+    Deno.writeTextFile(`${std}/${name}/${file}`, JSON.stringify(content));
+  await write(`${version}_meta.json`, {
+    manifest,
+    moduleGraph2: {},
+    exports: exportsOf(files),
+  });
+  await write("meta.json", {
+    scope: "std",
+    name,
+    latest: version,
+    versions: { [version]: {} },
+  });
+}
+
+async function textLineStream(work: string): Promise<Files> {
+  const path = "deps/jsr.io/@std/streams/0.221.0/text_line_stream";
+  const [js, types] = [`esm/${path}.js`, `types/${path}.d.ts`]
+    .map((file) => `package/${file}`) as [string, string];
+  await unpack(work, "fetch-event-stream", [js, types]);
+  const pointer = '// @ts-self-types="./text_line_stream.d.ts"\n';
+  return new Map([
+    [
+      "text_line_stream.js",
+      encode(pointer + await Deno.readTextFile(`${work}/${js}`)),
+    ],
+    ["text_line_stream.d.ts", await Deno.readFile(`${work}/${types}`)],
+  ]);
+}
+
+async function fill(work: string, toolchain: string) {
+  const sources = new Map<string, Files>();
+  for (const tool of ["rfc", "pls"]) {
+    const npmPackage = `@dgellow/${tool}-linux-x64`;
+    await unpack(work, npmPackage, [`package/bin/${tool}`]);
+    const program = await Deno.readFile(`${work}/package/bin/${tool}`);
+    sources.set(npmPackage, modules(split(program)[1]));
+  }
+  for (const [name, version, from] of STD) {
+    const all = sources.get(from);
+    const files = all === undefined
+      ? await textLineStream(work)
+      : filesOf(name, version, all);
+    if (name === "internal") {
+      files.set("types.ts", encode(INTERNAL_TYPES));
+    }
+    const parseArgs = files.get("parse_args.ts");
+    if (parseArgs !== undefined) {
+      await check("parse_args.ts", parseArgs, PARSE_ARGS_SHA256);
+    }
+    await writePackage(`${work}/toolchain/std`, name, version, files);
+  }
+  // Not known for every machine; without it all but `deno compile` works.
+  if (await unpack(work, "@vltpkg/cli-linux-x64", ["package/vlx"])) {
+    const [denort] = split(await Deno.readFile(`${work}/package/vlx`));
+    await check("denort", denort, DENORT_SHA256);
+    await Deno.writeFile(`${work}/toolchain/denort`, denort, { mode: 0o755 });
+  }
+  try {
+    await Deno.rename(`${work}/toolchain`, toolchain);
+  } catch (error) {
+    // Another first run was faster; what it made is the same.
+    const other = await Deno.stat(toolchain).catch(() => undefined);
+    if (!other?.isDirectory) throw error;
+  }
+}
+
+/**
+ * Adds what is missing and changes nothing, since Deno may have filled part of
+ * the folder from JSR itself. A package's `V_meta.json` comes last: scripts/deno
+ * takes it as the sign that the package is there.
+ */
+async function vendor(toolchain: string, vendorDir: string) {
+  for (const [name, version] of STD) {
+    const from = `${toolchain}/std/${name}`;
+    const to = `${vendorDir}/jsr.io/@std/${name}`;
+    await addMissing(`${from}/${version}`, `${to}/${version}`);
+    if (!(await lists(`${to}/meta.json`, version))) {
+      await copy(`${from}/meta.json`, `${to}/meta.json`);
+    }
+    const meta = `${version}_meta.json`;
+    if (!(await exists(`${to}/${meta}`))) {
+      await copy(`${from}/${meta}`, `${to}/${meta}`);
+    }
+  }
+}
+
+async function addMissing(from: string, to: string) {
+  await Deno.mkdir(to, { recursive: true });
+  for await (const entry of Deno.readDir(from)) {
+    const [source, target] = [`${from}/${entry.name}`, `${to}/${entry.name}`];
+    if (entry.isDirectory) await addMissing(source, target);
+    else if (!(await exists(target))) await copy(source, target);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+async function lists(meta: string, version: string): Promise<boolean> {
+  return await exists(meta) &&
+    version in JSON.parse(await Deno.readTextFile(meta)).versions;
+}
+
+/** Copies so that no other process ever sees half a file. */
+async function copy(from: string, to: string) {
+  const temporary = `${to}.${Deno.pid}`;
+  await Deno.copyFile(from, temporary);
+  await Deno.rename(temporary, to);
+}
+
+if (import.meta.main) {
+  const [action, from, to] = Deno.args;
+  try {
+    if (action === "fill") await fill(from!, to!);
+    else if (action === "vendor") await vendor(from!, to!);
+    else throw new ToolchainError(`unknown action: ${action}`);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    console.error(`scripts/deno: ${message}`);
+    Deno.exit(1);
+  }
+}
