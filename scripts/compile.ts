@@ -68,6 +68,7 @@ async function compile(name: string, flags: string[]) {
       "compile",
       "--quiet",
       "--no-check",
+      "--no-prompt",
       ...PERMISSIONS[name]!,
       ...flags,
       "--output",
