@@ -50,10 +50,9 @@ async function deno(args: string[]) {
   }).output();
   if (success) return;
   const output = new TextDecoder().decode(stderr).trim();
-  if (/denort|dl\.deno\.land/.test(output)) {
-    const { arch, os } = Deno.build;
+  if (!Deno.env.has("DENORT_BIN") && output.includes("dl.deno.land")) {
     throw new CompileError(
-      `no runtime for compiled programs: none is known for ${arch}-${os} on npm, and dl.deno.land does not answer`,
+      "no runtime to compile with: dl.deno.land does not answer, and npm has none for this Deno and machine",
     );
   }
   throw new CompileError(output);

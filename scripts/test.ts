@@ -22,7 +22,8 @@ async function exists(path: string): Promise<boolean> {
   } catch (error) {
     if (
       error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory
+      error instanceof Deno.errors.NotADirectory ||
+      error instanceof Deno.errors.PermissionDenied
     ) return false;
     throw error;
   }
