@@ -1,2 +1,9 @@
-/** @module */
-Deno.exit(111);
+/**
+ * The `multilog` executable.
+ *
+ * @module
+ */
+import { multilog } from "../src/multilog/multilog.ts";
+import { VERSION } from "../src/version.ts";
+
+Deno.exit(await multilog(Deno.args, VERSION));

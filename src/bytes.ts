@@ -32,5 +32,15 @@ export function latin1(bytes: Uint8Array): string {
   return text;
 }
 
+/**
+ * The bytes that {@linkcode latin1} made a text of.
+ *
+ * @param text The text
+ * @returns Its bytes, one for each character
+ */
+export function fromLatin1(text: string): Bytes {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+}
+
 /** The byte that ends a line. */
 export const NEWLINE = 10;

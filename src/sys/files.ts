@@ -156,6 +156,8 @@ export interface FileStatus {
   links: number;
   /** Seconds since 1970 of its last change of contents. */
   modified: number;
+  /** Seconds since 1970 when it was made; `modified` where nobody knows. */
+  made: number;
   /** The number of its inode, and of its device, as one text. */
   identity: string;
 }
@@ -176,19 +178,23 @@ export function status(
   const buffer = new Uint8Array(256);
   const AT_EMPTY_PATH = 0x1000;
   const BASIC = 0x7ff;
+  const BTIME = 0x800;
   const flags = name.length === 0 ? AT_EMPTY_PATH : 0;
-  if (stat(directory, cString(name), flags, BASIC, buffer) < 0) {
+  if (stat(directory, cString(name), flags, BASIC | BTIME, buffer) < 0) {
     const error = new SysError(lastError());
     if (error.code === "ENOENT") return undefined;
     throw error;
   }
   const view = new DataView(buffer.buffer);
+  const time = (at: number) =>
+    Number(view.getBigInt64(at, true)) + view.getUint32(at + 8, true) / 1e9;
+  const modified = time(112);
   return {
     links: view.getUint32(16, true),
     mode: view.getUint16(28, true),
     size: Number(view.getBigUint64(40, true)),
-    modified: Number(view.getBigInt64(112, true)) +
-      view.getUint32(120, true) / 1e9,
+    modified,
+    made: view.getUint32(0, true) & BTIME ? time(80) : modified,
     identity: `${view.getUint32(136, true)}:${view.getUint32(140, true)}:${
       view.getBigUint64(32, true)
     }`,

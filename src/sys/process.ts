@@ -69,6 +69,8 @@ export const signals = {
 export interface Program {
   /** Its name, looked up in `$PATH` when it has no slash, and its arguments. */
   args: readonly (string | Uint8Array)[];
+  /** The file to run, where it isn't the one that `args[0]` names. */
+  file?: string;
   /** Its environment, each entry `NAME=value`. */
   env: readonly (string | Uint8Array)[];
   /** Which of its descriptors is which of ours. Others are as they are. */
@@ -142,7 +144,7 @@ export function spawn(program: Program): number {
     const pid = new Int32Array(1);
     const errno = lib.posix_spawnp(
       new Uint8Array(pid.buffer),
-      cString(program.args[0] ?? ""),
+      cString(program.file ?? program.args[0] ?? ""),
       actions,
       attributes,
       pointers(program.args),

@@ -1,0 +1,549 @@
+/**
+ * An automatically rotated log: a directory with `current`, the old files, and
+ * what a processor needs.
+ *
+ * Each file goes through the same steps, in this order; a program that is
+ * killed behind any of them leaves what {@linkcode LogDirectory.open} can tell
+ * apart. Without a processor:
+ *
+ * 1. `current` is synced: its bytes are on the disk.
+ * 2. `current` gets mode 0744: it is complete. (Found now, it is continued.)
+ * 3. `current` is renamed to `@….s`. (Found now, there is no `current`.)
+ * 4. the directory is synced, so that the rename is on the disk too.
+ * 5. old files go while there are too many, and a new `current` is made.
+ *
+ * With a processor, 3 to 5 are:
+ *
+ * 3. `current` is renamed to `previous`; the directory is synced; a new
+ *    `current` is made, and `previous` gets mode 0744.
+ * 4. the processor reads `previous` and writes `processed`. (Found now,
+ *    `processed` goes and `previous` becomes `@….u`.) Lines go on into the new
+ *    `current` meanwhile.
+ * 5. `processed` is synced and gets mode 0744. (Found from now on, it becomes
+ *    `@….s`, and `previous` goes.) `newstate` is synced.
+ * 6. `previous` is removed.
+ * 7. `newstate` is renamed to `state`.
+ * 8. `processed` is renamed to `@….s`; the directory is synced; old files go
+ *    while there are too many.
+ *
+ * `current` never gets mode 0744 while `previous` is there, so the mode alone
+ * says whether the last run ended well.
+ *
+ * @module
+ */
+import { type Bytes, fromLatin1, latin1, NEWLINE } from "../bytes.ts";
+import { close, lock, read, setMode, sync, write } from "../sys/descriptors.ts";
+import { readClock } from "../sys/clock.ts";
+import { errorNumber, SysError } from "../sys/errors.ts";
+import {
+  list,
+  makeDirectory,
+  type Name,
+  open,
+  remove,
+  rename,
+  setModeOf,
+  status,
+} from "../sys/files.ts";
+import { label, LABEL_LENGTH, type Moment, parseLabel } from "../tai64n.ts";
+import { runProcessor } from "./processor.ts";
+import type { LogSettings } from "./script.ts";
+import { must, type Trouble } from "./trouble.ts";
+
+/** A file that ends in a newline may be this much smaller than its size. */
+const SLACK = 2000;
+/** `current` while lines are written to it. */
+const MODE_RUNNING = 0o644;
+/** A file that is complete and on the disk. */
+const MODE_COMPLETE = 0o744;
+const COMPLETE_BIT = 0o100;
+/** Names of old files begin with `@` and have at least this many bytes. */
+const OLD_NAME_LENGTH = LABEL_LENGTH;
+/** Times in names that are taken seriously, in seconds since 1970. */
+const LAST_SECOND = 2 ** 40;
+
+function isOld(name: string): boolean {
+  return name.length >= OLD_NAME_LENGTH && name[0] === "@";
+}
+
+/** A log directory that this process writes to. */
+export class LogDirectory {
+  /** The directory's name, as it was given. */
+  readonly path: string;
+  readonly #settings: Readonly<LogSettings>;
+  readonly #trouble: Trouble;
+  readonly #wake: () => void;
+  readonly #fd: number;
+  readonly #lock: number;
+  #current = -1;
+  /** How many bytes `current` has. */
+  #bytes = 0;
+  /** Whether the size says that `current` is big enough. */
+  #full = false;
+  /** When the oldest line of `current` came, on this process's own clock. */
+  #oldest = 0;
+  /** The processor that runs, with all that follows it. */
+  #processing: Promise<void> | undefined;
+  /** The largest time in an old file's name so far. */
+  #newest: Moment = { seconds: 0, nanoseconds: 0 };
+  /** The failure that stopped {@linkcode LogDirectory.append}. */
+  #failure: SysError | undefined;
+
+  private constructor(
+    path: string,
+    settings: Readonly<LogSettings>,
+    trouble: Trouble,
+    wake: () => void,
+    fd: number,
+    lockFd: number,
+  ) {
+    this.path = path;
+    this.#settings = settings;
+    this.#trouble = trouble;
+    this.#wake = wake;
+    this.#fd = fd;
+    this.#lock = lockFd;
+  }
+
+  /**
+   * Opens a log directory, making it where there is none, takes its lock, and
+   * tidies up after a run that was cut off.
+   *
+   * @param path The directory's name
+   * @param settings Its size, number of files, age and processor
+   * @param trouble Where warnings go from now on
+   * @param wake Called at the end of a processor: the log may be due now
+   * @returns The open log
+   * @throws {StartError} When another process is writing to it, or it can't be
+   * used
+   */
+  static open(
+    path: string,
+    settings: Readonly<LogSettings>,
+    trouble: Trouble,
+    wake: () => void = () => {},
+  ): LogDirectory {
+    try {
+      makeDirectory(path, 0o700);
+    } catch (error) {
+      // Whatever is there instead, opening tells.
+      if (!(error instanceof SysError)) throw error;
+    }
+    const fd = must(
+      () => open(`${path}/`, "read"),
+      `unable to open directory ${path}`,
+    );
+    const lockFd = must(() => {
+      const lockFd = open("lock", "append", 0o600, fd);
+      try {
+        lock(lockFd);
+        return lockFd;
+      } catch (error) {
+        close(lockFd);
+        throw error;
+      }
+    }, `unable to lock directory ${path}`);
+    const log = new LogDirectory(path, settings, trouble, wake, fd, lockFd);
+    log.#start();
+    return log;
+  }
+
+  /** Finds what the last run left; see the table at the top. */
+  #start(): void {
+    const { path } = this;
+    const fd = this.#fd;
+    const look = (name: string) =>
+      must(() => status(name, fd), `unable to stat ${path}/${name}`);
+    const left = must(() => list(fd), `unable to read ${path}`);
+    for (const name of left) if (isOld(name)) this.#remember(name);
+    const current = look("current");
+    if (current && current.mode & COMPLETE_BIT) {
+      this.#current = must(
+        () => open("current", "append", 0o600, fd),
+        `unable to append to ${path}/current`,
+      );
+      must(
+        () => setMode(this.#current, MODE_RUNNING),
+        `unable to set mode of ${path}/current`,
+      );
+      this.#bytes = current.size;
+      const age = Date.now() - 1000 * this.#oldestFound(current.made);
+      this.#oldest = performance.now() - Math.max(age, 0);
+      return;
+    }
+    this.#discard("state");
+    this.#discard("newstate");
+    const processed = look("processed");
+    if (processed && processed.mode & COMPLETE_BIT) {
+      this.#discard("previous");
+      this.#keepCutOff("processed", "s");
+    } else {
+      this.#discard("processed");
+      this.#keepCutOff("previous", "u");
+    }
+    this.#keepCutOff("current", "u");
+    must(
+      () => this.#trimTo(this.#settings.keep),
+      `unable to remove from ${path}`,
+    );
+    close(must(
+      () => open("state", "truncate", 0o644, fd),
+      `unable to write to ${path}/state`,
+    ));
+    this.#current = must(
+      () => open("current", "append", 0o600, fd),
+      `unable to write to ${path}/current`,
+    );
+    must(
+      () => setMode(this.#current, MODE_RUNNING),
+      `unable to set mode of ${path}/current`,
+    );
+    must(() => sync(fd), `unable to write ${path} to disk`);
+  }
+
+  /** Removes a file of the last run that may or may not be there. */
+  #discard(name: string): void {
+    must(
+      () => removeIfThere(name, this.#fd),
+      `unable to remove ${this.path}/${name}`,
+    );
+  }
+
+  /** Gives a file of the last run its old file's name, if it is there. */
+  #keepCutOff(name: string, code: "s" | "u"): void {
+    const found = must(
+      () => status(name, this.#fd),
+      `unable to stat ${this.path}/${name}`,
+    );
+    if (!found) return;
+    // The original links and then unlinks. Cut off in between, the file has
+    // its new name already.
+    if (found.links > 1 && this.#hasOldName(found.identity)) {
+      this.#discard(name);
+      return;
+    }
+    must(
+      () => rename(name, this.#nextName(code), this.#fd),
+      `unable to rename ${this.path}/${name}`,
+    );
+  }
+
+  #hasOldName(identity: string): boolean {
+    return list(this.#fd).some((name) =>
+      isOld(name) && status(name, this.#fd)?.identity === identity
+    );
+  }
+
+  /**
+   * When the first line of a `current` that is continued came, in seconds
+   * since 1970: its label says when it has one. Else it was not before the
+   * file was made, so the file is finished too early rather than too late.
+   */
+  #oldestFound(made: number): number {
+    const fd = must(
+      () => open("current", "read", 0, this.#fd),
+      `unable to read ${this.path}/current`,
+    );
+    const bytes = new Uint8Array(LABEL_LENGTH);
+    const n = read(fd, bytes);
+    close(fd);
+    const stamp = parseLabel(latin1(bytes.subarray(0, Math.max(n, 0))));
+    return stamp === undefined ? made : stamp.seconds;
+  }
+
+  /** Takes a name into account for the names to come. */
+  #remember(name: string): void {
+    const moment = parseLabel(name);
+    // A name made up by hand may say a time for which there is no next label.
+    if (moment && moment.seconds < LAST_SECOND) {
+      if (isLater(moment, this.#newest)) this.#newest = moment;
+    }
+  }
+
+  /**
+   * The name for the next old file. It sorts behind all that are there, also
+   * when the clock stands still or has been set back.
+   */
+  #nextName(code: "s" | "u"): string {
+    let moment = readClock();
+    if (!isLater(moment, this.#newest)) {
+      const { seconds, nanoseconds } = this.#newest;
+      moment = nanoseconds === 999999999
+        ? { seconds: seconds + 1, nanoseconds: 0 }
+        : { seconds, nanoseconds: nanoseconds + 1 };
+    }
+    this.#newest = moment;
+    return `${label(moment)}.${code}`;
+  }
+
+  /** Removes the old files with the smallest names while there are too many. */
+  #trimTo(keep: number): void {
+    const old = list(this.#fd).filter(isOld).sort();
+    for (const name of old.slice(0, Math.max(old.length - keep + 1, 0))) {
+      removeIfThere(fromLatin1(name), this.#fd);
+    }
+  }
+
+  /**
+   * Appends bytes, finishing files on the way.
+   *
+   * @param bytes Where they are; not to be changed before this is done
+   * @param from The offset of the first
+   * @param to The offset behind the last
+   * @returns A promise when it couldn't be done at once: a file is being
+   * finished, or the disk made trouble. Nothing else may be appended before
+   */
+  append(
+    bytes: Bytes,
+    from = 0,
+    to: number = bytes.length,
+  ): Promise<void> | undefined {
+    const at = this.#take(bytes, from, to);
+    return at === to ? undefined : this.#takeRest(bytes, at, to);
+  }
+
+  /**
+   * Writes as far as it goes without waiting: until a file is finished, or
+   * trouble comes. Where a file is cut depends on the bytes alone, not on how
+   * many come at once.
+   */
+  #take(bytes: Bytes, at: number, to: number): number {
+    const { size } = this.#settings;
+    while (at < to && !this.#full) {
+      const room = size - this.#bytes;
+      if (room <= 0) {
+        this.#full = true;
+        break;
+      }
+      let end = Math.min(to, at + room);
+      const least = room - SLACK;
+      if (end - at >= least) {
+        const newline = bytes.indexOf(NEWLINE, at + Math.max(least - 1, 0));
+        if (newline >= 0 && newline < end) end = newline + 1;
+      }
+      const n = write(this.#current, bytes.subarray(at, end));
+      if (n < 0) {
+        this.#failure = new SysError(-n);
+        break;
+      }
+      if (this.#bytes === 0 && n > 0) this.#oldest = performance.now();
+      this.#bytes += n;
+      at += n;
+      this.#full = this.#bytes >= size ||
+        this.#bytes >= size - SLACK && bytes[at - 1] === NEWLINE;
+    }
+    return at;
+  }
+
+  async #takeRest(bytes: Bytes, at: number, to: number): Promise<void> {
+    while (at < to) {
+      if (this.#failure) {
+        await this.#trouble.pause(
+          `unable to write to ${this.path}/current, pausing: ` +
+            this.#failure.message,
+        );
+        this.#failure = undefined;
+      } else await this.rotate();
+      at = this.#take(bytes, at, to);
+    }
+  }
+
+  /**
+   * Whether `current` is big enough, or old enough, and can be finished
+   * without waiting for a processor.
+   *
+   * @returns Whether {@linkcode LogDirectory.rotate} is to be called
+   */
+  due(): boolean {
+    return this.#processing === undefined &&
+      (this.#full || this.untilDue() === 0);
+  }
+
+  /**
+   * How long until `current` is old enough.
+   *
+   * @returns Milliseconds; -1 while nothing but a line, or a processor's end,
+   * can make a difference
+   */
+  untilDue(): number {
+    const { age } = this.#settings;
+    if (age === 0 || this.#bytes === 0 || this.#processing) return -1;
+    return Math.max(this.#oldest + 1000 * age - performance.now(), 0);
+  }
+
+  /**
+   * Finishes `current` now, unless it is empty: it becomes an old file, or
+   * goes to the processor. Waits for a processor that is still running, but
+   * not for the one that it starts.
+   */
+  async rotate(): Promise<void> {
+    const { path } = this;
+    const fd = this.#fd;
+    const insist = <T>(step: () => T, failure: string) =>
+      this.#trouble.insist(step, failure);
+    if (this.#bytes === 0) return;
+    await this.#processing;
+    await this.#complete();
+    close(this.#current);
+    this.#current = -1;
+    if (this.#settings.processor === "") {
+      await this.#becomeOld("current");
+      await this.#create();
+      return;
+    }
+    await insist(
+      () => renameIfFile("current", "previous", fd),
+      `unable to rename current to previous in directory ${path}`,
+    );
+    await insist(() => sync(fd), `unable to write ${path} to disk`);
+    await this.#create();
+    await insist(
+      () => setModeIfThere("previous", MODE_COMPLETE, fd),
+      `unable to set mode of ${path}/previous`,
+    );
+    this.#processing = this.#process().finally(() => {
+      this.#processing = undefined;
+      this.#wake();
+    });
+  }
+
+  /** Syncs `current` and says so by its mode. */
+  async #complete(): Promise<void> {
+    await this.#trouble.insist(
+      () => sync(this.#current),
+      `unable to write ${this.path}/current to disk`,
+    );
+    await this.#trouble.insist(
+      () => setMode(this.#current, MODE_COMPLETE),
+      `unable to set mode of ${this.path}/current`,
+    );
+  }
+
+  async #create(): Promise<void> {
+    const { path } = this;
+    this.#current = await this.#trouble.insist(
+      () => open("current", "append", 0o600, this.#fd),
+      `unable to create ${path}/current`,
+    );
+    await this.#trouble.insist(
+      () => setMode(this.#current, MODE_RUNNING),
+      `unable to set mode of ${path}/current`,
+    );
+    this.#bytes = 0;
+    this.#full = false;
+  }
+
+  /** Gives a complete file its last name, and lets the oldest ones go. */
+  async #becomeOld(name: "current" | "processed"): Promise<void> {
+    const { path } = this;
+    const fd = this.#fd;
+    const insist = <T>(step: () => T, failure: string) =>
+      this.#trouble.insist(step, failure);
+    await insist(
+      () => renameIfFile(name, this.#nextName("s"), fd),
+      `unable to rename ${path}/${name}`,
+    );
+    await insist(() => sync(fd), `unable to write ${path} to disk`);
+    await insist(
+      () => this.#trimTo(this.#settings.keep),
+      `unable to remove from ${path}`,
+    );
+  }
+
+  /** Runs the processor on `previous` until it succeeds; see the table. */
+  async #process(): Promise<void> {
+    const { path } = this;
+    const fd = this.#fd;
+    const insist = <T>(step: () => T, failure: string) =>
+      this.#trouble.insist(step, failure);
+    await runProcessor(this.#settings.processor, fd, path, this.#trouble);
+    await insist(() => {
+      const processed = open("processed", "append", 0o600, fd);
+      try {
+        sync(processed);
+        setMode(processed, MODE_COMPLETE);
+        // The mode says more than the bytes do: it has to be there after an
+        // outage, before `previous` goes.
+        sync(processed);
+      } finally {
+        close(processed);
+      }
+    }, `unable to write ${path}/processed to disk`);
+    await insist(() => {
+      const newstate = open("newstate", "append", 0o600, fd);
+      try {
+        sync(newstate);
+      } finally {
+        close(newstate);
+      }
+    }, `unable to write ${path}/newstate to disk`);
+    await insist(
+      () => removeIfThere("previous", fd),
+      `unable to remove ${path}/previous`,
+    );
+    await insist(
+      () => renameIfFile("newstate", "state", fd),
+      `unable to rename newstate to state in directory ${path}`,
+    );
+    await this.#becomeOld("processed");
+  }
+
+  /**
+   * The end of the processor that is running.
+   *
+   * @returns A promise of it; `undefined` when none is running
+   */
+  processing(): Promise<void> | undefined {
+    return this.#processing;
+  }
+
+  /**
+   * Ends the log well: waits for the processor, syncs `current` and marks it
+   * complete, so that the next run continues it.
+   */
+  async close(): Promise<void> {
+    if (this.#full) await this.rotate();
+    await this.#processing;
+    await this.#complete();
+    close(this.#current);
+    close(this.#fd);
+    close(this.#lock);
+  }
+}
+
+/** Removes a file; somebody else may have done it. */
+function removeIfThere(name: Name, directory: number): void {
+  try {
+    remove(name, directory);
+  } catch (error) {
+    if (!(error instanceof SysError) || error.code !== "ENOENT") throw error;
+  }
+}
+
+/**
+ * Renames a file of ours. Where somebody has removed it, its lines went with
+ * it and waiting brings none back; where a directory stands in its place,
+ * renaming that would only hide the trouble.
+ */
+function renameIfFile(from: Name, to: Name, directory: number): void {
+  const found = status(from, directory);
+  if (found === undefined) return;
+  if ((found.mode & 0o170000) === 0o040000) {
+    throw new SysError(errorNumber("EISDIR"));
+  }
+  rename(from, to, directory);
+}
+
+/** Sets a file's mode; somebody may have removed it. */
+function setModeIfThere(name: Name, mode: number, directory: number): void {
+  try {
+    setModeOf(name, mode, directory);
+  } catch (error) {
+    if (!(error instanceof SysError) || error.code !== "ENOENT") throw error;
+  }
+}
+
+function isLater(a: Moment, b: Moment): boolean {
+  return a.seconds > b.seconds ||
+    a.seconds === b.seconds && a.nanoseconds > b.nanoseconds;
+}

@@ -1,0 +1,162 @@
+/**
+ * multilog: the main loop. Everything that can happen, input, a signal, the
+ * end of a processor, a file that got old enough, arrives at its one wait.
+ *
+ * @module
+ */
+import { encode } from "../bytes.ts";
+import { Diagnostics, writeAll } from "../diagnostics.ts";
+import { EAGAIN, read, widenPipe } from "../sys/descriptors.ts";
+import { SysError } from "../sys/errors.ts";
+import { setUmask } from "../sys/files.ts";
+import { Poller, READABLE, Readiness, turn } from "../sys/poll.ts";
+import { LogDirectory } from "./directory.ts";
+import { LineEngine } from "./engine.ts";
+import { parseScript } from "./script.ts";
+import { StatusFile } from "./status_file.ts";
+import { StartError, Trouble } from "./trouble.ts";
+
+const INPUT = 0;
+/** How long a busy loop may go on before it looks for signals, in ms. */
+const BUSY = 5;
+/** A read of so many bytes shows that the pipe was full. */
+const FULL_PIPE = 64 * 1024;
+/** The size that a full pipe is given, in bytes. */
+const WIDE_PIPE = 256 * 1024;
+
+/** What the command line can ask for instead of a script. */
+const HELP = `usage: multilog script
+
+Reads lines from standard input and appends selected ones to rotated logs.
+Each argument is one action; they are carried out in order for each line.
+
+  t            (first) begin each line with a TAI64N timestamp
+  -pattern     deselect lines that match     (a star matches anything up to
+  +pattern     select lines that match        the character behind it)
+  e            print selected lines to standard error (200 bytes of each)
+  =file        keep the newest selected line in file (1000 bytes of it)
+  ./dir  /dir  append selected lines to the log in dir
+for the directories that follow:
+  ssize        finish current at size bytes, 4096 to 16777215   (99999)
+  nnum         keep num files, current included, 2 or more      (10)
+  asec         finish current when its oldest line is sec old   (never)
+  !processor   filter each finished file through sh -c processor
+
+TERM: finish the line in hand and exit. ALRM: finish each current now.
+Exits 0 at the end of input or on TERM, 111 when it can't start.
+`;
+
+/**
+ * Runs multilog.
+ *
+ * @param args Its arguments: the script
+ * @param version What `--version` answers
+ * @returns Its exit code
+ */
+export async function multilog(
+  args: readonly string[],
+  version: string,
+): Promise<number> {
+  const diagnostics = new Diagnostics("multilog");
+  if (args.length === 1 && args[0] === "--help") return print(HELP);
+  if (args.length === 1 && args[0] === "--version") {
+    return print(`multilog ${version}\n`);
+  }
+  setUmask(0o022);
+  const script = parseScript(args);
+  for (const warning of script.warnings) diagnostics.warn(warning);
+
+  const poller = new Poller(1);
+  const wake = () => poller.wake();
+  const trouble = new Trouble((message) => diagnostics.warn(message));
+  let terminating = false;
+  let rotating = false;
+  Deno.addSignalListener("SIGTERM", () => {
+    terminating = true;
+    trouble.hurry();
+    poller.wake();
+  });
+  Deno.addSignalListener("SIGALRM", () => {
+    rotating = true;
+    trouble.hurry();
+    poller.wake();
+  });
+
+  const logs: LogDirectory[] = [];
+  const files: StatusFile[] = [];
+  try {
+    for (const action of script.actions) {
+      if (action.kind === "log") {
+        const { path, settings } = action;
+        logs.push(LogDirectory.open(path, settings, trouble, wake));
+      } else if (action.kind === "status") {
+        files.push(StatusFile.open(action.file, trouble));
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    diagnostics.die(111, error);
+  }
+  const engine = new LineEngine(script.timestamp, script.actions, {
+    append: (log, bytes, from, to) => logs[log]!.append(bytes, from, to),
+    alert: (bytes) => writeAll(2, bytes),
+    status: (file, bytes) => files[file]!.replace(bytes),
+  });
+
+  const input = new Readiness(INPUT);
+  const space = engine.space();
+  const oneByte = space.subarray(0, 1);
+  let turned = performance.now();
+  let wide = false;
+  let code = 0;
+  poller.set(0, INPUT, READABLE);
+  while (true) {
+    if (rotating) {
+      rotating = false;
+      for (const log of logs) await log.rotate();
+    }
+    for (const log of logs) if (log.due()) await log.rotate();
+    if (terminating && engine.atLineStart()) break;
+    if (!input.ready()) {
+      await poller.wait(untilDue(logs));
+      turned = performance.now();
+      // The signal that ended the wait may say not to read.
+      if (poller.found(0) === 0 || terminating || rotating) continue;
+    } else if (performance.now() - turned > BUSY) {
+      await turn();
+      turned = performance.now();
+      continue;
+    }
+    // After TERM the line in hand is finished, and not a byte more is taken.
+    const n = read(INPUT, terminating ? oneByte : space);
+    if (n === 0) break;
+    if (n === -EAGAIN) continue;
+    if (n < 0) {
+      diagnostics.warn("unable to read input: ", new SysError(-n));
+      code = 111;
+      break;
+    }
+    if (n >= FULL_PIPE && !wide) {
+      wide = true;
+      widenPipe(INPUT, WIDE_PIPE);
+    }
+    await engine.push(n);
+  }
+  await engine.end();
+  for (const log of logs) await log.close();
+  return code;
+}
+
+/** The shortest of the logs' times until they are due, in milliseconds. */
+function untilDue(logs: readonly LogDirectory[]): number {
+  let least = -1;
+  for (const log of logs) {
+    const until = log.untilDue();
+    if (until >= 0 && (least < 0 || until < least)) least = until;
+  }
+  return least;
+}
+
+function print(text: string): number {
+  return writeAll(1, encode(text)) ? 0 : 111;
+}

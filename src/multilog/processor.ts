@@ -1,0 +1,68 @@
+/**
+ * Running a log directory's processor.
+ *
+ * @module
+ */
+import { close } from "../sys/descriptors.ts";
+import { environment } from "../sys/environment.ts";
+import { open } from "../sys/files.ts";
+import { ended, type Ending, spawn } from "../sys/process.ts";
+import type { Trouble } from "./trouble.ts";
+
+/**
+ * Runs `sh -c command` in a log directory, again and again until it exits 0:
+ * 0 is `previous`, 1 is `processed`, 4 is `state`, 5 is `newstate`. Each run
+ * starts with an empty `processed` and `newstate`.
+ *
+ * @param command The processor
+ * @param directory The open log directory
+ * @param path Its name, for messages
+ * @param trouble Where failures are told, and how long until the next run
+ */
+export async function runProcessor(
+  command: string,
+  directory: number,
+  path: string,
+  trouble: Trouble,
+): Promise<void> {
+  while (true) {
+    const pid = await trouble.insist(
+      () => start(command, directory),
+      `unable to run processor in ${path}`,
+    );
+    const failure = failureOf(await ended(pid));
+    if (failure === undefined) return;
+    await trouble.pause(`processor ${failure} in ${path}, pausing`);
+  }
+}
+
+function failureOf(ending: Ending): "crashed" | "failed" | undefined {
+  if (ending.signal !== undefined) return "crashed";
+  return ending.code === 0 ? undefined : "failed";
+}
+
+function start(command: string, directory: number): number {
+  const opened: number[] = [];
+  const get = (name: string, mode: "read" | "truncate" | "update") => {
+    const fd = open(name, mode, 0o644, directory);
+    opened.push(fd);
+    return fd;
+  };
+  try {
+    return spawn({
+      file: "/bin/sh",
+      args: ["sh", "-c", command],
+      env: environment(),
+      directory,
+      fds: new Map([
+        [0, get("previous", "read")],
+        [1, get("processed", "truncate")],
+        // A `state` that somebody removed is an empty one.
+        [4, get("state", "update")],
+        [5, get("newstate", "truncate")],
+      ]),
+    });
+  } finally {
+    for (const fd of opened) close(fd);
+  }
+}

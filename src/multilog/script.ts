@@ -1,0 +1,145 @@
+/**
+ * multilog's script: one argument is one action.
+ *
+ * @module
+ */
+import { type Pattern, pattern } from "./pattern.ts";
+
+/** The smallest size of a log file, in bytes. */
+export const SIZE_MIN = 4096;
+/** The largest size of a log file, in bytes. */
+export const SIZE_MAX = 16777215;
+/** The size of a log file unless the script says, in bytes. */
+export const SIZE_DEFAULT = 99999;
+/** The smallest number of log files, `current` included. */
+export const KEEP_MIN = 2;
+/** The number of log files unless the script says, `current` included. */
+export const KEEP_DEFAULT = 10;
+
+/** What the actions `s`, `n`, `!` and `a` say of the directories behind them. */
+export interface LogSettings {
+  /** The size at which `current` is finished, in bytes. */
+  size: number;
+  /** How many log files there are at the most, `current` included. */
+  keep: number;
+  /** The command that each finished file goes through; none when empty. */
+  processor: string;
+  /** The age at which `current` is finished, in seconds; 0 for any age. */
+  age: number;
+}
+
+/** One action that is carried out for each line. */
+export type Action =
+  | { readonly kind: "select"; readonly pattern: Pattern }
+  | { readonly kind: "deselect"; readonly pattern: Pattern }
+  | { readonly kind: "alert" }
+  | { readonly kind: "status"; readonly file: string }
+  | {
+    readonly kind: "log";
+    readonly path: string;
+    readonly settings: Readonly<LogSettings>;
+  };
+
+/** A script. */
+export interface Script {
+  /** Whether each line begins with a timestamp. */
+  timestamp: boolean;
+  /** The actions, in their order. */
+  actions: Action[];
+  /** What in the script does nothing, or something else than it seems. */
+  warnings: string[];
+}
+
+/** Digits at the front are the number, as the originals scan it. */
+function scan(text: string): number {
+  return Number(/^\d*/.exec(text)![0]);
+}
+
+/**
+ * Reads a script.
+ *
+ * @param args The arguments
+ * @returns The script
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const script = parseScript(["t", "-*", "+*fatal*", "n20", "./main"]);
+ * assertEquals(script.timestamp, true);
+ * assertEquals(
+ *   script.actions.map((action) => action.kind),
+ *   ["deselect", "select", "log"],
+ * );
+ * ```
+ */
+export function parseScript(args: readonly string[]): Script {
+  const script: Script = { timestamp: false, actions: [], warnings: [] };
+  const { actions, warnings } = script;
+  const settings: LogSettings = {
+    size: SIZE_DEFAULT,
+    keep: KEEP_DEFAULT,
+    processor: "",
+    age: 0,
+  };
+  const ranged = (arg: string, least: number, most: number): number => {
+    const given = scan(arg.slice(1));
+    const used = Math.min(Math.max(given, least), most);
+    if (given !== used || !/^.\d+$/.test(arg)) {
+      warnings.push(`${arg}: taken as ${arg[0]}${used}`);
+    }
+    return used;
+  };
+  /** Settings that no directory has followed yet. */
+  let unused: string[] = [];
+  args.forEach((arg, index) => {
+    const rest = arg.slice(1);
+    switch (arg[0]) {
+      case "t":
+        if (index === 0) script.timestamp = true;
+        else warnings.push(`${arg}: ignored, t must be the first action`);
+        break;
+      case "+":
+        actions.push({ kind: "select", pattern: pattern(rest) });
+        break;
+      case "-":
+        actions.push({ kind: "deselect", pattern: pattern(rest) });
+        break;
+      case "e":
+        actions.push({ kind: "alert" });
+        break;
+      case "=":
+        actions.push({ kind: "status", file: rest });
+        break;
+      case "s":
+        settings.size = ranged(arg, SIZE_MIN, SIZE_MAX);
+        unused.push(arg);
+        break;
+      case "n":
+        settings.keep = ranged(arg, KEEP_MIN, Number.MAX_SAFE_INTEGER);
+        unused.push(arg);
+        break;
+      case "a":
+        settings.age = ranged(arg, 1, Number.MAX_SAFE_INTEGER);
+        unused.push(arg);
+        break;
+      case "!":
+        settings.processor = rest;
+        unused.push(arg);
+        break;
+      case ".":
+      case "/":
+        actions.push({ kind: "log", path: arg, settings: { ...settings } });
+        unused = [];
+        break;
+      default:
+        warnings.push(
+          `${arg}: unknown action ignored; a directory begins with . or /`,
+        );
+    }
+  });
+  for (const arg of unused) {
+    warnings.push(`${arg}: ignored, no directory follows it`);
+  }
+  return script;
+}

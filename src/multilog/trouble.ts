@@ -1,0 +1,87 @@
+/**
+ * What is done when the disk, or a processor, fails after the start: say so,
+ * pause, and try the same step again, for as long as it takes. Nothing is
+ * given up, so nothing is lost.
+ *
+ * @module
+ */
+import { SysError } from "../sys/errors.ts";
+
+/** How long a pause is, in milliseconds. */
+export const PAUSE = 5000;
+
+/** A start that failed; the message says what, in the originals' words. */
+export class StartError extends Error {
+  /** The class's name. */
+  override name = "StartError";
+}
+
+/** Warnings, pauses, and what cuts a pause short. */
+export class Trouble {
+  readonly #warn: (message: string) => void;
+  readonly #sleepers = new Set<() => void>();
+
+  /**
+   * Makes it.
+   *
+   * @param warn Where the warnings go
+   */
+  constructor(warn: (message: string) => void) {
+    this.#warn = warn;
+  }
+
+  /**
+   * Says what is wrong, and pauses.
+   *
+   * @param message What is wrong
+   */
+  async pause(message: string): Promise<void> {
+    this.#warn(message);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, PAUSE);
+    this.#sleepers.add(resolve);
+    await promise;
+    clearTimeout(timer);
+    this.#sleepers.delete(resolve);
+  }
+
+  /** Ends all pauses: a signal came, and waits for the step to succeed. */
+  hurry(): void {
+    for (const resolve of this.#sleepers) resolve();
+  }
+
+  /**
+   * Takes a step until it succeeds.
+   *
+   * @param step The step
+   * @param failure What to say when it fails, without the reason
+   * @returns What the step returned
+   */
+  async insist<T>(step: () => T, failure: string): Promise<T> {
+    while (true) {
+      try {
+        return step();
+      } catch (error) {
+        if (!(error instanceof SysError)) throw error;
+        await this.pause(`${failure}, pausing: ${error.message}`);
+      }
+    }
+  }
+}
+
+/**
+ * Takes a step of the start, where a failure ends the program.
+ *
+ * @param step The step
+ * @param failure What to say when it fails, without the reason
+ * @returns What the step returned
+ * @throws {StartError} When it fails
+ */
+export function must<T>(step: () => T, failure: string): T {
+  try {
+    return step();
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    throw new StartError(`${failure}: ${error.message}`);
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Standard output of a server: written without ever standing still in a write.
+ *
+ * @module
+ */
+import type { Bytes } from "../bytes.ts";
+import { EAGAIN, isOpen, write } from "../sys/descriptors.ts";
+import { errorNumber, SysError } from "../sys/errors.ts";
+import { open, status } from "../sys/files.ts";
+import { Readiness, WRITABLE } from "../sys/poll.ts";
+import { sendNow } from "../sys/sockets.ts";
+import { Fatal } from "./fatal.ts";
+
+const EPIPE = errorNumber("EPIPE");
+const TYPE = 0o170000;
+const FIFO = 0o010000;
+const FILE = 0o100000;
+const SOCKET = 0o140000;
+
+/** What goes into any pipe that is writable at all without waiting. */
+const PIPE_BUF = 4096;
+
+/**
+ * Errors that somebody may put right while the server waits; all others end
+ * it.
+ */
+const PASSING = ["ENOSPC", "EDQUOT", "EFBIG", "EIO", "ENOMEM", "ENOBUFS"];
+
+function outputError(error: SysError): Fatal {
+  return new Fatal(`unable to write to standard output: ${error.message}`);
+}
+
+/**
+ * Finds the way to write to a descriptor without waiting. `O_NONBLOCK` on the
+ * descriptor itself would be seen by everyone who shares it, so a pipe is
+ * opened once more for ourselves.
+ */
+function wayTo(fd: number): (bytes: Bytes) => number {
+  const type = Deno.build.os === "linux"
+    ? (status("", fd)?.mode ?? 0) & TYPE
+    : 0;
+  if (type === FILE) return (bytes) => write(fd, bytes);
+  if (type === SOCKET) return (bytes) => sendNow(fd, bytes);
+  if (type === FIFO) {
+    try {
+      const own = open(`/proc/self/fd/${fd}`, "append");
+      return (bytes) => write(own, bytes);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      // Made by another user, or no /proc here, or its reader is gone: then
+      // the first write tells.
+    }
+  }
+  const writable = new Readiness(fd, WRITABLE);
+  return (bytes) => {
+    if (!writable.ready()) return -EAGAIN;
+    return write(fd, bytes.subarray(0, PIPE_BUF));
+  };
+}
+
+/** What became of a write. */
+export type Written =
+  /** So many bytes were taken. */
+  | number
+  /** None was: the error may pass, and a later try may succeed. */
+  | SysError;
+
+/** Standard output. */
+export class Output {
+  /** The descriptor. */
+  readonly fd: number;
+  readonly #write: (bytes: Bytes) => number;
+
+  /**
+   * Looks at what standard output is.
+   *
+   * @param fd The descriptor
+   * @throws {Fatal} When it is closed
+   */
+  constructor(fd = 1) {
+    this.fd = fd;
+    if (!isOpen(fd)) throw new Fatal("standard output is closed");
+    this.#write = wayTo(fd);
+  }
+
+  /**
+   * Writes what can be written at once.
+   *
+   * @param bytes The bytes
+   * @returns How many were taken, 0 when it is full, or the error when that
+   * may pass
+   * @throws {Fatal} When nothing can be written any more
+   */
+  write(bytes: Bytes): Written {
+    const n = this.#write(bytes);
+    if (n >= 0) return n;
+    if (-n === EAGAIN) return 0;
+    const error = new SysError(-n);
+    if (PASSING.includes(error.code)) return error;
+    throw outputError(error);
+  }
+
+  /**
+   * What to die of when the reader has gone before there was anything to
+   * write.
+   *
+   * @returns The error
+   */
+  gone(): Fatal {
+    return outputError(new SysError(EPIPE));
+  }
+}

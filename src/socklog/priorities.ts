@@ -1,0 +1,69 @@
+/**
+ * Syslog priorities: the number in the `<13>` with which a message may begin
+ * is its facility times 8 plus its priority (RFC 3164, section 4.1.1); the
+ * names are those of `syslog.h`.
+ *
+ * @module
+ */
+import { type Bytes, encode } from "../bytes.ts";
+
+const FACILITIES = [
+  ..."kern user mail daemon auth syslog lpr news uucp cron authpriv ftp"
+    .split(" "),
+  ...Array(4).fill(undefined),
+  ...Array.from({ length: 8 }, (_, i) => `local${i}`),
+  "mark",
+] as readonly (string | undefined)[];
+const PRIORITIES = "emerg alert crit err warn notice info debug".split(" ");
+
+/** What stands in a line's place of its `<n>`. */
+export interface Priority {
+  /** `facility.priority: `. */
+  readonly text: Bytes;
+  /**
+   * How many bytes of the line it replaces. An unknown facility's number
+   * is worth keeping, so nothing is replaced then.
+   */
+  readonly length: number;
+}
+
+const NONE: Priority = { text: new Uint8Array(0), length: 0 };
+/** By number and number of digits, made when first met. */
+const known: (Priority | undefined)[] = [];
+
+/**
+ * The words for a line that begins with one to three digits between `<` and
+ * `>`. Like the original, and all of this is as the original has it, it
+ * leaves `<0>` alone (only a kernel may send that), says `unknown.debug: ` in
+ * front of a `<999>`, and takes 192 to 199 for `mark`.
+ *
+ * @param number The number
+ * @param digits How many digits it was written with
+ * @returns The words
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { text, length } = priority(13, 2);
+ * assertEquals(new TextDecoder().decode(text), "user.notice: ");
+ * assertEquals(length, "<13>".length);
+ * ```
+ */
+export function priority(number: number, digits: number): Priority {
+  if (number === 0) return NONE;
+  const key = number * 4 + digits;
+  const met = known[key];
+  if (met !== undefined) return met;
+  const facility = FACILITIES[number >> 3];
+  const name = `${facility ?? "unknown"}.${PRIORITIES[number & 7]}: `;
+  const made = {
+    text: encode(name),
+    length: facility === undefined ? 0 : digits + 2,
+  };
+  known[key] = made;
+  return made;
+}
+
+/** The words for a line that begins with no priority: none. */
+export const noPriority: Priority = NONE;

@@ -1,0 +1,128 @@
+/**
+ * Names of hosts and services. What may ask a name server waits in a thread
+ * of its own.
+ *
+ * @module
+ */
+import type { Bytes } from "../bytes.ts";
+import { cString, darwin, load } from "./libc.ts";
+import { type Endpoint, endpoint } from "./sockets.ts";
+
+const lib = load({
+  numeric: {
+    name: "getaddrinfo",
+    parameters: ["buffer", "buffer", "buffer", "buffer"],
+    result: "i32",
+  },
+  look: {
+    name: "getaddrinfo",
+    parameters: ["buffer", "buffer", "buffer", "buffer"],
+    result: "i32",
+    nonblocking: true,
+  },
+  freeaddrinfo: { parameters: ["pointer"], result: "void" },
+  getnameinfo: {
+    parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  getservbyname: { parameters: ["buffer", "buffer"], result: "pointer" },
+});
+
+const STREAM = 1;
+const NUMERIC_HOST = 4;
+const NAME_REQUIRED = darwin ? 4 : 8;
+const AGAIN = darwin ? 2 : -3;
+
+/** A name server didn't answer: asked later, it may. */
+export class TemporaryNameError extends Error {
+  /** The class's name. */
+  override name = "TemporaryNameError";
+}
+
+function hints(flags: number): Bytes {
+  return new Uint8Array(
+    new Int32Array([flags, 0, STREAM, 0, ...Array(8).fill(0)]).buffer,
+  );
+}
+
+function endpoints(list: bigint, port: number): Endpoint[] {
+  const first = Deno.UnsafePointer.create(list);
+  const found: Endpoint[] = [];
+  for (let at = first; at !== null;) {
+    const info = new Deno.UnsafePointerView(at);
+    const length = info.getUint32(16);
+    const address = info.getPointer(darwin ? 32 : 24)!;
+    const bytes = new Deno.UnsafePointerView(address).getArrayBuffer(length);
+    found.push(endpoint(new Uint8Array(bytes), port));
+    at = info.getPointer(40);
+  }
+  lib.freeaddrinfo(first);
+  return found;
+}
+
+/**
+ * The addresses of a host. One that is written as a number needs no name
+ * server, and the machine's own file of hosts is asked before any.
+ *
+ * @param host Its name, or an IPv4 or IPv6 address
+ * @param port The port for the endpoints
+ * @returns Its endpoints, in the order in which to try them; none when there
+ * is no such host
+ * @throws {TemporaryNameError} When no name server answers
+ */
+export async function addressesOf(
+  host: string,
+  port: number,
+): Promise<Endpoint[]> {
+  if (host === "" || host.includes("\0")) return [];
+  const name = cString(host);
+  const out = new BigUint64Array(1);
+  const list = new Uint8Array(out.buffer);
+  if (lib.numeric(name, null, hints(NUMERIC_HOST), list) === 0) {
+    return endpoints(out[0]!, port);
+  }
+  const code = await lib.look(name, null, hints(0), list);
+  if (code === AGAIN) throw new TemporaryNameError(host);
+  return code === 0 ? endpoints(out[0]!, port) : [];
+}
+
+/**
+ * The name of the host that has an address.
+ *
+ * @param of The address; its port doesn't matter
+ * @returns The name, or `undefined` where it has none or nobody answers
+ */
+export async function nameOf(of: Endpoint): Promise<string | undefined> {
+  const name = new Uint8Array(1025);
+  const { length } = of.bytes;
+  const code = await lib.getnameinfo(
+    of.bytes,
+    length,
+    name,
+    name.length,
+    null,
+    0,
+    NAME_REQUIRED,
+  );
+  if (code !== 0) return undefined;
+  return new TextDecoder().decode(name.subarray(0, name.indexOf(0)));
+}
+
+/**
+ * The number of a TCP port.
+ *
+ * @param name Its number or its name, such as `"syslog"`
+ * @returns The number, or `undefined` where there is none
+ */
+export function portOf(name: string): number | undefined {
+  if (/^\d+$/.test(name)) {
+    const port = Number(name);
+    return port < 65536 ? port : undefined;
+  }
+  if (name.includes("\0")) return undefined;
+  const entry = lib.getservbyname(cString(name), cString("tcp"));
+  if (entry === null) return undefined;
+  const port = new Deno.UnsafePointerView(entry).getUint16(16);
+  return ((port & 255) << 8) | (port >> 8);
+}

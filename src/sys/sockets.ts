@@ -1,0 +1,371 @@
+/**
+ * TCP sockets, as descriptors that never wait.
+ *
+ * @module
+ */
+import type { Bytes } from "../bytes.ts";
+import { close, dontWait, keep } from "./descriptors.ts";
+import { check, errorNumber, lastError, SysError } from "./errors.ts";
+import { darwin, load } from "./libc.ts";
+
+const lib = load({
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  listen: { parameters: ["i32", "i32"], result: "i32" },
+  accept: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  getsockopt: {
+    parameters: ["i32", "i32", "i32", "buffer", "buffer"],
+    result: "i32",
+  },
+  setsockopt: {
+    parameters: ["i32", "i32", "i32", "buffer", "u32"],
+    result: "i32",
+  },
+  send: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  inet_ntop: {
+    parameters: ["i32", "buffer", "buffer", "u32"],
+    result: "pointer",
+  },
+});
+
+/** Takes a connection and sets its flags in one call, where there is one. */
+const accept4 = darwin ? undefined : load({
+  accept4: { parameters: ["i32", "buffer", "buffer", "i32"], result: "i32" },
+}).accept4;
+
+const INET = 2;
+const INET6 = darwin ? 30 : 10;
+const STREAM = 1;
+const NONBLOCK = 0o4000;
+const CLOEXEC = 0o2000000;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const O_NONBLOCK = darwin ? 4 : 0o4000;
+const DONTWAIT = darwin ? 0x80 : 0x40;
+
+const SOCKET = darwin ? 0xffff : 1;
+const REUSEADDR = darwin ? 4 : 2;
+const KEEPALIVE = darwin ? 8 : 9;
+const LINGER = darwin ? 0x80 : 13;
+const ERROR = darwin ? 0x1007 : 4;
+const IP = 0;
+const IP_OPTIONS = darwin ? 1 : 4;
+const TCP = 6;
+const NODELAY = 1;
+const KEEPIDLE = darwin ? 0x10 : 4;
+const IPV6 = 41;
+const V6ONLY = darwin ? 27 : 26;
+
+const EINTR = errorNumber("EINTR");
+
+/** One end of a connection: an address and a port. */
+export interface Endpoint {
+  /** The address as text; an IPv4 address inside IPv6 as the IPv4 one. */
+  readonly ip: string;
+  /** The port. */
+  readonly port: number;
+  /** The C structure for it. */
+  readonly bytes: Bytes;
+}
+
+/** Room for any address's structure, and for its length. */
+const scratch = new Uint8Array(128);
+const scratchLength = new Uint32Array(1);
+const scratchLengthBytes = new Uint8Array(scratchLength.buffer);
+const text = new Uint8Array(64);
+
+function family(bytes: Uint8Array): number {
+  // macOS keeps the structure's length in front of the family.
+  return darwin ? bytes[1]! : bytes[0]! | (bytes[1]! << 8);
+}
+
+function textOf(bytes: Uint8Array): string {
+  if (family(bytes) === INET) return bytes.subarray(4, 8).join(".");
+  const address = bytes.subarray(8, 24);
+  const mapped = address[10] === 0xff && address[11] === 0xff &&
+    address.subarray(0, 10).every((byte) => byte === 0);
+  if (mapped) return address.subarray(12).join(".");
+  lib.inet_ntop(INET6, address.slice(), text, text.length);
+  const ip = new TextDecoder().decode(text.subarray(0, text.indexOf(0)));
+  // A link-local address means nothing without its interface.
+  const scope = new DataView(bytes.buffer, bytes.byteOffset)
+    .getUint32(24, true);
+  return scope > 0 ? `${ip}%${scope}` : ip;
+}
+
+/**
+ * Makes an endpoint from what the C library has for one.
+ *
+ * @param bytes A `struct sockaddr_in` or `sockaddr_in6`; it is copied
+ * @param port A port to put into it
+ * @returns The endpoint
+ */
+export function endpoint(bytes: Uint8Array, port?: number): Endpoint {
+  const copy = bytes.slice(0, family(bytes) === INET ? 16 : 28) as Bytes;
+  if (port !== undefined) {
+    copy[2] = port >> 8;
+    copy[3] = port & 255;
+  }
+  return {
+    ip: textOf(copy),
+    port: (copy[2]! << 8) | copy[3]!,
+    bytes: copy,
+  };
+}
+
+/**
+ * The endpoint for any address of this machine.
+ *
+ * @param port The port
+ * @returns The endpoint `0.0.0.0`
+ */
+export function anyAddress(port: number): Endpoint {
+  return address4([0, 0, 0, 0], port);
+}
+
+/**
+ * The endpoint by which this machine reaches itself.
+ *
+ * @param port The port
+ * @returns The endpoint `127.0.0.1`
+ */
+export function ownAddress(port: number): Endpoint {
+  return address4([127, 0, 0, 1], port);
+}
+
+function address4(ip: readonly number[], port: number): Endpoint {
+  const bytes = new Uint8Array(16);
+  if (darwin) bytes.set([16, INET]);
+  else bytes.set([INET, 0]);
+  bytes.set(ip, 4);
+  return endpoint(bytes, port);
+}
+
+function setOption(
+  fd: number,
+  level: number,
+  option: number,
+  ...values: readonly number[]
+): void {
+  const value = new Uint8Array(new Int32Array(values).buffer);
+  check(lib.setsockopt(fd, level, option, value, value.length));
+}
+
+/**
+ * Makes a socket for an endpoint's family.
+ *
+ * @param like The endpoint
+ * @returns The descriptor, not inherited by other programs
+ * @throws {SysError} When there is none to be had
+ */
+export function openSocket(like: Endpoint): number {
+  const flags = darwin ? 0 : NONBLOCK | CLOEXEC;
+  const fd = check(lib.socket(family(like.bytes), STREAM | flags, 0));
+  if (darwin) {
+    dontWait(fd);
+    keep(fd);
+  }
+  return fd;
+}
+
+/**
+ * Gives a socket its local end. Bound to `::` it takes IPv4 connections too.
+ *
+ * @param fd The socket
+ * @param local The endpoint; port 0 for any free port
+ * @throws {SysError} `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`
+ */
+export function bind(fd: number, local: Endpoint): void {
+  setOption(fd, SOCKET, REUSEADDR, 1);
+  if (family(local.bytes) === INET6) setOption(fd, IPV6, V6ONLY, 0);
+  check(lib.bind(fd, local.bytes, local.bytes.length));
+}
+
+/**
+ * Lets connections come in at a bound socket.
+ *
+ * @param fd The socket
+ * @param backlog How many may wait to be accepted
+ * @throws {SysError} `EADDRINUSE`
+ */
+export function listen(fd: number, backlog: number): void {
+  check(lib.listen(fd, backlog));
+}
+
+/**
+ * Takes the next connection. On the hot path of a server, so that a failure
+ * is a result here; who called is asked for with {@linkcode caller}.
+ *
+ * @param fd The listening socket
+ * @param waits Whether reads and writes of the new one wait, as the programs
+ * expect that it is given to
+ * @returns The connection's descriptor, or minus the error number: `EAGAIN`
+ * when there is none
+ */
+export function accept(fd: number, waits = false): number {
+  while (true) {
+    scratchLength[0] = scratch.length;
+    const flags = waits ? CLOEXEC : CLOEXEC | NONBLOCK;
+    const connection = accept4 === undefined
+      ? lib.accept(fd, scratch, scratchLengthBytes)
+      : accept4(fd, scratch, scratchLengthBytes, flags);
+    if (connection >= 0) {
+      if (darwin) {
+        keep(connection);
+        if (waits) letWait(connection);
+        else dontWait(connection);
+      }
+      return connection;
+    }
+    const errno = lastError();
+    if (errno !== EINTR) return -errno;
+  }
+}
+
+/**
+ * Who is at the other end of the connection that {@linkcode accept} took last.
+ *
+ * @returns The endpoint
+ */
+export function caller(): Endpoint {
+  return endpoint(scratch);
+}
+
+/**
+ * Begins to connect.
+ *
+ * @param fd The socket
+ * @param to Where to
+ * @returns 0 when it is connected, or minus the error number: `EINPROGRESS`
+ * when it will become writable at the end of the attempt, and
+ * {@linkcode socketError} tells its outcome
+ */
+export function connect(fd: number, to: Endpoint): number {
+  return lib.connect(fd, to.bytes, to.bytes.length) < 0 ? -lastError() : 0;
+}
+
+/**
+ * The error that waits at a socket, which this takes away.
+ *
+ * @param fd The socket
+ * @returns The error, or `undefined`
+ */
+export function socketError(fd: number): SysError | undefined {
+  const value = new Int32Array(1);
+  scratchLength[0] = 4;
+  check(lib.getsockopt(
+    fd,
+    SOCKET,
+    ERROR,
+    new Uint8Array(value.buffer),
+    scratchLengthBytes,
+  ));
+  return value[0] === 0 ? undefined : new SysError(value[0]!);
+}
+
+/**
+ * The local end of a socket.
+ *
+ * @param fd The socket
+ * @returns The endpoint
+ * @throws {SysError} When it is no socket
+ */
+export function localEnd(fd: number): Endpoint {
+  scratchLength[0] = scratch.length;
+  check(lib.getsockname(fd, scratch, scratchLengthBytes));
+  return endpoint(scratch);
+}
+
+/**
+ * The remote end of a socket.
+ *
+ * @param fd The socket
+ * @returns The endpoint
+ * @throws {SysError} `ENOTCONN` when there is none (any more)
+ */
+export function remoteEnd(fd: number): Endpoint {
+  scratchLength[0] = scratch.length;
+  check(lib.getpeername(fd, scratch, scratchLengthBytes));
+  return endpoint(scratch);
+}
+
+/**
+ * Says that nothing more will be sent: the other side reads the end of input.
+ *
+ * @param fd The socket
+ * @throws {SysError} `ENOTCONN` when the connection is gone
+ */
+export function finishSending(fd: number): void {
+  check(lib.shutdown(fd, 1));
+}
+
+/**
+ * Closes a connection so that the other side sees a failure, not an end.
+ *
+ * @param fd The socket
+ */
+export function reset(fd: number): void {
+  const value = new Uint8Array(new Int32Array([1, 0]).buffer);
+  lib.setsockopt(fd, SOCKET, LINGER, value, value.length);
+  close(fd);
+}
+
+/**
+ * Sends small writes at once instead of collecting them for a moment.
+ *
+ * @param fd The socket; of a listening one the connections inherit it
+ */
+export function dontDelay(fd: number): void {
+  setOption(fd, TCP, NODELAY, 1);
+}
+
+/**
+ * Has the kernel ask a silent other side now and then whether it is there, so
+ * that a connection to a machine that has vanished ends.
+ *
+ * @param fd The socket; of a listening one the connections inherit it
+ * @param seconds After how many silent seconds to ask for the first time
+ */
+export function keepAlive(fd: number, seconds: number): void {
+  setOption(fd, SOCKET, KEEPALIVE, 1);
+  setOption(fd, TCP, KEEPIDLE, seconds);
+}
+
+/**
+ * Takes IP options, such as a source route, off a connection.
+ *
+ * @param fd The socket
+ */
+export function dropOptions(fd: number): void {
+  // An IPv6 socket has none, and says so.
+  lib.setsockopt(fd, IP, IP_OPTIONS, null, 0);
+}
+
+/**
+ * Makes reads and writes of a socket wait, as other programs expect.
+ *
+ * @param fd The socket
+ * @throws {SysError} When it is no descriptor
+ */
+export function letWait(fd: number): void {
+  const flags = check(lib.fcntl(fd, F_GETFL, 0));
+  check(lib.fcntl(fd, F_SETFL, flags & ~O_NONBLOCK));
+}
+
+/**
+ * Writes to a socket that others may share, without waiting and without
+ * changing it for them.
+ *
+ * @param fd The socket
+ * @param bytes The bytes
+ * @returns How many were taken, or minus the error number
+ */
+export function sendNow(fd: number, bytes: Bytes): number {
+  const n = lib.send(fd, bytes, BigInt(bytes.length), DONTWAIT);
+  return n < 0 ? -lastError() : n;
+}

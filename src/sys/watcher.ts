@@ -1,0 +1,122 @@
+/**
+ * Watching thousands of descriptors at once.
+ *
+ * @module
+ */
+import { check, errorNumber, lastError } from "./errors.ts";
+import { darwin, load } from "./libc.ts";
+
+const epoll = darwin ? undefined : load({
+  epoll_create1: { parameters: ["i32"], result: "i32" },
+  epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+  epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
+});
+
+const CLOEXEC = 0o2000000;
+const ADD = 1;
+const REMOVE = 2;
+const CHANGE = 3;
+const EINTR = errorNumber("EINTR");
+
+/** `struct epoll_event` is packed on x86_64 and on nothing else. */
+const PACKED = Deno.build.arch === "x86_64";
+/** Its size in 32-bit words: the events, and 64 bits of our own. */
+const SIZE = PACKED ? 3 : 4;
+const DATA = PACKED ? 1 : 2;
+
+/**
+ * A set of descriptors that is looked at without waiting; what to wait with is
+ * its own descriptor, which is readable while there is something to be found.
+ *
+ * A look costs as much as there is to be found, not as much as is watched:
+ * epoll on Linux. For another system this class is what has to be written.
+ */
+export class Watcher {
+  /** The descriptor of the set itself. */
+  readonly fd: number;
+  readonly #found: Int32Array<ArrayBuffer>;
+  readonly #foundBytes: Uint8Array<ArrayBuffer>;
+  readonly #event = new Int32Array(SIZE);
+  readonly #eventBytes = new Uint8Array(this.#event.buffer);
+
+  /**
+   * Makes an empty set.
+   *
+   * @param most How many events one look may find
+   * @throws {SysError} When there are no descriptors left
+   */
+  constructor(most = 256) {
+    if (epoll === undefined) throw new Error("this system has no epoll");
+    this.fd = check(epoll.epoll_create1(CLOEXEC));
+    this.#found = new Int32Array(SIZE * most);
+    this.#foundBytes = new Uint8Array(this.#found.buffer);
+  }
+
+  /**
+   * Takes a descriptor into the set. It leaves by being closed.
+   *
+   * @param fd The descriptor: not of a file
+   * @param events As for `Poller`: `READABLE`, `WRITABLE`, both, or 0
+   * @throws {SysError} When the kernel has no memory
+   */
+  add(fd: number, events: number): void {
+    this.#control(ADD, fd, events);
+  }
+
+  /**
+   * Changes what is watched for at a descriptor of the set.
+   *
+   * @param fd The descriptor
+   * @param events As for {@linkcode Watcher.add}
+   */
+  change(fd: number, events: number): void {
+    this.#control(CHANGE, fd, events);
+  }
+
+  /**
+   * Takes a descriptor out of the set.
+   *
+   * @param fd The descriptor
+   */
+  remove(fd: number): void {
+    this.#control(REMOVE, fd, 0);
+  }
+
+  #control(what: number, fd: number, events: number): void {
+    this.#event[0] = events;
+    this.#event[DATA] = fd;
+    check(epoll!.epoll_ctl(this.fd, what, fd, this.#eventBytes));
+  }
+
+  /**
+   * Looks without waiting.
+   *
+   * @returns How many descriptors have something
+   */
+  look(): number {
+    const most = this.#found.length / SIZE;
+    const n = epoll!.epoll_wait(this.fd, this.#foundBytes, most, 0);
+    if (n < 0) return lastError() === EINTR ? 0 : check(n);
+    return n;
+  }
+
+  /**
+   * One of the descriptors that the last look found.
+   *
+   * @param i Which, from 0
+   * @returns The descriptor
+   */
+  fdAt(i: number): number {
+    return this.#found[i * SIZE + DATA]!;
+  }
+
+  /**
+   * What the last look found at it.
+   *
+   * @param i Which, from 0
+   * @returns The events, as from `Poller.found`
+   */
+  eventsAt(i: number): number {
+    return this.#found[i * SIZE]!;
+  }
+}
