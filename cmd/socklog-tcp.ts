@@ -1,2 +1,8 @@
-/** @module */
-Deno.exit(111);
+/**
+ * The `socklog-tcp` executable.
+ *
+ * @module
+ */
+import { main } from "../src/socklog/main.ts";
+
+Deno.exit(await main(Deno.args));

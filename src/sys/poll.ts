@@ -4,7 +4,7 @@
  * @module
  */
 import { check, errorNumber, lastError, SysError } from "./errors.ts";
-import { dontWait, pipe, read, write } from "./descriptors.ts";
+import { close, dontWait, pipe, read, write } from "./descriptors.ts";
 import { load } from "./libc.ts";
 
 const lib = load({
@@ -133,6 +133,12 @@ export class Poller {
   wake(): void {
     this.#woken = true;
     if (this.#waiting) write(this.#wake.writer, this.#scratch.subarray(0, 1));
+  }
+
+  /** Closes the descriptors of the set's own. Not during a wait. */
+  close(): void {
+    close(this.#wake.reader);
+    close(this.#wake.writer);
   }
 }
 

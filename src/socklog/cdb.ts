@@ -1,0 +1,72 @@
+/**
+ * Reading constant databases: D. J. Bernstein's cdb format
+ * (cr.yp.to/cdb/cdb.txt).
+ *
+ * 256 pairs of 32-bit numbers, little-endian, give the position and the number
+ * of slots of 256 hash tables. A slot is a pair: a key's hash, and the
+ * position of its record (0: an empty slot). A record is the key's length, the
+ * data's length, the key and the data.
+ *
+ * @module
+ */
+
+const TABLES = 2048;
+
+/** A file isn't the database that it should be. */
+export class CdbError extends Error {
+  /** The class's name. */
+  override name = "CdbError";
+}
+
+function hash(key: Uint8Array): number {
+  let h = 5381;
+  for (const byte of key) h = ((Math.imul(h, 33) >>> 0) ^ byte) >>> 0;
+  return h;
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+/**
+ * Looks a key up.
+ *
+ * @param database The whole database
+ * @param key The key
+ * @returns The data of its first record, or `undefined` where it has none
+ * @throws {CdbError} When the database isn't one
+ */
+export function find(
+  database: Uint8Array,
+  key: Uint8Array,
+): Uint8Array | undefined {
+  const view = new DataView(
+    database.buffer,
+    database.byteOffset,
+    database.byteLength,
+  );
+  try {
+    if (database.length < TABLES) throw new RangeError();
+    const wanted = hash(key);
+    const table = (wanted & 255) * 8;
+    const start = view.getUint32(table, true);
+    const slots = view.getUint32(table + 4, true);
+    for (let i = 0; i < slots; i++) {
+      const slot = start + ((wanted >>> 8) + i) % slots * 8;
+      const at = view.getUint32(slot + 4, true);
+      if (at === 0) return undefined;
+      if (view.getUint32(slot, true) !== wanted) continue;
+      const from = at + 8;
+      const middle = from + view.getUint32(at, true);
+      const to = middle + view.getUint32(at + 4, true);
+      if (to > database.length) throw new RangeError();
+      if (sameBytes(database.subarray(from, middle), key)) {
+        return database.subarray(middle, to);
+      }
+    }
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new CdbError("protocol error");
+  }
+}

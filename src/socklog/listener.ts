@@ -1,0 +1,114 @@
+/**
+ * The socket at which a server's connections come in.
+ *
+ * @module
+ */
+import { encode } from "../bytes.ts";
+import { writeAll } from "../diagnostics.ts";
+import { close } from "../sys/descriptors.ts";
+import { SysError } from "../sys/errors.ts";
+import { addressesOf, portOf, TemporaryNameError } from "../sys/names.ts";
+import {
+  anyAddress,
+  bind,
+  dontDelay,
+  type Endpoint,
+  keepAlive,
+  listen,
+  localEnd,
+  openSocket,
+  ownAddress,
+} from "../sys/sockets.ts";
+import { setGroup, setUser } from "../sys/users.ts";
+import type { ServerArguments } from "./arguments.ts";
+import { Fatal } from "./fatal.ts";
+
+/** After how many silent seconds the other side is asked whether it is there. */
+export const KEEP_ALIVE_SECONDS = 300;
+
+/**
+ * The addresses that a command line's host and port stand for.
+ *
+ * @param host A name, a number, or `0`
+ * @param port A name or a number
+ * @param zero What `0` stands for: any address, or the machine's own
+ * @returns At least one endpoint
+ * @throws {Fatal} When there is none
+ */
+export async function resolve(
+  host: string,
+  port: string,
+  zero: "any" | "own",
+): Promise<Endpoint[]> {
+  const number = portOf(port);
+  if (number === undefined) {
+    throw new Fatal(`unable to figure out port number for ${port}`);
+  }
+  if (host === "0") {
+    return [zero === "any" ? anyAddress(number) : ownAddress(number)];
+  }
+  try {
+    const found = await addressesOf(host, number);
+    if (found.length > 0) return found;
+  } catch (error) {
+    if (!(error instanceof TemporaryNameError)) throw error;
+    throw new Fatal(
+      `temporarily unable to figure out IP address for ${host}`,
+    );
+  }
+  throw new Fatal(`no IP address for ${host}`);
+}
+
+/**
+ * Does one step of many, and says which when it fails.
+ *
+ * @param what What is being done: `bind`
+ * @param step The step
+ * @returns What the step returns
+ * @throws {Fatal} `unable to bind: address already used`
+ */
+export function attempt<T>(what: string, step: () => T): T {
+  try {
+    return step();
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    throw new Fatal(`unable to ${what}: ${error.message}`);
+  }
+}
+
+/** An open listener. */
+export interface Listener {
+  /** Its socket. */
+  readonly fd: number;
+  /** Its local end. */
+  readonly local: Endpoint;
+}
+
+/**
+ * Prepares to receive connections, tells the port where that is asked for,
+ * and gives up root.
+ *
+ * @param args The command line
+ * @returns The listener
+ * @throws {Fatal} When anything of that fails
+ */
+export async function openListener(args: ServerArguments): Promise<Listener> {
+  const [address] = await resolve(args.host, args.port, "any");
+  const fd = attempt("create socket", () => openSocket(address!));
+  try {
+    attempt("bind", () => bind(fd, address!));
+    const local = attempt("get local address", () => localEnd(fd));
+    // Connections inherit both from the listener, at no cost for each.
+    keepAlive(fd, KEEP_ALIVE_SECONDS);
+    if (args.dontDelay) dontDelay(fd);
+    attempt("listen", () => listen(fd, args.backlog));
+    const { gid, uid } = args;
+    if (gid !== undefined) attempt("set gid", () => setGroup(gid));
+    if (uid !== undefined) attempt("set uid", () => setUser(uid));
+    if (args.printPort) writeAll(1, encode(`${local.port}\n`));
+    return { fd, local };
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * What a UCSPI tool tells of a connection: the variables of tcp-environ(5),
+ * and the fields of the `ok` line of `-v`.
+ *
+ * @module
+ */
+import type { Endpoint } from "../sys/sockets.ts";
+
+/** A connection, as far as it is known. Names are text, a byte a character. */
+export interface Peers {
+  /** This end. */
+  local: Endpoint;
+  /** The other end. */
+  remote: Endpoint;
+  /** This host's name. */
+  localHost: string | undefined;
+  /** The other host's name. */
+  remoteHost: string | undefined;
+  /** Whose connection the other host says it is. */
+  remoteInfo: string | undefined;
+  /** Variables that the access rules set. */
+  rules: readonly (readonly [name: string, value: string])[];
+}
+
+/**
+ * The variables of a connection.
+ *
+ * @param peers The connection
+ * @returns The variables; those without a value are taken out of an
+ * environment that has them
+ */
+export function variables(peers: Peers): Map<string, string | undefined> {
+  return new Map<string, string | undefined>([
+    ["PROTO", "TCP"],
+    ["TCPLOCALIP", peers.local.ip],
+    ["TCPLOCALPORT", String(peers.local.port)],
+    ["TCPLOCALHOST", peers.localHost],
+    ["TCPREMOTEIP", peers.remote.ip],
+    ["TCPREMOTEPORT", String(peers.remote.port)],
+    ["TCPREMOTEHOST", peers.remoteHost],
+    ["TCPREMOTEINFO", peers.remoteInfo],
+    ...peers.rules,
+  ]);
+}
+
+/**
+ * Text without what could pass for something else in a log.
+ *
+ * @param text The text, from a stranger
+ * @returns The text, with a `?` for each control character
+ */
+export function tame(text: string): string {
+  // deno-lint-ignore no-control-regex
+  return text.replace(/[\x00-\x1f\x7f]/g, "?");
+}
+
+/**
+ * Puts variables into an environment.
+ *
+ * @param environment The environment's entries
+ * @param changes The variables, and those to take out
+ * @returns The new environment's entries
+ */
+export function withVariables(
+  environment: readonly Uint8Array[],
+  changes: ReadonlyMap<string, string | undefined>,
+): Uint8Array[] {
+  const kept = environment.filter((entry) => {
+    const equals = entry.indexOf(0x3d, 1);
+    const name = String.fromCharCode(...entry.subarray(0, equals));
+    return equals < 0 || !changes.has(name);
+  });
+  const made = [...changes].filter(([, value]) => value !== undefined)
+    .map(([name, value]) => fromLatin1(`${name}=${value}`));
+  return [...kept, ...made];
+}
+
+/**
+ * The bytes of a text that has a byte in each character.
+ *
+ * @param text The text
+ * @returns Its bytes
+ */
+export function fromLatin1(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+}
