@@ -61,11 +61,11 @@ async function localFor(
  *
  * @returns The connection, or the error
  */
-async function tryOne(
+function tryOne(
   remote: Endpoint,
   local: Endpoint | undefined,
   seconds: number,
-): Promise<number | SysError> {
+): number | SysError {
   const fd = attempt("create socket", () => openSocket(remote));
   let connected = false;
   try {
@@ -75,9 +75,13 @@ async function tryOne(
       if (errno !== EINPROGRESS) return new SysError(errno);
       const poller = new Poller(1);
       try {
-        poller.set(0, fd, WRITABLE);
-        if (!poller.look()) await poller.wait(seconds * 1000);
-        if (poller.found(0) === 0) return new SysError(ETIMEDOUT);
+        const end = performance.now() + seconds * 1000;
+        while (true) {
+          poller.set(0, fd, WRITABLE);
+          const left = Math.ceil(end - performance.now());
+          if (poller.look(Math.max(0, Math.min(left, 0x7fffffff)))) break;
+          if (left <= 0) return new SysError(ETIMEDOUT);
+        }
       } finally {
         poller.close();
       }
@@ -109,7 +113,7 @@ export async function connectTo(
   for (const seconds of args.timeouts) {
     for (const remote of addresses) {
       const local = await localFor(args, remote);
-      const outcome = await tryOne(remote, local, seconds);
+      const outcome = tryOne(remote, local, seconds);
       if (outcome instanceof SysError) {
         errors.set(remote, outcome);
         continue;

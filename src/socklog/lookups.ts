@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { addressesOf, nameOf } from "../sys/names.ts";
+import { addressesOf, nameOf, TemporaryNameError } from "../sys/names.ts";
 import type { Endpoint } from "../sys/sockets.ts";
-import type { ServerArguments } from "./arguments.ts";
+import type { ClientArguments, ServerArguments } from "./arguments.ts";
 import { identify } from "./ident.ts";
+import { Verbosity } from "./messages.ts";
 import type { Peers } from "./ucspi.ts";
 
 /** Lets only so many things be done at once. */
@@ -38,47 +39,54 @@ class Gate {
 const names = new Gate(128);
 const identities = new Gate(256);
 
-/** What is asked about each connection. */
+/** What is asked about a connection. */
 export interface Questions {
   /** This host's name. */
   localHost: boolean;
   /** The other host's name. */
   remoteHost: boolean;
+  /** Whether that name must lead back to the address. */
+  paranoid: boolean;
   /** Whose connection the other host says it is. */
   remoteInfo: boolean;
+  /** For how many seconds it may think about that. */
+  timeout: number;
 }
 
 /**
- * What a server has to ask, given its command line: not what nobody would see
- * the answer of.
+ * What has to be asked, given the command line: not what nobody would see the
+ * answer of.
  *
  * @param args The command line
  * @returns What is asked about each connection, or `undefined` for nothing
  */
-export function questions(args: ServerArguments): Questions | undefined {
-  const { task } = args;
+export function questions(
+  args: ServerArguments | ClientArguments,
+): Questions | undefined {
+  const server = args.mode === "server" ? args : undefined;
+  const names = server !== undefined && "names" in server.task
+    ? server.task.names
+    : undefined;
   const shown = (name: string) =>
-    "program" in task || args.verbosity === 2 || task.names.includes(name);
-  const wanted = {
-    localHost: args.localName === undefined && shown("TCPLOCALHOST"),
-    remoteHost: args.lookUpHost &&
-      (args.rules !== undefined || shown("TCPREMOTEHOST")),
-    remoteInfo: args.askIdentity &&
-      (args.rules !== undefined || shown("TCPREMOTEINFO")),
+    names === undefined || args.verbosity === Verbosity.Everything ||
+    names.includes(name);
+  const ruled = server?.rules !== undefined;
+  const localHost = args.localName === undefined && shown("TCPLOCALHOST");
+  const remoteHost = args.lookUpHost && (ruled || shown("TCPREMOTEHOST"));
+  const remoteInfo = args.askIdentity && (ruled || shown("TCPREMOTEINFO"));
+  if (!localHost && !remoteHost && !remoteInfo) return undefined;
+  return {
+    localHost,
+    remoteHost,
+    paranoid: server?.paranoid ?? false,
+    remoteInfo,
+    timeout: args.identityTimeout,
   };
-  return Object.values(wanted).includes(true) ? wanted : undefined;
 }
 
-/**
- * Asks for the name of an endpoint's host.
- *
- * @param of The endpoint
- * @param paranoid Whether the name must lead back to the address
- * @returns The name, or `undefined`
- */
-export async function hostName(
+async function hostName(
   of: Endpoint,
-  paranoid = false,
+  paranoid: boolean,
 ): Promise<string | undefined> {
   return await names.through(async () => {
     const name = await nameOf(of);
@@ -86,7 +94,8 @@ export async function hostName(
     try {
       const found = await addressesOf(name, 0);
       return found.some(({ ip }) => ip === of.ip) ? name : undefined;
-    } catch {
+    } catch (error) {
+      if (!(error instanceof TemporaryNameError)) throw error;
       // No answer now is no proof.
       return undefined;
     }
@@ -94,39 +103,18 @@ export async function hostName(
 }
 
 /**
- * Asks the other host whose connection it is.
- *
- * @param local This end
- * @param remote The other end
- * @param seconds How long it may take
- * @returns The user, or `undefined`
- */
-export async function identity(
-  local: Endpoint,
-  remote: Endpoint,
-  seconds: number,
-): Promise<string | undefined> {
-  return await identities.through(() => identify(local, remote, seconds));
-}
-
-/**
  * Asks all of it, at the same time.
  *
  * @param peers The connection; the answers go there
  * @param asked What is asked
- * @param args The command line
  */
-export async function lookUp(
-  peers: Peers,
-  asked: Questions,
-  args: ServerArguments,
-): Promise<void> {
+export async function lookUp(peers: Peers, asked: Questions): Promise<void> {
   const { local, remote } = peers;
   const [localHost, remoteHost, remoteInfo] = await Promise.all([
-    asked.localHost ? hostName(local) : args.localName,
-    asked.remoteHost ? hostName(remote, args.paranoid) : undefined,
+    asked.localHost ? hostName(local, false) : peers.localHost,
+    asked.remoteHost ? hostName(remote, asked.paranoid) : undefined,
     asked.remoteInfo
-      ? identity(local, remote, args.identityTimeout)
+      ? identities.through(() => identify(local, remote, asked.timeout))
       : undefined,
   ]);
   peers.localHost = localHost;

@@ -3,36 +3,89 @@
  *
  * @module
  */
-import { Diagnostics } from "../diagnostics.ts";
+import { encode, latin1 } from "../bytes.ts";
+import { Diagnostics, writeAll } from "../diagnostics.ts";
+import { close, read } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
+import { open } from "../sys/files.ts";
 import { VERSION } from "../version.ts";
-import { ArgumentError, type Arguments, parseArguments } from "./arguments.ts";
+import {
+  ArgumentError,
+  type Arguments,
+  parseArguments,
+  type ServerArguments,
+} from "./arguments.ts";
+import { connectFor } from "./connect.ts";
 import { Unreachable } from "./dialling.ts";
 import { Fatal } from "./fatal.ts";
+import { HELP } from "./help.ts";
 import { openListener } from "./listener.ts";
 import { Messages, Verbosity } from "./messages.ts";
+import { canRun, ProgramServer } from "./programs.ts";
 import { send } from "./sender.ts";
 import { LogServer } from "./server.ts";
+
+const OWN_NAME = "socklog-tcp";
+
+/**
+ * The name that the program was started under, by which a link to it takes
+ * the place of another program.
+ *
+ * @returns `tcpserver`, `tcpclient`, or else `socklog-tcp`
+ */
+export function invokedName(): string {
+  try {
+    const fd = open("/proc/self/cmdline", "read");
+    const buffer = new Uint8Array(4096);
+    const n = read(fd, buffer);
+    close(fd);
+    const [path = ""] = latin1(buffer.subarray(0, Math.max(n, 0))).split("\0");
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    return name === "tcpserver" || name === "tcpclient" ? name : OWN_NAME;
+  } catch (error) {
+    // No /proc here: then it has one name only.
+    if (error instanceof SysError) return OWN_NAME;
+    throw error;
+  }
+}
+
+async function serve(
+  args: ServerArguments,
+  messages: Messages,
+  program: string,
+): Promise<void> {
+  const { task } = args;
+  // A wrong NAME would otherwise be found out by the first sender. In place of
+  // tcpserver, whose programs may come and go, it isn't ours to say.
+  if ("program" in task && program === OWN_NAME && !canRun(task.program[0]!)) {
+    throw new Fatal(
+      `${task.program[0]}: neither NAMEs, nor ucspi, nor a program to run`,
+      100,
+    );
+  }
+  const listener = await openListener(args);
+  await ("names" in task
+    ? new LogServer(args, task, listener, messages)
+    : new ProgramServer(args, task.program, listener, messages)).run();
+}
 
 async function carryOut(args: Arguments, program: string): Promise<void> {
   switch (args.mode) {
     case "help":
+      writeAll(1, encode(HELP));
+      return;
     case "version":
-      console.log(VERSION);
+      writeAll(1, encode(`${OWN_NAME} ${VERSION}\n`));
       return;
+  }
+  const messages = new Messages(program, args.verbosity);
+  switch (args.mode) {
     case "send":
-      await send(args, new Messages(program, args.verbosity));
-      return;
+      return await send(args, messages);
     case "connect":
-      return;
-    case "server": {
-      const messages = new Messages(program, args.verbosity);
-      const listener = await openListener(args);
-      if ("names" in args.task) {
-        await new LogServer(args, args.task, listener, messages).run();
-      }
-      return;
-    }
+      return await connectFor(args, messages);
+    case "server":
+      return await serve(args, messages, program);
   }
 }
 
@@ -45,7 +98,7 @@ async function carryOut(args: Arguments, program: string): Promise<void> {
  */
 export async function main(
   args: readonly string[],
-  program = "socklog-tcp",
+  program: string = invokedName(),
 ): Promise<number> {
   const diagnostics = new Diagnostics(program);
   let quiet = false;
@@ -56,7 +109,7 @@ export async function main(
     return 0;
   } catch (error) {
     if (error instanceof ArgumentError) {
-      if (error.message !== "") diagnostics.say(error.message);
+      if (error.message !== "") diagnostics.say(error);
       diagnostics.say(`usage: ${program} ${error.usage}`);
       return 100;
     }
@@ -65,8 +118,8 @@ export async function main(
       if (!quiet) diagnostics.say("fatal: ", error);
       return error.exitCode;
     }
-    // Nothing else is expected; what it is, is all that can be said.
-    const text = error instanceof SysError ? error.message : String(error);
+    // Nothing else is expected. Where it came from is of no use to the reader.
+    const text = error instanceof Error ? error.message : String(error);
     diagnostics.say("fatal: ", text.split("\n")[0]);
     return 111;
   }

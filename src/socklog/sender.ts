@@ -33,7 +33,7 @@ export async function send(
   messages.flush();
   try {
     const transfer = new Transfer(connection.fd);
-    await transfer.run();
+    transfer.run();
     if (args.acknowledge) transfer.checkAnswer();
   } finally {
     close(connection.fd);
@@ -50,18 +50,22 @@ class Transfer {
   #end = 0;
   #sent = 0;
   #answer = "";
-  /** Whether standard input has ended, and the server's side has. */
+  /** Whether standard input has ended. */
   #inputEnded = false;
+  /** Whether the server has been told so. */
+  #finished = false;
+  /** Whether the server has closed its side. */
   #answerEnded = false;
 
   constructor(fd: number) {
     this.#fd = fd;
   }
 
-  async run(): Promise<void> {
+  run(): void {
     while (!this.#answerEnded) {
       this.#watch();
-      if (!this.#poller.look()) await this.#poller.wait();
+      // There are no signals to be noticed and nothing else to be done.
+      this.#poller.look(-1);
       if (this.#poller.found(0) !== 0) this.#fill();
       const found = this.#poller.found(1);
       if (this.#first < this.#end) this.#send();
@@ -69,8 +73,6 @@ class Transfer {
       if (this.#inputEnded && this.#first === this.#end) this.#finish();
     }
   }
-
-  #finished = false;
 
   #watch(): void {
     const empty = this.#first === this.#end;

@@ -25,7 +25,13 @@ import { lookUp, type Questions, questions } from "./lookups.ts";
 import type { Messages } from "./messages.ts";
 import { Output } from "./output.ts";
 import { Rules } from "./rules.ts";
-import { fromLatin1, type Peers, tame, variables } from "./ucspi.ts";
+import {
+  describe,
+  fromLatin1,
+  type Peers,
+  peersOf,
+  variables,
+} from "./ucspi.ts";
 
 /** How often a busy server looks whether a signal has come, milliseconds. */
 const TURN_EVERY = 5;
@@ -145,6 +151,7 @@ export class LogServer {
       // Asked for nothing, it still tells when the reader is gone.
       this.#poller.set(1, this.#output.fd, 0);
       this.#reportStatus();
+      this.#messages.flush();
       while (!this.#stopping) await this.#round();
       await this.#stop();
     } catch (error) {
@@ -170,6 +177,7 @@ export class LogServer {
   }
 
   #reportStatus(): void {
+    if (!this.#messages.verbose) return;
     this.#messages.status(`status: ${this.#count}/${this.#args.limit}`);
   }
 
@@ -177,7 +185,6 @@ export class LogServer {
   async #round(): Promise<void> {
     const found = this.#watcher.look();
     if (found === 0 && this.#admitted.length === 0) {
-      this.#messages.flush();
       await this.#poller.wait(this.#untilNext());
       this.#turned = this.#now = performance.now();
       if (this.#poller.found(1) & FAILED) throw this.#output.gone();
@@ -202,6 +209,7 @@ export class LogServer {
     }
     this.#checkIdle();
     await this.#write();
+    this.#messages.flush();
     this.#checkListening();
     if (this.#now - this.#turned > TURN_EVERY) {
       await turn();
@@ -237,18 +245,11 @@ export class LogServer {
       }
       const remote = caller();
       if (!keepOptions) dropOptions(fd);
-      const { local } = this.#listener;
+      const local = this.#manyLocals ? localEnd(fd) : this.#listener.local;
       const connection: Connection = {
         fd,
         id: ++this.#lastId,
-        peers: {
-          local: this.#manyLocals ? localEnd(fd) : local,
-          remote,
-          localHost: this.#args.localName,
-          remoteHost: undefined,
-          remoteInfo: undefined,
-          rules: [],
-        },
+        peers: peersOf(local, remote, this.#args.localName),
         stream: undefined,
         received: 0,
         active: this.#now,
@@ -265,7 +266,7 @@ export class LogServer {
   }
 
   #lookUp(connection: Connection, asked: Questions): void {
-    lookUp(connection.peers, asked, this.#args).then(() => {
+    lookUp(connection.peers, asked).then(() => {
       this.#admitted.push(connection);
       this.#poller.wake();
     });
@@ -296,7 +297,9 @@ export class LogServer {
         return;
       }
     }
-    this.#messages.status(`ok ${id} ${describe(peers)}`);
+    if (this.#messages.verbose) {
+      this.#messages.status(`ok ${id} ${describe(peers)}`);
+    }
     connection.stream = new Stream(this.#prefix(peers));
     this.#watcher.add(fd, READABLE);
   }
@@ -444,13 +447,4 @@ export class LogServer {
     }
     await this.#write();
   }
-}
-
-/** The fields of an `ok` or `deny` line. */
-function describe(peers: Peers): string {
-  const { local, remote, localHost, remoteHost, remoteInfo } = peers;
-  return tame(
-    `${localHost ?? ""}:${local.ip}:${local.port} ` +
-      `${remoteHost ?? ""}:${remote.ip}:${remoteInfo ?? ""}:${remote.port}`,
-  );
 }

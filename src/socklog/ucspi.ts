@@ -23,6 +23,44 @@ export interface Peers {
 }
 
 /**
+ * A connection of which only the ends are known.
+ *
+ * @param local This end
+ * @param remote The other end
+ * @param localHost This host's name, where it was given
+ * @returns The connection
+ */
+export function peersOf(
+  local: Endpoint,
+  remote: Endpoint,
+  localHost: string | undefined,
+): Peers {
+  return {
+    local,
+    remote,
+    localHost,
+    remoteHost: undefined,
+    remoteInfo: undefined,
+    rules: [],
+  };
+}
+
+/**
+ * The fields of an `ok` or `deny` line.
+ *
+ * @param peers The connection
+ * @returns The local host, address and port; the remote host, address, user
+ * and port
+ */
+export function describe(peers: Peers): string {
+  const { local, remote, localHost, remoteHost, remoteInfo } = peers;
+  return tame(
+    `${localHost ?? ""}:${local.ip}:${local.port} ` +
+      `${remoteHost ?? ""}:${remote.ip}:${remoteInfo ?? ""}:${remote.port}`,
+  );
+}
+
+/**
  * The variables of a connection.
  *
  * @param peers The connection

@@ -86,15 +86,17 @@ export class Poller {
   }
 
   /**
-   * Looks without waiting and without letting the event loop turn.
+   * Looks without letting the event loop turn.
    *
+   * @param milliseconds How long this thread, and the event loop with it, may
+   * stand still until something is found; -1 for as long as it takes
    * @returns Whether anything was found
    * @throws {SysError} When the kernel has no memory
    */
-  look(): boolean {
+  look(milliseconds = 0): boolean {
     const words = this.#words;
     words[1] = READABLE;
-    const n = lib.now(this.#bytes, BigInt(words.length / 2), 0);
+    const n = lib.now(this.#bytes, BigInt(words.length / 2), milliseconds);
     if (n < 0 && lastError() !== EINTR) check(n);
     // The wake-up pipe is no event of its own.
     return n > (words[1]! >>> 16 ? 1 : 0);
@@ -145,8 +147,9 @@ export class Poller {
 const turns = new Uint8Array(0);
 
 /**
- * Lets the event loop turn once, so that signals that have arrived are seen.
- * A busy loop calls this every few milliseconds.
+ * Lets the event loop turn once, so that signals that have arrived are seen: in
+ * this turn, or in one of the next few. A busy loop calls this every few
+ * milliseconds.
  */
 export async function turn(): Promise<void> {
   await lib.wait(turns, 0n, 0);

@@ -46,19 +46,24 @@ const lib = load({
   waitpid: {
     parameters: ["i32", "buffer", "i32"],
     result: "i32",
-    nonblocking: true,
   },
   kill: { parameters: ["i32", "i32"], result: "i32" },
   execvpe: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   signal: { parameters: ["i32", "usize"], result: "pointer" },
+  sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
 });
 
 const SETSIGDEF = 0x04;
 const SETSIGMASK = 0x08;
 const SETSID = darwin ? 0x400 : 0x80;
+const SIGCHLD = darwin ? 20 : 17;
+const DEFAULT = 0n;
+const NO_WAIT = 1;
 
 /** The numbers of the signals that the programs send. */
 export const signals = {
+  SIGHUP: 1,
+  SIGINT: 2,
   SIGKILL: 9,
   SIGALRM: 14,
   SIGTERM: 15,
@@ -106,6 +111,14 @@ function pointers(
 }
 
 /**
+ * Whoever started this program may have let it ignore SIGCHLD; how a child
+ * ended is then never told.
+ */
+function hearOfChildren(): void {
+  if (isIgnored(SIGCHLD)) lib.signal(SIGCHLD, DEFAULT);
+}
+
+/**
  * Starts a program. Its signals are at their defaults, none blocked.
  *
  * @param program The program
@@ -117,22 +130,25 @@ export function spawn(program: Program): number {
   const actions = new Uint8Array(512);
   const attributes = new Uint8Array(512);
   const set = new Uint8Array(128);
+  hearOfChildren();
   lib.posix_spawn_file_actions_init(actions);
   lib.posix_spawnattr_init(attributes);
   // Descriptors first go where no target is, so that no placing overwrites
   // the source of a later one; dup2 to the target also clears close-on-exec.
   const moved: number[] = [];
+  const free = Math.max(2, ...program.fds?.keys() ?? []) + 1;
   try {
+    // Before a target takes the directory's number.
+    if (program.directory !== undefined) {
+      lib.posix_spawn_file_actions_addfchdir_np(actions, program.directory);
+    }
     for (const [theirs, ours] of program.fds ?? []) {
-      const source = duplicate(ours, 64);
+      const source = duplicate(ours, free);
       moved.push(source);
       lib.posix_spawn_file_actions_adddup2(actions, source, theirs);
     }
     for (const fd of program.without ?? []) {
       lib.posix_spawn_file_actions_addclose(actions, fd);
-    }
-    if (program.directory !== undefined) {
-      lib.posix_spawn_file_actions_addfchdir_np(actions, program.directory);
     }
     let flags = SETSIGDEF | SETSIGMASK;
     if (program.session) flags |= SETSID;
@@ -164,21 +180,70 @@ export type Ending =
   | { readonly code: number; readonly signal?: undefined }
   | { readonly code?: undefined; readonly signal: number };
 
+/** A program that is waited for. */
+interface Awaited {
+  readonly pid: number;
+  readonly resolve: (ending: Ending) => void;
+  readonly reject: (error: SysError) => void;
+}
+
+const awaited = new Set<Awaited>();
+const word = new Int32Array(1);
+const wordBytes = new Uint8Array(word.buffer);
+let alive: number | undefined;
+
+/** Looks which programs have ended. */
+function collect(): void {
+  for (const child of awaited) {
+    const found = lib.waitpid(child.pid, wordBytes, NO_WAIT);
+    if (found === 0) continue;
+    awaited.delete(child);
+    const signal = word[0]! & 0x7f;
+    if (found < 0) child.reject(new SysError(lastError()));
+    else if (signal !== 0) child.resolve({ signal });
+    else child.resolve({ code: (word[0]! >> 8) & 0xff });
+  }
+  if (awaited.size > 0) return;
+  Deno.removeSignalListener("SIGCHLD", collect);
+  clearInterval(alive);
+}
+
 /**
- * Waits for a program that {@linkcode spawn} started.
+ * Waits for a program that {@linkcode spawn} started. Any number of them can be
+ * waited for: the runtime has 32 threads for calls that wait, and one for each
+ * program would leave none for the poll of the main loop.
  *
  * @param pid Its process id
  * @returns How it ended
+ * @throws {SysError} `ECHILD` when it isn't ours, or was waited for before
  */
-export async function ended(pid: number): Promise<Ending> {
-  const status = new Int32Array(1);
-  const bytes = new Uint8Array(status.buffer);
-  // The call waits in a thread of its own. Nobody else waits for this pid, so
-  // the only failure is an interruption.
-  while (await lib.waitpid(pid, bytes, 0) !== pid);
-  const word = status[0]!;
-  const signal = word & 0x7f;
-  return signal === 0 ? { code: (word >> 8) & 0xff } : { signal };
+export function ended(pid: number): Promise<Ending> {
+  if (awaited.size === 0) {
+    Deno.addSignalListener("SIGCHLD", collect);
+    // A listener alone doesn't keep this program running; a timer does.
+    alive = setInterval(collect, 60_000);
+  }
+  return new Promise((resolve, reject) => {
+    awaited.add({ pid, resolve, reject });
+    // It may have ended before anyone listened.
+    collect();
+  });
+}
+
+const reaped = new Int32Array(1);
+const reapedBytes = new Uint8Array(reaped.buffer);
+
+/**
+ * Takes the ending of any one program that {@linkcode spawn} started and
+ * {@linkcode ended} isn't called for. This is for a program that has many,
+ * and listens to SIGCHLD.
+ *
+ * @returns Its process id, and its status as the kernel has it (768 for the
+ * exit code 3), or `undefined` where none has ended
+ */
+export function reap(): { pid: number; status: number } | undefined {
+  const pid = lib.waitpid(-1, reapedBytes, NO_WAIT);
+  return pid > 0 ? { pid, status: reaped[0]! } : undefined;
 }
 
 /**
@@ -190,6 +255,20 @@ export async function ended(pid: number): Promise<Ending> {
  */
 export function kill(pid: number, signal: number): boolean {
   return lib.kill(pid, signal) === 0;
+}
+
+/**
+ * Whether this program was started with a signal ignored, as `nohup` and a
+ * shell's `&` do; a program that then listens for it undoes what they did.
+ *
+ * @param signal The signal's number
+ * @returns Whether it is ignored
+ */
+export function isIgnored(signal: number): boolean {
+  const IGNORE = 1n;
+  const action = new BigUint64Array(32);
+  lib.sigaction(signal, null, new Uint8Array(action.buffer));
+  return action[0] === IGNORE;
 }
 
 /**
@@ -206,7 +285,6 @@ export function become(
   // Handlers go by themselves with the old program; what it ignored stays
   // ignored, and that is SIGPIPE.
   const SIGPIPE = 13;
-  const DEFAULT = 0n;
   lib.signal(SIGPIPE, DEFAULT);
   lib.execvpe(cString(args[0] ?? ""), pointers(args), pointers(env));
   throw new SysError(lastError());

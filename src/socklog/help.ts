@@ -1,0 +1,31 @@
+/**
+ * What `--help` says: one screen.
+ *
+ * @module
+ */
+
+/** The text. */
+export const HELP =
+  `usage: socklog-tcp [options] host port [[socklog [-rR]] ucspi] NAME...
+       socklog-tcp [options] host port program...            on 0 and 1
+       socklog-tcp send [options] host port                  standard input
+       socklog-tcp connect [options] host port program...    on 6 and 7
+
+The log server writes each line it gets to standard output, behind "$NAME: "
+for each NAME that is set, such as TCPREMOTEIP. Its options are tcpserver's:
+
+  -c n      serve n connections at once (40)     -b n    let n more wait
+  -x cdb    follow access rules                  -X      which may be missing
+  -B text   greet with text                      -1      print the port
+  -u uid  -g gid  -U   become this user, group; those in $UID and $GID
+  -h -p -H  look up the client's name (paranoidly), or don't
+  -r -t n -R  ask who the client is, n seconds long (26), or don't
+  -l name   is this host's name                  -v -q   say more, nothing
+  -D        send small writes at once            -o      keep IP options
+  -w n      end connections that are idle for n seconds
+  -a        acknowledge what is written to standard output
+
+send and connect know -v -q -D -h -H -r -R -t -l, and -T x+y (seconds to try
+each address, first and again: 2+58), -i and -p (local address and port); send
+knows -a (fail unless everything is acknowledged). host 0: any, or this one.
+`;
