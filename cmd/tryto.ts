@@ -1,2 +1,8 @@
-/** @module */
-Deno.exit(111);
+/**
+ * The `tryto` executable.
+ *
+ * @module
+ */
+import { tryto } from "../src/tryto/tryto.ts";
+
+Deno.exit(await tryto(Deno.args));

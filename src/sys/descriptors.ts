@@ -207,6 +207,18 @@ export function isOpen(fd: number): boolean {
 }
 
 /**
+ * Whether a number is a descriptor that this program was started with. Where
+ * it wasn't, something of the runtime's own may be there; but other programs
+ * don't inherit that.
+ *
+ * @param fd The number
+ * @returns Whether it is
+ */
+export function isInherited(fd: number): boolean {
+  return lib.fcntl(fd, F_GETFD, 0) === 0;
+}
+
+/**
  * Makes reads and writes of an open file return instead of wait. This belongs
  * to the open file, not to the descriptor: whoever shares it sees it too, so
  * it is for pipes and sockets of our own.

@@ -19,6 +19,7 @@ const lib = load({
   },
   unlinkat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   fchmodat: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
+  mkostemp: { parameters: ["buffer", "i32"], result: "i32" },
   umask: { parameters: ["u32"], result: "u32" },
   fdopendir: { parameters: ["i32"], result: "pointer" },
   readdir: { parameters: ["pointer"], result: "pointer" },
@@ -85,6 +86,25 @@ export function open(
 ): number {
   const flags = FLAGS[mode] | NONBLOCK | CLOEXEC;
   return check(lib.openat(directory, cString(name), flags, permissions));
+}
+
+/**
+ * Opens a new file without a name, for reading and writing: nobody else can
+ * open it, and it is gone when it is closed.
+ *
+ * @param folder The folder whose disk it is on
+ * @returns The descriptor, not inherited by other programs
+ * @throws {SysError} When it can't be made
+ */
+export function temporary(folder: Name): number {
+  const path = cString(folder);
+  const pattern = cString("/logferry.XXXXXX");
+  const name = new Uint8Array(path.length - 1 + pattern.length);
+  name.set(path);
+  name.set(pattern, path.length - 1);
+  const fd = check(lib.mkostemp(name, CLOEXEC));
+  remove(name.subarray(0, -1));
+  return fd;
 }
 
 /**
