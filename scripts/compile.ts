@@ -17,7 +17,8 @@ const PERMISSIONS: Record<string, string[]> = {
 const SOURCE_FOLDERS = ["cmd", "src"];
 const SOURCE_FILES = ["mod.ts", "deno.json", "scripts/compile.ts"];
 
-class CompileError extends Error {}
+/** Something can't be compiled; the message is the compiler's. */
+export class CompileError extends Error {}
 
 async function modified(path: string): Promise<number> {
   try {
@@ -86,7 +87,14 @@ async function compile(name: string, flags: string[]) {
   console.log(`${path}  ${(size / 1e6).toFixed(1)} MB`);
 }
 
-async function main(args: string[]) {
+/**
+ * Compiles what isn't up to date, in the checkout's folder.
+ *
+ * @param args The command line
+ * @throws {CompileError} With what the compiler said
+ */
+export async function compileAll(args: string[] = []): Promise<void> {
+  Deno.chdir(new URL("..", import.meta.url));
   const { _: named, force, target } = parseArgs(args, {
     boolean: ["force"],
     string: ["_", "target"],
@@ -116,9 +124,8 @@ async function main(args: string[]) {
 }
 
 if (import.meta.main) {
-  Deno.chdir(new URL("..", import.meta.url));
   try {
-    await main(Deno.args);
+    await compileAll(Deno.args);
   } catch (error) {
     if (!(error instanceof CompileError)) throw error;
     console.error(`compile: ${error.message}`);
