@@ -9,6 +9,16 @@ const lib = load({
   getenv: { parameters: ["buffer"], result: "pointer" },
 });
 
+/**
+ * `environ` is a variable, which may come to point elsewhere; what comes out of
+ * the library is where the variable is.
+ */
+const environ = darwin
+  ? load({
+    where: { name: "_NSGetEnviron", parameters: [], result: "pointer" },
+  }).where()
+  : load({ environ: { type: "pointer" } }).environ;
+
 function bytesAt(pointer: Deno.PointerObject): Uint8Array<ArrayBuffer> {
   const view = new Deno.UnsafePointerView(pointer);
   let length = 0;
@@ -33,13 +43,7 @@ export function variable(name: string): Uint8Array<ArrayBuffer> | undefined {
  * @returns Its entries, each `NAME=value`
  */
 export function environment(): Uint8Array<ArrayBuffer>[] {
-  // `environ` is a variable; what comes out of the library is where it is.
-  const at = darwin
-    ? load({
-      where: { name: "_NSGetEnviron", parameters: [], result: "pointer" },
-    }).where()
-    : load({ environ: { type: "pointer" } }).environ;
-  const list = at && new Deno.UnsafePointerView(at).getPointer(0);
+  const list = environ && new Deno.UnsafePointerView(environ).getPointer(0);
   if (!list) return [];
   const view = new Deno.UnsafePointerView(list);
   const entries: Uint8Array<ArrayBuffer>[] = [];

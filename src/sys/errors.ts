@@ -124,6 +124,7 @@ const DARWIN: Record<number, string> = {
   70: "ESTALE",
   77: "ENOLCK",
   78: "ENOSYS",
+  100: "EPROTO",
 };
 
 const numbers = new Map<string, number>();
@@ -151,8 +152,9 @@ export function errorNumber(name: string): number {
 }
 
 function nameOf(errno: number): string {
-  const name = darwin ? DARWIN[errno] ?? LINUX[errno]?.[0] : LINUX[errno]?.[0];
-  return name ?? `E${errno}`;
+  // The first 34 are the same everywhere, but for EAGAIN.
+  const shared = !darwin || errno <= 34 ? LINUX[errno]?.[0] : undefined;
+  return (darwin ? DARWIN[errno] : undefined) ?? shared ?? `E${errno}`;
 }
 
 /**
@@ -186,7 +188,8 @@ const locate = darwin
     errno: { name: "__errno_location", parameters: [], result: "pointer" },
   });
 /** The program's one JavaScript thread has one errno, so it is located once. */
-const view = new Deno.UnsafePointerView(locate.errno()!);
+const at = locate.errno()!;
+const view = new Deno.UnsafePointerView(at);
 
 /**
  * The error number of the synchronous call that has just failed. It holds
@@ -196,6 +199,13 @@ const view = new Deno.UnsafePointerView(locate.errno()!);
  */
 export function lastError(): number {
   return view.getInt32(0);
+}
+
+/**
+ * Makes `errno` 0, for the few calls whose result doesn't tell a failure.
+ */
+export function clearError(): void {
+  new Int32Array(Deno.UnsafePointerView.getArrayBuffer(at, 4))[0] = 0;
 }
 
 /**

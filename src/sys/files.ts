@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { check, lastError, SysError } from "./errors.ts";
+import { check, clearError, lastError, SysError } from "./errors.ts";
 import { close } from "./descriptors.ts";
 import { AT_FDCWD, cString, darwin, load } from "./libc.ts";
 
@@ -241,6 +241,7 @@ export function list(directory: number): string[] {
   const names: string[] = [];
   const offset = darwin ? 21 : 19;
   while (true) {
+    clearError();
     const entry = lib.readdir(stream);
     if (entry === null) break;
     const view = new Deno.UnsafePointerView(entry);
@@ -252,7 +253,9 @@ export function list(directory: number): string[] {
     }
     names.push(name);
   }
+  const errno = lastError();
   lib.closedir(stream);
+  if (errno !== 0) throw new SysError(errno);
   return names;
 }
 
