@@ -1,0 +1,327 @@
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertThrows,
+} from "@std/assert";
+import {
+  close,
+  dontWait,
+  duplicate,
+  EAGAIN,
+  isInherited,
+  isOpen,
+  isTerminal,
+  keep,
+  lock,
+  pipe,
+  place,
+  read,
+  seek,
+  setMode,
+  sync,
+  truncate,
+  widenPipe,
+  write,
+} from "../../src/sys/descriptors.ts";
+import { errorNumber, SysError } from "../../src/sys/errors.ts";
+import { open } from "../../src/sys/files.ts";
+import { bytes, folder, latin1, run, testWith } from "../tools.ts";
+import { denoCommand, shell } from "./_programs.ts";
+
+const EBADF = -errorNumber("EBADF");
+/** A number that nothing has. */
+const NOWHERE = 999;
+
+function fails(code: string, what: () => unknown): void {
+  assertEquals(assertThrows(what, SysError).code, code);
+}
+
+Deno.test("read and write move bytes through a pipe", () => {
+  const { reader, writer } = pipe();
+  assertEquals(write(writer, bytes("one two")), 7);
+  const buffer = new Uint8Array(3);
+  assertEquals(read(reader, buffer), 3);
+  assertEquals(latin1(buffer), "one");
+  assertEquals(read(reader, new Uint8Array(100)), 4);
+  assertEquals(write(writer, new Uint8Array(0)), 0);
+  close(writer);
+  assertEquals(read(reader, buffer), 0);
+  close(reader);
+});
+
+Deno.test("read and write return minus the number of the error", () => {
+  const buffer = new Uint8Array(1);
+  const { reader, writer } = pipe();
+  assertEquals(read(NOWHERE, buffer), EBADF);
+  assertEquals(write(NOWHERE, buffer), EBADF);
+  assertEquals(read(writer, buffer), EBADF);
+  assertEquals(write(reader, buffer), EBADF);
+  dontWait(reader);
+  assertEquals(read(reader, buffer), -EAGAIN);
+  close(reader);
+  assertEquals(write(writer, buffer), -errorNumber("EPIPE"));
+  close(writer);
+  const full = open("/dev/full", "append");
+  assertEquals(write(full, buffer), -errorNumber("ENOSPC"));
+  close(full);
+});
+
+Deno.test("write to a pipe that is full takes what fits, then nothing", () => {
+  const { reader, writer } = pipe();
+  dontWait(writer);
+  const much = new Uint8Array(1 << 20);
+  const taken = write(writer, much);
+  assert(taken > 0 && taken < much.length);
+  assertEquals(write(writer, much), -EAGAIN);
+  close(reader);
+  close(writer);
+});
+
+testWith(["strace"], "an interrupted call is made again", async () => {
+  using work = folder();
+  const file = `${work.path}/file`;
+  Deno.writeTextFileSync(file, "text");
+  const inject = (call: string) => ["-e", `inject=${call}:error=EINTR:when=1`];
+  const code = `
+    const fd = files.open(${JSON.stringify(file)}, "update");
+    const n = descriptors.read(fd, new Uint8Array(10));
+    console.log(n, descriptors.write(fd, new Uint8Array(3)));`;
+  const { text, stderr } = await run([
+    ...["strace", "-f", "-qq", "-P", file, "-e", "trace=read,write"],
+    ...inject("read"),
+    ...inject("write"),
+    ...denoCommand(code),
+  ]);
+  assertEquals(text, "4 3\n", stderr);
+  assertEquals(stderr.match(/EINTR .*INJECTED/g)?.length, 2, stderr);
+});
+
+Deno.test("duplicate makes a second number for the same open file", async () => {
+  using work = folder();
+  const fd = open(`${work.path}/file`, "update");
+  const second = duplicate(fd, 100);
+  assertGreaterOrEqual(second, 100);
+  write(fd, bytes("12345"));
+  assertEquals(seek(second, 0, "here"), 5);
+  const { output } = await shell("ls /proc/$$/fd; :");
+  assert(!output.split("\n").includes(String(second)));
+  close(fd);
+  assert(isOpen(second));
+  close(second);
+  assert(!isOpen(second));
+  fails("EBADF", () => duplicate(NOWHERE));
+});
+
+Deno.test("place puts an open file at a number and closes what was there", () => {
+  const one = pipe();
+  const two = pipe();
+  place(one.writer, two.writer);
+  assertEquals(read(two.reader, new Uint8Array(1)), 0);
+  write(two.writer, bytes("x"));
+  assertEquals(read(one.reader, new Uint8Array(9)), 1);
+  assert(isInherited(two.writer));
+  fails("EBADF", () => place(NOWHERE, two.reader));
+  assert(isOpen(two.reader));
+  for (const fd of [...Object.values(one), ...Object.values(two)]) close(fd);
+});
+
+Deno.test("sync syncs a file, and tells when it can't", () => {
+  using work = folder();
+  const fd = open(`${work.path}/file`, "append");
+  sync(fd);
+  close(fd);
+  fails("EBADF", () => sync(NOWHERE));
+  const { reader, writer } = pipe();
+  fails("EINVAL", () => sync(writer));
+  close(reader);
+  close(writer);
+});
+
+Deno.test("setMode sets exactly the permission bits", () => {
+  using work = folder();
+  const fd = open(`${work.path}/file`, "append");
+  for (const mode of [0o744, 0o600, 0o777, 0]) {
+    setMode(fd, mode);
+    assertEquals(Deno.statSync(`${work.path}/file`).mode! & 0o7777, mode);
+  }
+  close(fd);
+  fails("EBADF", () => setMode(NOWHERE, 0o644));
+});
+
+Deno.test("lock is exclusive, doesn't wait, and goes with the descriptor", () => {
+  using work = folder();
+  const [one, two] = [0, 0].map(() => open(`${work.path}/lock`, "append"));
+  lock(one!);
+  lock(one!);
+  fails("EAGAIN", () => lock(two!));
+  close(one!);
+  lock(two!);
+  close(two!);
+  fails("EBADF", () => lock(NOWHERE));
+});
+
+testWith(["flock"], "lock and flock(1) keep each other out", async () => {
+  using work = folder();
+  const name = `${work.path}/lock`;
+  const fd = open(name, "append");
+  lock(fd);
+  assertEquals((await run(["flock", "-n", name, "true"])).code, 1);
+  close(fd);
+  // The other one holds it for as long as its input is open.
+  const holder = new Deno.Command("flock", {
+    args: [name, "sh", "-c", "echo; read line"],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const held = holder.stdout.getReader();
+  await held.read();
+  const again = open(name, "append");
+  fails("EAGAIN", () => lock(again));
+  await holder.stdin.close();
+  await held.cancel();
+  await holder.status;
+  lock(again);
+  close(again);
+});
+
+testWith(["multilog"], "lock keeps the original out", async () => {
+  using work = folder();
+  Deno.mkdirSync(`${work.path}/log`);
+  const fd = open(`${work.path}/log/lock`, "append", 0o600);
+  lock(fd);
+  const { code, stderr } = await run(["multilog", "./log"], {
+    cwd: work.path,
+    stdin: "",
+  });
+  assertEquals(code, 111);
+  const words = "multilog: fatal: unable to lock directory ./log: ";
+  assertEquals(stderr.slice(0, words.length), words);
+  close(fd);
+});
+
+Deno.test("truncate and seek go beyond 4 GiB", () => {
+  using work = folder();
+  const name = `${work.path}/file`;
+  const fd = open(name, "update");
+  const far = 5 * 2 ** 30 + 7;
+  truncate(fd, far);
+  assertEquals(Deno.statSync(name).size, far);
+  assertEquals(seek(fd, far - 2), far - 2);
+  assertEquals(seek(fd, -5, "here"), far - 7);
+  assertEquals(read(fd, new Uint8Array(10)), 7);
+  assertEquals(seek(fd, 0), 0);
+  truncate(fd, 3);
+  assertEquals(read(fd, new Uint8Array(10)), 3);
+  fails("EINVAL", () => seek(fd, -1));
+  close(fd);
+  const readOnly = open(name, "read");
+  fails("EINVAL", () => truncate(readOnly, 0));
+  close(readOnly);
+  const { reader, writer } = pipe();
+  fails("ESPIPE", () => seek(reader, 0));
+  close(reader);
+  close(writer);
+});
+
+Deno.test("pipe, open and duplicate make what others don't inherit", async () => {
+  const { reader, writer } = pipe();
+  const file = open("/dev/null", "read");
+  const made = [reader, writer, file, duplicate(file)];
+  const { output } = await shell("ls /proc/$$/fd; :");
+  const theirs = output.split("\n").map(Number);
+  for (const fd of made) {
+    assert(fd > 2 && !theirs.includes(fd));
+    assert(isOpen(fd) && !isInherited(fd));
+    close(fd);
+  }
+});
+
+Deno.test("keep takes a descriptor away from other programs", async () => {
+  const { reader, writer } = pipe();
+  place(writer, 200);
+  assert(isInherited(200));
+  const list = async () =>
+    (await shell("ls /proc/$$/fd; :")).output.split("\n").includes("200");
+  assert(await list());
+  keep(200);
+  assert(!isInherited(200));
+  assert(!await list());
+  for (const fd of [reader, writer, 200]) close(fd);
+  assert(!isInherited(200));
+  fails("EBADF", () => keep(200));
+});
+
+Deno.test("dontWait adds its flag and leaves the others", () => {
+  using work = folder();
+  const fd = open(`${work.path}/file`, "append");
+  const flags = () =>
+    parseInt(
+      /flags:\s+(\d+)/.exec(Deno.readTextFileSync(`/proc/self/fdinfo/${fd}`))![
+        1
+      ]!,
+      8,
+    );
+  const before = flags();
+  dontWait(fd);
+  assertEquals(flags(), before | 0o4000);
+  close(fd);
+  const { reader, writer } = pipe();
+  dontWait(reader);
+  assertEquals(read(reader, new Uint8Array(1)), -EAGAIN);
+  close(reader);
+  close(writer);
+  fails("EBADF", () => dontWait(NOWHERE));
+});
+
+Deno.test("widenPipe makes room in a pipe, and leaves all else alone", () => {
+  const { reader, writer } = pipe();
+  dontWait(writer);
+  widenPipe(writer, 1 << 18);
+  assertEquals(write(writer, new Uint8Array(1 << 20)), 1 << 18);
+  close(reader);
+  close(writer);
+  widenPipe(writer, 1 << 18);
+});
+
+Deno.test("isTerminal knows a terminal", () => {
+  const terminal = open("/dev/ptmx", "update");
+  const { reader, writer } = pipe();
+  assert(isTerminal(terminal));
+  assert(!isTerminal(reader));
+  for (const fd of [terminal, reader, writer]) close(fd);
+  assert(!isTerminal(reader));
+});
+
+Deno.test("a process without free descriptors is told, and loses none", async () => {
+  const code = `
+    const tell = (what) => {
+      try { what(); console.log("no error"); }
+      catch (error) { console.log(error.code, error.message); }
+    };
+    const { reader, writer } = descriptors.pipe();
+    const root = files.open("/", "read");
+    const env = environment.environment();
+    const fill = () => {
+      let last;
+      try { while (true) last = files.open("/dev/null", "read"); } catch {}
+      return last;
+    };
+    let last = fill();
+    tell(() => files.open("/dev/null", "read"));
+    tell(() => descriptors.duplicate(0));
+    tell(() => files.list(root));
+    // With one left, what needs two must give the first back.
+    descriptors.close(last);
+    tell(() => descriptors.pipe());
+    tell(() => new poll.Poller(1));
+    tell(() => process.spawn({
+      args: ["true"], env, fds: new Map([[0, reader], [1, writer]]),
+    }));
+    console.log(files.open("/dev/null", "read") === last);`;
+  const { text, stderr } = await run(
+    ["sh", "-c", 'ulimit -n 60; exec "$@"', "sh", ...denoCommand(code)],
+  );
+  const told = "EMFILE process cannot open more files\n";
+  assertEquals(text, `${told.repeat(6)}true\n`, stderr);
+});
