@@ -14,19 +14,35 @@ export const darwin: boolean = Deno.build.os === "darwin";
 export const AT_FDCWD: number = darwin ? -2 : -100;
 
 /**
- * Loads functions of the C library.
+ * Declares functions of the C library.
+ *
+ * Each is loaded when it is first used: the machine code that makes a call a
+ * fast one takes a tenth of a millisecond and more for every function, and a
+ * program that starts often shouldn't pay for those that it doesn't call.
  *
  * A result of type `ssize_t` is declared as `i32` by the callers: no call here
  * moves more than 2^31 bytes, and an `i32` comes without a BigInt.
  *
  * @param symbols The functions' declarations
- * @returns The functions
+ * @returns The functions; the use of one that the library hasn't got throws
  */
 export function load<const S extends Deno.ForeignLibraryInterface>(
   symbols: S,
 ): Deno.DynamicLibrary<S>["symbols"] {
-  const name = darwin ? "libSystem.dylib" : "libc.so.6";
-  return Deno.dlopen(name, symbols).symbols;
+  const library = darwin ? "libSystem.dylib" : "libc.so.6";
+  const loaded: Record<string, unknown> = {};
+  for (const [name, declaration] of Object.entries(symbols)) {
+    Object.defineProperty(loaded, name, {
+      configurable: true,
+      get() {
+        const { symbols } = Deno.dlopen(library, { [name]: declaration });
+        // From now on an ordinary property, which costs a call nothing.
+        Object.defineProperty(loaded, name, { value: symbols[name] });
+        return symbols[name];
+      },
+    });
+  }
+  return loaded as Deno.DynamicLibrary<S>["symbols"];
 }
 
 const encoder = new TextEncoder();
