@@ -47,7 +47,7 @@ function multilogCommand(path: string) {
   ];
 }
 
-const RIVALS: Rival[] = [
+const ALL: Rival[] = [
   {
     name: "ours",
     path: ours.multilog,
@@ -92,7 +92,8 @@ const RIVALS: Rival[] = [
       ];
     },
   },
-].filter((rival) => rival.path !== "");
+];
+const RIVALS = ALL.filter((rival) => rival.path !== "");
 
 /** Text like that of real logs: lines of many lengths, some with a word. */
 function writeInput(path: string, megabytes: number, length = 0): void {
