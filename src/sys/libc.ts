@@ -13,23 +13,27 @@ export const darwin: boolean = Deno.build.os === "darwin";
 /** `AT_FDCWD`: "relative to the working directory" in the `…at` calls. */
 export const AT_FDCWD: number = darwin ? -2 : -100;
 
+const declared: Record<string, unknown>[] = [];
+
 /**
- * Declares functions of the C library.
+ * Loads functions of the C library.
  *
- * Each is loaded when it is first used: the machine code that makes a call a
- * fast one takes a tenth of a millisecond and more for every function, and a
- * program that starts often shouldn't pay for those that it doesn't call.
+ * In an executable each is loaded when it is first used: the machine code that
+ * makes calls fast takes a tenth of a millisecond and more for every function,
+ * and a program that starts often shouldn't pay for those that it doesn't
+ * call. In a test it would be a leak of the test that is the first to call it.
  *
  * A result of type `ssize_t` is declared as `i32` by the callers: no call here
  * moves more than 2^31 bytes, and an `i32` comes without a BigInt.
  *
  * @param symbols The functions' declarations
- * @returns The functions; the use of one that the library hasn't got throws
+ * @returns The functions
  */
 export function load<const S extends Deno.ForeignLibraryInterface>(
   symbols: S,
 ): Deno.DynamicLibrary<S>["symbols"] {
   const library = darwin ? "libSystem.dylib" : "libc.so.6";
+  if (!Deno.build.standalone) return Deno.dlopen(library, symbols).symbols;
   const loaded: Record<string, unknown> = {};
   for (const [name, declaration] of Object.entries(symbols)) {
     Object.defineProperty(loaded, name, {
@@ -42,7 +46,18 @@ export function load<const S extends Deno.ForeignLibraryInterface>(
       },
     });
   }
+  declared.push(loaded);
   return loaded as Deno.DynamicLibrary<S>["symbols"];
+}
+
+/**
+ * Loads all functions that have been declared. This is for tests: what is
+ * loaded while one runs looks like a leak of that test.
+ */
+export function loadAll(): void {
+  for (const group of declared) {
+    for (const name of Object.getOwnPropertyNames(group)) void group[name];
+  }
 }
 
 const encoder = new TextEncoder();
