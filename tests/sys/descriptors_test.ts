@@ -28,6 +28,7 @@ import { errorNumber, SysError } from "../../src/sys/errors.ts";
 import { open } from "../../src/sys/files.ts";
 import { bytes, folder, latin1, run, testWith } from "../tools.ts";
 import { denoCommand, shell } from "./_programs.ts";
+import "./_loaded.ts";
 
 const EBADF = -errorNumber("EBADF");
 /** A number that nothing has. */

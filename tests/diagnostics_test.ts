@@ -1,0 +1,105 @@
+import { assert, assertEquals } from "@std/assert";
+import { writeAll } from "../src/diagnostics.ts";
+import { close, dontWait, pipe, read } from "../src/sys/descriptors.ts";
+import { environment } from "../src/sys/environment.ts";
+import { ended, spawn } from "../src/sys/process.ts";
+import { run, testWith } from "./tools.ts";
+import "./sys/_loaded.ts";
+
+/** The command that runs code in another Deno. */
+function command(code: string): string[] {
+  const imports = {
+    "{ Diagnostics }": "src/diagnostics.ts",
+    "{ SysError }": "src/sys/errors.ts",
+    "{ close }": "src/sys/descriptors.ts",
+  };
+  const lines = Object.entries(imports).map(([names, file]) => {
+    const url = new URL(`../${file}`, import.meta.url).href;
+    return `import ${names} from ${JSON.stringify(url)};`;
+  });
+  const program = [...lines, "void [SysError, close];", code].join("\n");
+  return [Deno.execPath(), "eval", "-q", "--no-config", "--ext=ts", program];
+}
+
+Deno.test("messages have the originals' shape", async () => {
+  const { code, stderr, text } = await run(command(`
+    const diagnostics = new Diagnostics("multilog");
+    diagnostics.say("one ", 2, " three");
+    diagnostics.warn("unable to write to ./main", ": ", new SysError(28));
+    diagnostics.say("é");
+    diagnostics.die(111, "unable to lock directory ", "./main: ",
+      new SysError(11));
+    console.log("not reached");`));
+  assertEquals(
+    stderr,
+    "multilog: one 2 three\n" +
+      "multilog: warning: unable to write to ./main: " +
+      "no space left on device\n" +
+      "multilog: é\n" +
+      "multilog: fatal: unable to lock directory ./main: " +
+      "temporarily unavailable\n",
+  );
+  assertEquals([code, text], [111, ""]);
+});
+
+testWith(["strace"], "a message is one write", async () => {
+  const { stderr, text } = await run([
+    ...["strace", "-f", "-qq", "-o", "/dev/stdout", "-s", "9999"],
+    ...["-e", "trace=write", "-P", "/dev/null"],
+    ...["sh", "-c", 'exec "$@" 2>/dev/null', "sh"],
+    ...command(`new Diagnostics("a").warn("b", "c".repeat(5000));`),
+  ]);
+  const writes = text.match(/write\(2, .*/g);
+  assertEquals(writes?.length, 1, stderr);
+  assert(writes![0]!.endsWith(`${"c".repeat(5000)}\\n", 5014) = 5014`));
+});
+
+Deno.test("nobody to hear a message ends nothing", async () => {
+  for (const gone of ["close(2);", ""]) {
+    const { reader, writer } = pipe();
+    close(reader);
+    const pid = spawn({
+      args: command(`${gone}
+        const diagnostics = new Diagnostics("multilog");
+        diagnostics.warn("unheard");
+        diagnostics.die(100, "unheard");`),
+      env: environment(),
+      fds: new Map([[2, writer]]),
+    });
+    close(writer);
+    assertEquals(await ended(pid), { code: 100 });
+  }
+});
+
+Deno.test("writeAll waits for room, even where writing doesn't", async () => {
+  const { reader, writer } = pipe();
+  dontWait(writer);
+  // Standing still, it needs somebody else to read.
+  const out = pipe();
+  const pid = spawn({
+    args: ["wc", "-c"],
+    env: environment(),
+    fds: new Map([[0, reader], [1, out.writer]]),
+  });
+  close(reader);
+  close(out.writer);
+  assert(writeAll(writer, new Uint8Array(1_000_000)));
+  close(writer);
+  const count = new Uint8Array(100);
+  const length = read(out.reader, count);
+  assertEquals(
+    new TextDecoder().decode(count.subarray(0, length)),
+    "1000000\n",
+  );
+  close(out.reader);
+  assertEquals(await ended(pid), { code: 0 });
+});
+
+Deno.test("writeAll tells when it can't", () => {
+  const { reader, writer } = pipe();
+  assert(writeAll(writer, new Uint8Array(0)));
+  close(reader);
+  assert(!writeAll(writer, new Uint8Array(1)));
+  close(writer);
+  assert(!writeAll(999, new Uint8Array(1)));
+});

@@ -1,0 +1,110 @@
+import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import { close } from "../../src/sys/descriptors.ts";
+import {
+  check,
+  clearError,
+  errorNumber,
+  lastError,
+  SysError,
+} from "../../src/sys/errors.ts";
+import { open } from "../../src/sys/files.ts";
+import { isOpen } from "../../src/sys/descriptors.ts";
+import { folder, inCheckout, run, testWith } from "../tools.ts";
+import "./_loaded.ts";
+
+/** Every error that has words of its own. */
+const known = Array.from({ length: 200 }, (_, i) => new SysError(i + 1))
+  .filter((error) => error.message !== "unknown error");
+
+Deno.test("an error carries its number, its name and the originals' words", () => {
+  const error = new SysError(errorNumber("EACCES"));
+  assertInstanceOf(error, Error);
+  assertEquals(
+    [error.name, error.errno, error.code, error.message],
+    ["SysError", 13, "EACCES", "access denied"],
+  );
+});
+
+Deno.test("unknown numbers and names are told as such", () => {
+  const error = new SysError(4095);
+  assertEquals(
+    [error.errno, error.code, error.message],
+    [4095, "E4095", "unknown error"],
+  );
+  assertEquals(errorNumber("E4095"), 0);
+  assertEquals(errorNumber("toString"), 0);
+});
+
+Deno.test("names and numbers belong together", () => {
+  for (const { errno, code } of known) assertEquals(errorNumber(code), errno);
+});
+
+Deno.test("lastError is the number of the call before", () => {
+  const fd = open("/dev/null", "read");
+  assertEquals(isOpen(999), false);
+  assertEquals(lastError(), errorNumber("EBADF"));
+  clearError();
+  assertEquals(lastError(), 0);
+  assertEquals(isOpen(fd), true);
+  assertEquals(lastError(), 0);
+  close(fd);
+});
+
+Deno.test("check throws for what is negative, and hands on the rest", () => {
+  assertEquals([check(0), check(7)], [0, 7]);
+  isOpen(999);
+  const error = assertThrows(() => check(-1), SysError);
+  assertEquals(error.code, "EBADF");
+});
+
+testWith(["gcc"], "names and numbers are those of the C library", async () => {
+  using work = folder();
+  const lines = known.map(({ code }) => `E(${code})`).join("\n");
+  Deno.writeTextFileSync(
+    `${work.path}/names.c`,
+    `#include <errno.h>
+#include <stdio.h>
+#define E(name) printf("%s %d\\n", #name, name);
+int main(void) {
+${lines}
+}
+`,
+  );
+  const program = `${work.path}/names`;
+  const { code, stderr } = await run(["gcc", "-o", program, `${program}.c`]);
+  assertEquals(code, 0, stderr);
+  const { text } = await run([program]);
+  const ours = known.map(({ code, errno }) => `${code} ${errno}\n`).join("");
+  assertEquals(text, ours);
+});
+
+testWith(["strace", "multilog"], "the words are the original's", async () => {
+  using work = folder();
+  const words = async (errno: number) => {
+    const inject = ["-e", "trace=flock", "-e", `inject=flock:error=${errno}`];
+    const { stderr } = await run(
+      ["strace", "-o", "trace", ...inject, "multilog", "./log"],
+      { cwd: work.path, stdin: "" },
+    );
+    return stderr.trimEnd().split("./log: ").at(-1)!;
+  };
+  const theirs = new Map<number, string>();
+  const numbers = Array.from({ length: 133 }, (_, i) => i + 1);
+  for (const number of numbers) theirs.set(number, await words(number));
+  // What the design says in other words than the original.
+  theirs.set(errorNumber("EAGAIN"), "temporarily unavailable");
+  theirs.set(errorNumber("ENOSPC"), "no space left on device");
+  const ours = numbers.map((n) => [n, new SysError(n).message]);
+  assertEquals(ours, [...theirs]);
+});
+
+Deno.test("the table has each number once", async () => {
+  // A number twice in a literal would silently win over the first.
+  const source = await Deno.readTextFile(inCheckout("src/sys/errors.ts"));
+  const [linux = "", darwin = ""] = source.split("const DARWIN");
+  for (const table of [linux, darwin]) {
+    const numbers = [...table.matchAll(/^ {2}(\d+): \[?"(\w+)"/gm)];
+    assertEquals(new Set(numbers.map((m) => m[1])).size, numbers.length);
+    assertEquals(new Set(numbers.map((m) => m[2])).size, numbers.length);
+  }
+});

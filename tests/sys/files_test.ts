@@ -1,0 +1,359 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  close,
+  isInherited,
+  pipe,
+  read,
+  seek,
+  sync,
+  write,
+} from "../../src/sys/descriptors.ts";
+import { errorNumber, SysError } from "../../src/sys/errors.ts";
+import {
+  list,
+  makeDirectory,
+  type Name,
+  open,
+  type OpenMode,
+  remove,
+  rename,
+  setModeOf,
+  setUmask,
+  status,
+  temporary,
+} from "../../src/sys/files.ts";
+import { fromLatin1, latin1 } from "../../src/bytes.ts";
+import { bytes, folder, run, testWith } from "../tools.ts";
+import { denoCommand } from "./_programs.ts";
+import "./_loaded.ts";
+
+function fails(code: string, what: () => unknown): void {
+  assertEquals(assertThrows(what, SysError).code, code);
+}
+
+/** A folder, and a descriptor of it. */
+function openFolder() {
+  const work = folder();
+  const fd = open(work.path, "read");
+  return {
+    path: work.path,
+    fd,
+    [Symbol.dispose]() {
+      close(fd);
+      work[Symbol.dispose]();
+    },
+  };
+}
+
+function contents(fd: number): string {
+  const buffer = new Uint8Array(1000);
+  return latin1(buffer.subarray(0, read(fd, buffer)));
+}
+
+Deno.test("each mode of open does what it says", () => {
+  using work = openFolder();
+  const name = `${work.path}/file`;
+  fails("ENOENT", () => open(name, "read"));
+  const after: [OpenMode, string][] = [
+    ["append", "oldnew"],
+    ["update", "new"],
+    ["overwrite", "new"],
+    ["truncate", "new"],
+  ];
+  for (const [mode, expected] of after) {
+    remove_(name);
+    close(open(name, mode));
+    assertEquals(Deno.readTextFileSync(name), "", `${mode} makes it`);
+    Deno.writeTextFileSync(name, "old");
+    const fd = open(name, mode);
+    if (mode === "update") assertEquals(contents(fd), "old");
+    else assertEquals(read(fd, new Uint8Array(1)), -errorNumber("EBADF"));
+    if (mode !== "append") seek(fd, 0);
+    write(fd, bytes("new"));
+    close(fd);
+    assertEquals(Deno.readTextFileSync(name), expected, mode);
+  }
+  Deno.writeTextFileSync(name, "longer than that");
+  const over = open(name, "overwrite");
+  write(over, bytes("shorter"));
+  close(over);
+  assertEquals(Deno.readTextFileSync(name), "shorterthan that");
+  const fd = open(name, "read");
+  assertEquals(contents(fd), "shorterthan that");
+  assertEquals(write(fd, bytes("x")), -errorNumber("EBADF"));
+  close(fd);
+});
+
+function remove_(name: string): void {
+  try {
+    Deno.removeSync(name);
+  } catch {
+    // It isn't there the first time.
+  }
+}
+
+Deno.test("two that append don't write over each other", () => {
+  using work = openFolder();
+  const [one, two] = [0, 0].map(() => open(`${work.path}/file`, "append"));
+  for (let i = 0; i < 3; i++) {
+    write(one!, bytes("1"));
+    write(two!, bytes("2"));
+  }
+  close(one!);
+  close(two!);
+  assertEquals(Deno.readTextFileSync(`${work.path}/file`), "121212");
+});
+
+Deno.test("new files and directories have the wanted mode, less the umask", () => {
+  using work = openFolder();
+  const mode = (name: string) =>
+    Deno.statSync(`${work.path}/${name}`).mode! & 0o7777;
+  const before = setUmask(0o027);
+  try {
+    close(open("one", "append", 0o666, work.fd));
+    makeDirectory("two", 0o777, work.fd);
+    close(open("three", "append", undefined, work.fd));
+    makeDirectory("four", undefined, work.fd);
+    assertEquals(["one", "two", "three", "four"].map(mode), [
+      0o640,
+      0o750,
+      0o640,
+      0o700,
+    ]);
+    assertEquals(setUmask(0), 0o027);
+    close(open("five", "append", 0o666, work.fd));
+    assertEquals(mode("five"), 0o666);
+  } finally {
+    setUmask(before);
+  }
+});
+
+Deno.test("open doesn't wait for the other end of a fifo", async () => {
+  using work = openFolder();
+  const name = `${work.path}/fifo`;
+  await run(["mkfifo", name]);
+  fails("ENXIO", () => open(name, "overwrite"));
+  const reader = open(name, "read");
+  assertEquals(read(reader, new Uint8Array(1)), 0);
+  const writer = open(name, "overwrite");
+  assertEquals(read(reader, new Uint8Array(1)), -errorNumber("EAGAIN"));
+  close(reader);
+  close(writer);
+});
+
+Deno.test("open tells what is wrong", () => {
+  using work = openFolder();
+  Deno.writeTextFileSync(`${work.path}/file`, "");
+  Deno.symlinkSync("loop", `${work.path}/loop`);
+  const wrong: [string, OpenMode, string][] = [
+    ["", "read", "ENOENT"],
+    ["none/file", "append", "ENOENT"],
+    ["file/file", "append", "ENOTDIR"],
+    [".", "append", "EISDIR"],
+    ["loop", "read", "ELOOP"],
+    ["x".repeat(256), "append", "ENAMETOOLONG"],
+  ];
+  for (const [name, mode, code] of wrong) {
+    fails(code, () => open(name, mode, 0o644, work.fd));
+  }
+  fails("EBADF", () => open("file", "read", 0, 999));
+  assertThrows(() => open("fi\0le", "append", 0o644, work.fd), TypeError);
+  assertEquals(list(work.fd).toSorted(), [".", "..", "file", "loop"]);
+});
+
+Deno.test("an open directory is the same one by any name", () => {
+  using work = openFolder();
+  makeDirectory("one", 0o700, work.fd);
+  const directory = open("one", "read", 0, work.fd);
+  rename("one", "two", work.fd);
+  close(open("file", "append", 0o644, directory));
+  makeDirectory("folder", 0o700, directory);
+  assertEquals(Deno.statSync(`${work.path}/two/file`).isFile, true);
+  setModeOf("file", 0o744, directory);
+  assertEquals(status("file", directory)!.mode & 0o7777, 0o744);
+  rename("file", "other", directory);
+  assertEquals(list(directory).toSorted(), [".", "..", "folder", "other"]);
+  remove("other", directory);
+  assertEquals(list(directory).toSorted(), [".", "..", "folder"]);
+  close(directory);
+});
+
+Deno.test("names are bytes", () => {
+  using work = openFolder();
+  const odd = "\xff\xfe\x80 \n*\xe9";
+  const name: Name = fromLatin1(odd);
+  close(open(name, "append", 0o644, work.fd));
+  close(open("é", "append", 0o644, work.fd));
+  const utf8 = latin1(bytes("é"));
+  const names = () => list(work.fd).filter((name) => !name.startsWith("."));
+  assertEquals(names().toSorted(), [utf8, odd].toSorted());
+  setModeOf(name, 0o600, work.fd);
+  assertEquals(status(name, work.fd)!.mode & 0o777, 0o600);
+  rename(name, fromLatin1("\x80"), work.fd);
+  assertEquals(names().toSorted(), ["\x80", utf8].toSorted());
+  remove(fromLatin1("\x80"), work.fd);
+  assertEquals(names(), [utf8]);
+  const folderName = fromLatin1("\xf0");
+  makeDirectory(folderName, 0o700, work.fd);
+  assert(names().includes("\xf0"));
+});
+
+Deno.test("makeDirectory, rename, remove and setModeOf tell what is wrong", () => {
+  using work = openFolder();
+  makeDirectory("folder", 0o700, work.fd);
+  fails("EEXIST", () => makeDirectory("folder", 0o700, work.fd));
+  fails("ENOENT", () => makeDirectory("none/folder", 0o700, work.fd));
+  fails("ENOENT", () => rename("none", "some", work.fd));
+  fails("ENOENT", () => remove("none", work.fd));
+  fails("EISDIR", () => remove("folder", work.fd));
+  fails("ENOENT", () => setModeOf("none", 0o644, work.fd));
+});
+
+Deno.test("rename replaces a file in one step", () => {
+  using work = openFolder();
+  Deno.writeTextFileSync(`${work.path}/new`, "new");
+  Deno.writeTextFileSync(`${work.path}/old`, "old");
+  const fd = open("old", "read", 0, work.fd);
+  rename("new", "old", work.fd);
+  assertEquals(Deno.readTextFileSync(`${work.path}/old`), "new");
+  assertEquals(status("new", work.fd), undefined);
+  assertEquals(contents(fd), "old");
+  close(fd);
+});
+
+Deno.test("status is what the runtime says too", () => {
+  using work = openFolder();
+  const name = `${work.path}/file`;
+  Deno.writeTextFileSync(name, "12345");
+  Deno.utimeSync(name, 1234567890.5, 1234567890.25);
+  Deno.linkSync(name, `${work.path}/second`);
+  const found = status("file", work.fd)!;
+  const expected = Deno.statSync(name);
+  assertEquals(found.mode, expected.mode);
+  assertEquals(found.size, 5);
+  assertEquals(found.links, 2);
+  assertEquals(found.modified, 1234567890.25);
+  const made = expected.birthtime?.getTime() ?? found.modified * 1000;
+  assert(Math.abs(found.made * 1000 - made) < 2);
+  assertEquals(status("second", work.fd), found);
+  assertEquals(status(name), found);
+  close(open("third", "append", 0o644, work.fd));
+  assert(status("third", work.fd)!.identity !== found.identity);
+  assert(found.identity.endsWith(`:${expected.ino}`));
+});
+
+Deno.test("status looks at an open file, through links, and beyond 4 GiB", () => {
+  using work = openFolder();
+  const name = `${work.path}/file`;
+  const fd = open(name, "update");
+  const far = 5 * 2 ** 30 + 1;
+  Deno.truncateSync(name, far);
+  assertEquals(status("", fd)!.size, far);
+  Deno.symlinkSync("file", `${work.path}/link`);
+  assertEquals(status("link", work.fd), status("file", work.fd));
+  Deno.removeSync(name);
+  assertEquals(status("link", work.fd), undefined);
+  assertEquals(status("", fd)!.links, 0);
+  close(fd);
+  const DIRECTORY = 0o040000;
+  assertEquals(status("", work.fd)!.mode & 0o170000, DIRECTORY);
+  const { reader, writer } = pipe();
+  assertEquals(status("", reader)!.mode & 0o170000, 0o010000);
+  close(reader);
+  close(writer);
+});
+
+Deno.test("status tells what is missing from what is wrong", () => {
+  using work = openFolder();
+  close(open("file", "append", 0o644, work.fd));
+  assertEquals(status("none", work.fd), undefined);
+  fails("ENOTDIR", () => status("file/file", work.fd));
+  fails("EBADF", () => status("", 999));
+});
+
+Deno.test("list has every name, as often as it is asked", () => {
+  using work = openFolder();
+  const names = Array.from({ length: 500 }, (_, i) => `${i}`.padStart(200));
+  for (const name of names) close(open(name, "append", 0o644, work.fd));
+  for (let i = 0; i < 2; i++) {
+    assertEquals(
+      list(work.fd).toSorted(),
+      [...names, ".", ".."].toSorted(),
+    );
+  }
+});
+
+Deno.test("list gives its descriptor back, whatever happens", () => {
+  using work = openFolder();
+  const file = open("file", "append", 0o644, work.fd);
+  const next = () => {
+    const fd = open("/dev/null", "read");
+    close(fd);
+    return fd;
+  };
+  const before = next();
+  list(work.fd);
+  fails("ENOTDIR", () => list(file));
+  fails("EBADF", () => list(999));
+  assertEquals(next(), before);
+  close(file);
+});
+
+testWith(["strace"], "list tells that a directory can't be read", async () => {
+  using work = folder();
+  const code = `
+    const directory = files.open(${JSON.stringify(work.path)}, "read");
+    try { console.log(files.list(directory)); }
+    catch (error) { console.log(error.code, error.message); }
+    console.log(files.open("/dev/null", "read") - directory);`;
+  const { text, stderr } = await run([
+    ...["strace", "-f", "-qq", "-P", work.path, "-e", "trace=getdents64"],
+    ...["-e", "inject=getdents64:error=EIO"],
+    ...denoCommand(code),
+  ]);
+  assertEquals(text, "EIO input/output error\n1\n", stderr);
+});
+
+Deno.test("a temporary file has no name and isn't inherited", () => {
+  using work = openFolder();
+  const fd = temporary(work.path);
+  assertEquals(list(work.fd).toSorted(), [".", ".."]);
+  assert(!isInherited(fd));
+  write(fd, bytes("text"));
+  seek(fd, 0);
+  assertEquals(contents(fd), "text");
+  assertEquals(status("", fd)!.mode & 0o777, 0o600);
+  const other = temporary(fromLatin1(work.path));
+  assert(other !== fd && status("", other)!.size === 0);
+  close(fd);
+  close(other);
+  fails("ENOENT", () => temporary(`${work.path}/none`));
+});
+
+testWith(["root", "mount", "umount"], "a full disk is told", async () => {
+  using work = folder();
+  const size = ["-t", "tmpfs", "-o", "size=64k"];
+  const mounted = await run(["mount", ...size, "none", work.path]);
+  assertEquals(mounted.code, 0, mounted.stderr);
+  try {
+    const fd = open(`${work.path}/file`, "append");
+    const much = new Uint8Array(100_000);
+    const fitted = write(fd, much);
+    assert(fitted > 0 && fitted <= 65536);
+    let n;
+    while ((n = write(fd, much)) > 0);
+    const error = new SysError(-n);
+    assertEquals(error.code, "ENOSPC");
+    assertEquals(error.message, "no space left on device");
+    sync(fd);
+    remove(`${work.path}/file`);
+    // A file that is still open keeps its room.
+    assertEquals(write(fd, much), n);
+    close(fd);
+    const again = open(`${work.path}/file`, "append");
+    assertEquals(write(again, new Uint8Array(1000)), 1000);
+    close(again);
+  } finally {
+    await run(["umount", work.path]);
+  }
+});

@@ -1,0 +1,86 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  close,
+  isInherited,
+  pipe,
+  read,
+  write,
+} from "../../src/sys/descriptors.ts";
+import { SysError } from "../../src/sys/errors.ts";
+import { HUNG_UP, READABLE, Readiness, WRITABLE } from "../../src/sys/poll.ts";
+import { Watcher } from "../../src/sys/watcher.ts";
+import { bytes } from "../tools.ts";
+import "./_loaded.ts";
+
+/** What a look finds: descriptors and their events, the smaller first. */
+function look(watcher: Watcher): [number, number][] {
+  const count = watcher.look();
+  return Array.from(
+    { length: count },
+    (_, i): [number, number] => [watcher.fdAt(i), watcher.eventsAt(i)],
+  ).sort(([a], [b]) => a - b);
+}
+
+Deno.test("a watcher finds what can be read, written, and has hung up", () => {
+  const watcher = new Watcher();
+  const { reader, writer } = pipe();
+  assert(!isInherited(watcher.fd));
+  watcher.add(reader, READABLE);
+  watcher.add(writer, 0);
+  assertEquals(look(watcher), []);
+  watcher.change(writer, WRITABLE);
+  assertEquals(look(watcher), [[writer, WRITABLE]]);
+  write(writer, bytes("x"));
+  assertEquals(look(watcher), [[reader, READABLE], [writer, WRITABLE]]);
+  watcher.remove(reader);
+  assertEquals(look(watcher), [[writer, WRITABLE]]);
+  watcher.add(reader, READABLE);
+  read(reader, new Uint8Array(9));
+  close(writer);
+  assertEquals(look(watcher), [[reader, HUNG_UP]]);
+  close(reader);
+  assertEquals(look(watcher), []);
+  close(watcher.fd);
+});
+
+Deno.test("a watcher's own descriptor tells when to look", () => {
+  const watcher = new Watcher();
+  const ready = new Readiness(watcher.fd);
+  const { reader, writer } = pipe();
+  watcher.add(reader, READABLE);
+  assert(!ready.ready());
+  write(writer, bytes("x"));
+  assert(ready.ready(-1));
+  for (const fd of [reader, writer, watcher.fd]) close(fd);
+});
+
+Deno.test("a look that finds too many finds the rest next time", () => {
+  const watcher = new Watcher(2);
+  const pipes = Array.from({ length: 5 }, pipe);
+  for (const { reader, writer } of pipes) {
+    watcher.add(reader, READABLE);
+    write(writer, bytes("x"));
+  }
+  const found = new Set<number>();
+  for (let i = 0; i < 3; i++) for (const [fd] of look(watcher)) found.add(fd);
+  assertEquals(found, new Set(pipes.map(({ reader }) => reader)));
+  for (const { reader, writer } of pipes) {
+    close(reader);
+    close(writer);
+  }
+  close(watcher.fd);
+});
+
+Deno.test("a watcher refuses what can't be watched", () => {
+  const watcher = new Watcher();
+  const { reader, writer } = pipe();
+  watcher.add(reader, READABLE);
+  const codes = [
+    () => watcher.add(reader, READABLE),
+    () => watcher.change(writer, READABLE),
+    () => watcher.remove(writer),
+    () => watcher.add(999, READABLE),
+  ].map((what) => assertThrows(what, SysError).code);
+  assertEquals(codes, ["EEXIST", "ENOENT", "ENOENT", "EBADF"]);
+  for (const fd of [reader, writer, watcher.fd]) close(fd);
+});
