@@ -1,0 +1,477 @@
+/**
+ * tryto's promise, on the executable: a log is sent whole or kept whole, in
+ * time, whatever prog does.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { folder, ours, run, until } from "../tools.ts";
+import {
+  type Done,
+  endMarked,
+  type How,
+  inside,
+  lines,
+  marked,
+  runs,
+  runTryto,
+} from "./_tryto.ts";
+import { VERSION } from "../../src/version.ts";
+
+const tryto = (args: string[], how: How) => runTryto(ours.tryto, args, how);
+
+const CRASHED = "tryto: fatal: child crashed, giving up.\n";
+const TIMED_OUT = "tryto: fatal: child timed out, giving up.\n";
+const TERM = 'tryto: warning: child "sh" timed out. sending TERM...\n';
+const TERMINATED = "tryto: warning: child terminated.\n";
+const KILL = 'tryto: warning: child "sh" not terminated. sending KILL...\n';
+
+/** More than any pipe holds, so that a write to it has to wait. */
+const LARGE = lines(100_000);
+
+function assertWithin(done: Done, least: number, most: number): void {
+  assert(done.seconds >= least, `after only ${done.seconds} s`);
+  assert(done.seconds <= most, `only after ${done.seconds} s`);
+}
+
+Deno.test("tryto --help and --version", async () => {
+  const help = await run([ours.tryto, "--help"]);
+  assertEquals([help.code, help.stderr], [0, ""]);
+  assert(help.text.startsWith("usage: tryto "));
+  const version = await run([ours.tryto, "--version"]);
+  assertEquals(version.text, `tryto ${VERSION}\n`);
+  assertEquals(version.code, 0);
+});
+
+Deno.test("prog gets the whole log, and its success is tryto's", async () => {
+  using here = folder();
+  await Promise.all((["file", "pipe"] as const).map(async (input) => {
+    const at = inside(here.path, input);
+    const done = await tryto(["-v", "cat"], { log: LARGE, input, folder: at });
+    assert(done.out === LARGE);
+    assertEquals([done.code, done.err], [0, ""]);
+  }));
+});
+
+Deno.test("every try gets all notices and all of the log", async () => {
+  using here = folder();
+  // Each try writes what it reads to a file of its own; the third succeeds.
+  const prog = 'n=$(ls | grep -c ^try); cat >try$n; test "$n" = 2';
+  await Promise.all((["file", "pipe"] as const).map(async (input) => {
+    const at = inside(here.path, input);
+    const done = await tryto(["-pv", "sh", "-c", prog], {
+      log: LARGE,
+      notices: "notice\n",
+      input,
+      folder: at,
+    });
+    for (const n of [0, 1, 2]) {
+      assert(Deno.readTextFileSync(`${at}/try${n}`) === "notice\n" + LARGE);
+    }
+    assertEquals([done.code, done.out, done.err], [0, "", ""]);
+    assertEquals(done.told, "tryto: warning: child crashed.\n".repeat(2));
+  }));
+});
+
+Deno.test("after any failure everything on 0 is on 1", async (t) => {
+  const cases: [name: string, args: string[], prog: string, told: string][] = [
+    ["the last try read all", ["-n1"], "cat >/dev/null; exit 3", CRASHED],
+    [
+      "the last try read some",
+      ["-n1"],
+      "head -c 9 >/dev/null; exit 3",
+      CRASHED,
+    ],
+    ["the last try read nothing", ["-n1"], "exit 3", CRASHED],
+    [
+      "a time-out, all read",
+      ["-t1"],
+      "cat >/dev/null; exec sleep 9",
+      TERM + TERMINATED + TIMED_OUT,
+    ],
+    [
+      "a time-out, some read",
+      ["-t1"],
+      "head -c 99999 >/dev/null; exec sleep 9",
+      TERM + TERMINATED + TIMED_OUT,
+    ],
+    [
+      "a time-out of the second try",
+      ["-t2", "-n9"],
+      "cat >/dev/null; test -e first && exec sleep 9; >first; exit 3",
+      TERM + TERMINATED + TIMED_OUT,
+    ],
+    [
+      "a KILL, nothing read",
+      ["-t1", "-k1"],
+      "trap '' TERM; sleep 9; sleep 9",
+      TERM + KILL + TIMED_OUT,
+    ],
+    [
+      "TERM makes it exit 0",
+      ["-t1"],
+      "trap 'exit 0' TERM; cat >/dev/null; sleep 9 & wait",
+      TERM + TERMINATED + TIMED_OUT,
+    ],
+    [
+      "a signal",
+      ["-n1"],
+      "head -c 9 >/dev/null; kill -9 $$",
+      "tryto: warning: child killed by signal 9 (KILL).\n" + CRASHED,
+    ],
+  ];
+  using here = folder();
+  const mark = `LOGFERRY_TEST=${here.path}`;
+  const work = cases.flatMap(([name, args, prog, told], i) =>
+    (["file", "pipe"] as const).map(async (input) => {
+      const at = inside(here.path, `${i}${input}`);
+      const done = await tryto(["-p", ...args, "sh", "-c", prog], {
+        log: LARGE,
+        notices: "notice\n",
+        input,
+        folder: at,
+        patience: 20,
+        env: { LOGFERRY_TEST: here.path },
+      });
+      return { name: `${name} of a ${input}`, done, told };
+    })
+  );
+  try {
+    for (const { name, done, told } of await Promise.all(work)) {
+      await t.step(name, () => {
+        assertEquals([done.code, done.err], [0, ""]);
+        assertEquals(done.told, told);
+        assert(done.out === LARGE, `${done.out.length} bytes were kept`);
+        assertWithin(done, 0, 6);
+      });
+    }
+  } finally {
+    endMarked(mark);
+  }
+});
+
+Deno.test("an empty log is kept too, and no file made of nothing", async () => {
+  using here = folder();
+  const done = await tryto(["-pn1", "false"], {
+    notices: "",
+    folder: here.path,
+  });
+  assertEquals([done.code, done.out, done.told], [0, "", CRASHED]);
+});
+
+Deno.test("the time limit holds whatever prog does", async (t) => {
+  const ENDED = TERM + TERMINATED + TIMED_OUT;
+  const cases: [name: string, prog: string, seconds: number, err: string][] = [
+    ["it neither reads nor exits", "exec sleep 9", 1, ENDED],
+    [
+      "it ignores TERM, too",
+      "trap '' TERM; sleep 9; sleep 9",
+      2,
+      TERM + KILL + TIMED_OUT,
+    ],
+    ["its child holds its pipe open", "sleep 9 <&0 & exec sleep 9", 1, ENDED],
+    ["it closes its input", "exec <&- sleep 9", 1, ENDED],
+    ["it is stopped", "kill -STOP $$", 2, TERM + KILL + TIMED_OUT],
+    [
+      "it fails again and again",
+      "exit 3",
+      1,
+      TIMED_OUT,
+    ],
+  ];
+  using here = folder();
+  const mark = `LOGFERRY_TEST=${here.path}`;
+  const work = cases.map(async ([name, prog, seconds, err], i) => {
+    const done = await tryto(["-t1", "-k1", "sh", "-c", prog], {
+      log: LARGE,
+      folder: inside(here.path, `${i}`),
+      patience: 20,
+      env: { LOGFERRY_TEST: here.path },
+    });
+    return { name, done, seconds, err };
+  });
+  try {
+    for (const { name, done, seconds, err } of await Promise.all(work)) {
+      await t.step(name, () => {
+        assertEquals([done.code, done.err], [100, err]);
+        assertWithin(done, seconds, seconds + 2);
+      });
+    }
+  } finally {
+    endMarked(mark);
+  }
+});
+
+Deno.test("prog's end is its end, though its child holds its pipe", async () => {
+  using here = folder();
+  const mark = `LOGFERRY_TEST=${here.path}`;
+  try {
+    const done = await tryto(["-t20", "sh", "-c", "sleep 30 <&0 & exit 0"], {
+      log: LARGE,
+      folder: here.path,
+      patience: 25,
+      env: { LOGFERRY_TEST: here.path },
+    });
+    assertEquals([done.code, done.err], [0, ""]);
+    assertWithin(done, 0, 10);
+    assertEquals(marked(mark).length, 1);
+  } finally {
+    endMarked(mark);
+  }
+});
+
+Deno.test("prog's exit code alone is the verdict", async (t) => {
+  using here = folder();
+  const cases: [prog: string, code: number, err: string][] = [
+    ["exit 0", 0, ""],
+    ["head -c 1 >/dev/null", 0, ""],
+    ["exec <&-; exit 0", 0, ""],
+    ["exit 7", 7, CRASHED],
+    ["head -c 1 >/dev/null; exit 7", 7, CRASHED],
+    [
+      "kill -SEGV $$",
+      139,
+      "tryto: warning: child killed by signal 11 (SEGV).\n" + CRASHED,
+    ],
+  ];
+  const work = cases.map(async ([prog, code, err], i) => {
+    const at = inside(here.path, `${i}`);
+    const how = { log: LARGE, folder: at, patience: 20 };
+    const done = await tryto(["-n1", "sh", "-c", prog], how);
+    return { prog, code, err, done };
+  });
+  for (const { prog, code, err, done } of await Promise.all(work)) {
+    await t.step(prog, () => {
+      assertEquals([done.code, done.err, done.out], [code, err, ""]);
+    });
+  }
+});
+
+Deno.test("with -P the whole group is ended, without it prog alone", async () => {
+  using here = folder();
+  const mark = `LOGFERRY_TEST=${here.path}`;
+  // The child ignores TERM, and prog doesn't wait for it.
+  const prog = "(trap '' TERM; echo >ready; sleep 9; sleep 9) & " +
+    "while ! test -e ready; do sleep 0.1; done; cat >/dev/null; sleep 9";
+  try {
+    const [group, alone] = await Promise.all(["-P", "-v"].map((option) => {
+      const at = inside(here.path, option);
+      return tryto([option, "-t1", "-k1", "sh", "-c", prog], {
+        log: "log\n",
+        folder: at,
+        patience: 20,
+        env: { LOGFERRY_TEST: at },
+      });
+    }));
+    assertEquals(group!.code, 100);
+    assertEquals(group!.err, TERM + KILL + TIMED_OUT);
+    await until("the group's end", () => marked(`${mark}/-P`).length === 0);
+    assertEquals(alone!.code, 100);
+    assertEquals(alone!.err, TERM + TERMINATED + TIMED_OUT);
+    assert(marked(`${mark}/-v`).length > 0);
+  } finally {
+    endMarked(mark);
+  }
+});
+
+Deno.test("a signal to tryto ends prog and keeps the log", async (t) => {
+  using here = folder();
+  const mark = `LOGFERRY_TEST=${here.path}`;
+  const work = (["SIGTERM", "SIGINT", "SIGHUP"] as const).map(
+    async (signal) => {
+      const at = inside(here.path, signal);
+      const done = await tryto(
+        ["-p", "sh", "-c", "head -c 9 >/dev/null; echo $$ >pid; exec sleep 9"],
+        {
+          log: LARGE,
+          notices: "",
+          folder: at,
+          patience: 20,
+          env: { LOGFERRY_TEST: at },
+          meanwhile: async (pid) => {
+            await until("prog runs", () => progsPid(at) > 0);
+            Deno.kill(pid, signal);
+          },
+        },
+      );
+      return { signal, done, alive: runs(progsPid(at)) };
+    },
+  );
+  try {
+    for (const { signal, done, alive } of await Promise.all(work)) {
+      await t.step(signal, () => {
+        assertEquals([done.code, done.err], [111, ""]);
+        assertEquals(
+          done.told,
+          `tryto: warning: child "sh" interrupted by ${signal}. ` +
+            `sending TERM...\n${TERMINATED}` +
+            `tryto: fatal: stopped by ${signal}, giving up.\n`,
+        );
+        assert(done.out === LARGE);
+        assert(!alive);
+        assertWithin(done, 0, 5);
+      });
+    }
+  } finally {
+    endMarked(mark);
+  }
+});
+
+function progsPid(folder: string): number {
+  try {
+    return Number(Deno.readTextFileSync(`${folder}/pid`));
+  } catch {
+    return 0;
+  }
+}
+
+Deno.test("a signal in the pause ends tryto at once; nohup's doesn't", async () => {
+  using here = folder();
+  const paused = (at: string) =>
+    until("a failure", () => {
+      try {
+        return Deno.readTextFileSync(`${at}/newstate`).includes("crashed");
+      } catch {
+        return false;
+      }
+    });
+  const [stopped, deaf] = await Promise.all([
+    tryto(["-pv", "-n3", "sh", "-c", "cat >/dev/null; exit 3"], {
+      log: LARGE,
+      notices: "",
+      folder: inside(here.path, "stopped"),
+      meanwhile: async (pid) => {
+        await paused(`${here.path}/stopped`);
+        Deno.kill(pid, "SIGTERM");
+      },
+    }),
+    runTryto(`${here.path}/deaf/bin/tryto`, [
+      "-pv",
+      "-n2",
+      "sh",
+      "-c",
+      "cat >/dev/null; exit 3",
+    ], {
+      log: LARGE,
+      notices: "",
+      folder: deafFolder(here.path),
+      meanwhile: async (pid) => {
+        await paused(`${here.path}/deaf`);
+        Deno.kill(pid, "SIGHUP");
+      },
+    }),
+  ]);
+  assertEquals(stopped.code, 111);
+  assert(stopped.out === LARGE);
+  assertEquals(
+    stopped.told,
+    "tryto: warning: child crashed.\n" +
+      "tryto: fatal: stopped by SIGTERM, giving up.\n",
+  );
+  assertEquals(deaf.code, 0);
+  assert(deaf.out === LARGE);
+  assertEquals(
+    deaf.told,
+    "tryto: warning: child crashed.\n".repeat(2) + CRASHED,
+  );
+});
+
+/** A folder with a `tryto` that is ours, started with SIGHUP ignored. */
+function deafFolder(path: string): string {
+  Deno.mkdirSync(`${path}/deaf/bin`, { recursive: true });
+  const script = `#!/bin/sh\ntrap '' HUP\nexec '${ours.tryto}' "$@"\n`;
+  Deno.writeTextFileSync(`${path}/deaf/bin/tryto`, script, { mode: 0o755 });
+  return `${path}/deaf`;
+}
+
+Deno.test("a reader of the kept log that stands still doesn't make it deaf", async () => {
+  using here = folder();
+  Deno.writeTextFileSync(`${here.path}/log`, LARGE);
+  const child = new Deno.Command("/bin/sh", {
+    args: ["-c", `exec '${ours.tryto}' -pn1 false <log 4<log 5>newstate`],
+    cwd: here.path,
+    stdout: "piped",
+  }).spawn();
+  // What a pipe holds has been written; the first signal insists on the rest.
+  const reader = child.stdout.getReader();
+  const { value } = await reader.read();
+  assert(LARGE.startsWith(new TextDecoder().decode(value)));
+  child.kill("SIGTERM");
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  child.kill("SIGTERM");
+  const { code } = await child.status;
+  assertEquals(code, 111);
+  assertEquals(
+    Deno.readTextFileSync(`${here.path}/newstate`),
+    "tryto: fatal: stopped by SIGTERM, log not kept\n",
+  );
+  await reader.cancel();
+});
+
+Deno.test("tryto's own trouble is told, and is exit 111", async (t) => {
+  using here = folder();
+  const [missing, full, unreadable, notStarted] = await Promise.all([
+    tryto(["-p", "cat"], { log: "log\n", folder: inside(here.path, "a") }),
+    tryto(["-pn1", "false"], {
+      log: "log\n",
+      notices: "",
+      output: "/dev/full",
+      folder: inside(here.path, "b"),
+    }),
+    run(["/bin/sh", "-c", `exec '${ours.tryto}' sh -c 'cat >&2' </`]),
+    tryto(["-pn1", "./nowhere"], {
+      log: "log\n",
+      notices: "",
+      folder: inside(here.path, "c"),
+    }),
+  ]);
+  await t.step("no descriptors 4 and 5", () => {
+    assertEquals([missing.code, missing.out], [111, ""]);
+    assertEquals(
+      missing.err,
+      "tryto: fatal: unable to use descriptor 4: file descriptor not open\n",
+    );
+  });
+  await t.step("no room for the log", () => {
+    assertEquals(full.code, 111);
+    assertEquals(
+      full.told,
+      "tryto: fatal: unable to write to standard output: " +
+        "no space left on device\n",
+    );
+  });
+  await t.step("a log that can't be read", () => {
+    assertEquals(unreadable.code, 111);
+    assertEquals(
+      unreadable.stderr,
+      'tryto: warning: child "sh" has no input. sending TERM...\n' +
+        TERMINATED +
+        "tryto: fatal: unable to read descriptor 0: is a directory\n",
+    );
+  });
+  await t.step("a prog that isn't there is a failure like others", () => {
+    assertEquals([notStarted.code, notStarted.out], [0, "log\n"]);
+    assertEquals(
+      notStarted.told,
+      "tryto: fatal: unable to start child: file does not exist\n" + CRASHED,
+    );
+  });
+});
+
+Deno.test("a pipe of any length is fed again in bounded memory", async () => {
+  using here = folder();
+  const log = lines(1_000_000, 63);
+  const done = await tryto([
+    "-n2",
+    "sh",
+    "-c",
+    "cksum >>sums; grep VmHWM /proc/$PPID/status >>memory; exit 3",
+  ], { log, input: "pipe", folder: here.path });
+  assertEquals(done.code, 3);
+  const sums = Deno.readTextFileSync(`${here.path}/sums`).trim().split("\n");
+  assertEquals(sums.length, 2);
+  assertEquals(sums[0], sums[1]);
+  assertEquals(sums[0]!.split(" ")[1], `${log.length}`);
+  const memory = Deno.readTextFileSync(`${here.path}/memory`);
+  for (const [, kilobytes] of memory.matchAll(/(\d+) kB/g)) {
+    assert(Number(kilobytes) < 100_000, memory);
+  }
+});
