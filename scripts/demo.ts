@@ -1,0 +1,544 @@
+// Shows a log on its way from a service to a log server: while the server is
+// there, while it is not, and when it is back. Then counts the lines.
+//
+//   deno task demo [--keep] [file]
+import { parseArgs } from "@std/cli/parse-args";
+import { fromLatin1 } from "../src/bytes.ts";
+import { writeAll } from "../src/diagnostics.ts";
+import { close, pipe } from "../src/sys/descriptors.ts";
+import { kill, signals } from "../src/sys/process.ts";
+import { linesOf, listing, logFiles, logLines, Watch } from "./demo/logs.ts";
+import { type Material, material } from "./demo/material.ts";
+import { type Program, Supervisor } from "./demo/programs.ts";
+import {
+  bold,
+  Clock,
+  columns,
+  dim,
+  excerpt,
+  green,
+  part,
+  red,
+  say,
+  wrapped,
+  yellow,
+} from "./demo/screen.ts";
+import { findBlock, judge, type Verdict } from "./demo/verdict.ts";
+
+const HOST = "127.0.0.1";
+/** How many bytes make a file of the client big enough: see `s` in its script. */
+const FILE = 2096;
+/** How much the service writes in each part: two files, and some lines more. */
+const PART = 2.5 * FILE;
+/** How many seconds in which nothing happens at all are the end of waiting. */
+const PATIENCE = 4;
+
+/** Something that ends the demonstration before its end. */
+class DemoError extends Error {}
+
+/** Where everything is. */
+interface Places {
+  /** The folder that all of this is in. */
+  readonly folder: string;
+  /** The client's log. */
+  readonly main: string;
+  /** The server's log of everything. */
+  readonly all: string;
+  /** The server's log of this one client. */
+  readonly host: string;
+}
+
+/** The run scripts, by their folders. */
+function runScripts(port: number): Record<string, string> {
+  return {
+    "server": `\
+exec 2>&1
+exec socklog-tcp -vHR -l0 ${HOST} ${port} TCPREMOTEIP
+`,
+    "server/log": `\
+exec multilog ./all '-*' '+${HOST}: *' ./${HOST}
+`,
+    "client/log": `\
+exec multilog s4096 n20 \\
+  '!tryto -pv -n2 socklog-tcp send ${HOST} ${port}' ./main
+`,
+  };
+}
+
+function layOut(folder: string, scripts: Record<string, string>): Places {
+  for (const [name, script] of Object.entries(scripts)) {
+    Deno.mkdirSync(`${folder}/${name}`, { recursive: true });
+    Deno.writeTextFileSync(`${folder}/${name}/run`, `#!/bin/sh\n${script}`);
+  }
+  const places = {
+    folder,
+    main: `${folder}/client/log/main`,
+    all: `${folder}/server/log/all`,
+    host: `${folder}/server/log/${HOST}`,
+  };
+  // multilog would make them. They are here so early to be watched.
+  for (const path of [places.main, places.all, places.host]) {
+    Deno.mkdirSync(path, { mode: 0o700 });
+  }
+  return places;
+}
+
+/**
+ * A port that nobody listens on. It is below those that outgoing connections
+ * get: one to such a port, while nobody listens there, may connect to itself.
+ */
+function freePort(): number {
+  for (let tries = 0; tries < 100; tries++) {
+    const port = 10116 + Math.floor(Math.random() * 20000);
+    try {
+      Deno.listen({ hostname: HOST, port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+  throw new DemoError("no free port found");
+}
+
+/** The demonstration, once everything is laid out. */
+class Demonstration {
+  readonly #places: Places;
+  readonly #port: number;
+  readonly #supervisor: Supervisor;
+  readonly #clock = new Clock();
+  readonly #watch: Watch;
+  /** What the service has written so far. */
+  readonly #input: string[] = [];
+  /** The client's finished files that were told of. */
+  readonly #told = new Set<string>();
+  /** Those that were sent, while the server's word on them isn't there yet. */
+  readonly #sent: string[] = [];
+  /** How many connections of the server's log were told of. */
+  #connections = 0;
+  /** How many of the tries to send the file in hand were told of. */
+  #tries = 0;
+  /** What the next file takes along. */
+  #notices: string[] = [];
+  /** How many lines aren't waited for any more. */
+  #missing = 0;
+
+  constructor(places: Places, port: number, supervisor: Supervisor) {
+    this.#places = places;
+    this.#port = port;
+    this.#supervisor = supervisor;
+    this.#watch = new Watch(places.folder, () => this.#look());
+  }
+
+  /** Ends all waiting. */
+  close(): void {
+    this.#watch[Symbol.dispose]();
+  }
+
+  async play({ lines }: Material): Promise<Verdict> {
+    const third = Math.ceil(lines.length / 3);
+
+    part(
+      "1  The log server is up",
+      "multilog finishes a file when it has about 2 KB (s4096; that is little, so",
+      "that there is more to see), and tryto runs the sender. What was sent leaves",
+      "an empty file on the client.",
+    );
+    let server = await this.#startServer();
+    const { reader, writer } = pipe();
+    const client = this.#supervisor.start(
+      `${this.#places.folder}/client/log`,
+      [[0, reader]],
+    );
+    close(reader);
+    await this.#write(writer, client, lines.slice(0, third));
+    this.#showOneLine();
+
+    part(
+      "2  The log server is down",
+      "The service goes on writing, and is not kept waiting. tryto tries twice",
+      "(-n2), a second apart, and then gives the file back: multilog keeps it.",
+    );
+    await this.#stopServer(server);
+    await this.#write(writer, client, lines.slice(third, 2 * third));
+    this.#notices = linesOf(`${this.#places.main}/state`);
+    say();
+    say("  What tryto said about it waits in the client's file `state`:");
+    say();
+    for (const line of this.#notices) say(yellow(excerpt(line, "    ")));
+
+    part(
+      "3  The log server is up again",
+      "The next file takes along what tryto said. The lines that were kept stay",
+      "on the client; whoever reads the server's log knows where to look.",
+    );
+    server = await this.#startServer();
+    await this.#write(writer, client, lines.slice(2 * third), "the end");
+    close(writer);
+    await this.#ends(client, "client");
+    this.#tell("client", "input has ended: the rest stays in current");
+    await this.#stopServer(server);
+    this.#showNotices();
+
+    const { host, all, main } = this.#places;
+    return judge({
+      input: this.#input,
+      host: logLines(host),
+      all: logLines(all),
+      kept: logLines(main),
+      notices: this.#notices,
+      prefix: `${HOST}: `,
+    });
+  }
+
+  seconds(): number {
+    return this.#clock.seconds();
+  }
+
+  #tell(who: string, what: string): void {
+    this.#clock.tell(who, what);
+  }
+
+  async #startServer(): Promise<{ program: Program; logger: Program }> {
+    const { folder, all } = this.#places;
+    const ready = () =>
+      logLines(all).filter((line) => line === "socklog-tcp: status: 0/40")
+        .length;
+    const before = ready();
+    const pair = this.#supervisor.startPair(`${folder}/server`);
+    if (!await this.#watch.until(() => ready() > before, PATIENCE)) {
+      throw new DemoError("the server doesn't listen");
+    }
+    this.#tell("server", `listens on ${HOST} port ${this.#port}`);
+    return pair;
+  }
+
+  async #stopServer(
+    pair: { program: Program; logger: Program },
+  ): Promise<void> {
+    kill(pair.program.pid, signals.SIGTERM);
+    await this.#ends(pair.program, "server");
+    // The end of the one is the end of the other's input.
+    await this.#ends(pair.logger, "server/log");
+    this.#tell("server", "TERM: writes what it has read, and is gone");
+  }
+
+  async #ends({ ended }: Program, name: string): Promise<void> {
+    const late = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => late.resolve(undefined), 1000 * PATIENCE);
+    const ending = await Promise.race([ended, late.promise]);
+    clearTimeout(timer);
+    if (ending === undefined) throw new DemoError(`${name}/run doesn't end`);
+    if (ending.code === 0) return;
+    throw new DemoError(
+      `${name}/run: ` +
+        (ending.signal === undefined
+          ? `exit code ${ending.code}`
+          : `ended by signal ${ending.signal}`),
+    );
+  }
+
+  /** Is the service: writes lines, and waits until they are dealt with. */
+  async #write(
+    writer: number,
+    client: Program,
+    lines: readonly string[],
+    end?: "the end",
+  ): Promise<void> {
+    const bytes = fromLatin1(lines.join("\n") + "\n");
+    this.#input.push(...lines);
+    this.#tell(
+      "service",
+      `writes ${lines.length} lines (${bytes.length} bytes)`,
+    );
+    if (!writeAll(writer, bytes)) {
+      throw new DemoError("client/log/run doesn't read");
+    }
+    await this.#settle(() => true);
+    if (end) return;
+    this.#tell("client", "gets ALRM: what is in current is enough, too");
+    kill(client.pid, signals.SIGALRM);
+    const current = `${this.#places.main}/current`;
+    await this.#settle(() => linesOf(current).length === 0);
+  }
+
+  /** Waits until each line is in its place; those that are in none are lost. */
+  async #settle(condition: () => boolean): Promise<void> {
+    // In this order: an empty `current` tells that there is a `previous`.
+    const settled = () => condition() && this.#inHand() <= this.#missing;
+    if (await this.#watch.until(settled, PATIENCE)) return;
+    this.#missing = this.#inHand();
+    this.#tell(
+      "demo",
+      red(`nothing more happens, ${this.#missing} lines to go`),
+    );
+  }
+
+  /** How many lines are neither on the server nor in a file that stays. */
+  #inHand(): number {
+    this.#look();
+    const { main, host } = this.#places;
+    const names = [...Deno.readDirSync(main)].map(({ name }) => name);
+    if (names.includes("previous") || names.includes("processed")) {
+      return Infinity;
+    }
+    const received = logLines(host).map((line) =>
+      line.slice(`${HOST}: `.length)
+    );
+    const arrived = received.length -
+      (findBlock(received, this.#notices) < 0 ? 0 : this.#notices.length);
+    if (this.#sent.length > 0) return Infinity;
+    return this.#input.length - arrived - logLines(main).length;
+  }
+
+  /** Tells what is new in the folders. */
+  #look(): void {
+    const { main } = this.#places;
+    for (const { name, lines } of logFiles(main)) {
+      if (name === "current" || this.#told.has(name)) continue;
+      this.#told.add(name);
+      if (lines.length === 0) this.#sent.push(name);
+      else {
+        this.#lookForTries(linesOf(`${main}/state`));
+        this.#tries = 0;
+        this.#tell(
+          "client",
+          `${name}  ${yellow("kept")}  ${lines.length} lines`,
+        );
+      }
+    }
+    this.#lookForTries(linesOf(`${main}/newstate`));
+    const arrived = this.#arrivals();
+    while (this.#sent.length > 0 && this.#connections < arrived.length) {
+      const lines = arrived[this.#connections++]!;
+      const told = this.#notices.length > 0 &&
+        findBlock(lines, this.#notices) >= 0;
+      const count = told
+        ? `${lines.length - this.#notices.length} lines and the notice`
+        : `${lines.length} lines`;
+      this.#tell("client", `${this.#sent.shift()}  ${green("sent")}  ${count}`);
+    }
+  }
+
+  #lookForTries(said: readonly string[]): void {
+    const failures = said.filter((line) => line.startsWith("socklog-tcp: "));
+    while (this.#tries < failures.length) {
+      const reason = failures[this.#tries++]!.split(": ").at(-1);
+      this.#tell("tryto", `try ${this.#tries}: ${reason}`);
+    }
+  }
+
+  /** The lines that came with each connection, as the server's log has it. */
+  #arrivals(): string[][] {
+    const prefix = `${HOST}: `;
+    const arrived: string[][] = [];
+    let lines: string[] = [];
+    for (const line of logLines(this.#places.all)) {
+      if (line.startsWith(prefix)) lines.push(line.slice(prefix.length));
+      if (!/^socklog-tcp: end \d+ status/.test(line)) continue;
+      arrived.push(lines);
+      lines = [];
+    }
+    return arrived;
+  }
+
+  #showOneLine(): void {
+    const [received] = logLines(this.#places.host);
+    const [written] = this.#input;
+    if (received === undefined || written === undefined) return;
+    say();
+    say("  The first line as the service wrote it, and as the server has it:");
+    say();
+    say(excerpt(written, "    "));
+    say(excerpt(received, "    "));
+  }
+
+  #showNotices(): void {
+    const { host } = this.#places;
+    const told = new Set(this.#notices.map((line) => `${HOST}: ${line}`));
+    const arrived = logLines(host).filter((line) => told.has(line));
+    if (arrived.length === 0) return;
+    say();
+    say(`  What the server now knows, from its log of ${HOST}:`);
+    say();
+    for (const line of arrived) {
+      for (const piece of wrapped(line, "    ")) say(yellow(piece));
+    }
+  }
+}
+
+function introduce(scripts: Record<string, string>, { lines, from }: Material) {
+  say(bold("Logferry: how a log gets to a log server, and what if it can't"));
+  say(`
+  client   service --> multilog --> file --> tryto --> socklog-tcp send
+                                     ^         |              |
+                                     +---------+              | TCP
+                                   when it fails              v
+  server                   file <-- multilog <-- socklog-tcp --'
+
+  A service's lines first go to files on its own machine, the client.
+  Each file that is big enough is sent to the server, as one connection.
+  When that fails, the client keeps the file, and tells the server with
+  the next one.`);
+  part("The run scripts, as a supervisor has them");
+  for (const [name, script] of Object.entries(scripts)) {
+    say(`  ${bold(`${name}/run`)}`);
+    for (const line of script.trimEnd().split("\n")) say(`    ${line}`);
+  }
+  say();
+  say(`  The service has ${lines.length} lines to write. They are real ones:`);
+  say(`  ${from}`);
+}
+
+async function showFiles({ main, all, host }: Places): Promise<void> {
+  part(
+    "What there is now",
+    "-rwxr--r-- says that a file is complete, and is on the disk.",
+  );
+  const shown = {
+    "client/log/main": main,
+    "server/log/all": all,
+    [`server/log/${HOST}`]: host,
+  };
+  for (const [title, path] of Object.entries(shown)) {
+    const files = await listing(path);
+    const rows = files.map(({ name, size, mode, isDirectory }) => {
+      if (isDirectory) return [title, "", mode, ""];
+      const old = name[0] === "@";
+      return [`  ${name}`, size, mode, !old ? "" : size > 0 ? "kept" : "sent"];
+    });
+    // Wide enough for all, so that they stand in line.
+    const [, ...lines] = columns([["@".padEnd(29), 99999, ""], ...rows]);
+    lines.forEach((line, i) => say(i === 0 ? line : dim(line)));
+  }
+}
+
+function showVerdict(verdict: Verdict, input: number, current: number): void {
+  const { arrived, kept, notices, lost, faults } = verdict;
+  part("Where the lines are");
+  const unsent = `${
+    kept - current
+  } that couldn't be sent, ${current} in current`;
+  const rows = columns([
+    ["lines in", input, "what the service wrote"],
+    ["lines on the server", arrived, "without the notices"],
+    ["lines kept on the client", kept, unsent],
+    ["notices delivered", notices, "lines about what couldn't be sent"],
+    ["lines lost", lost, ""],
+  ]);
+  const last = rows.pop()!;
+  for (const row of rows) say(row);
+  say((lost === 0 ? green : red)(last));
+  say();
+  if (faults.length === 0) {
+    say(
+      green("  Each line is in one place, once, in its order, byte for byte."),
+    );
+  } else for (const fault of faults) say(red(`  wrong: ${fault}`));
+}
+
+/** What the programs have said where nobody listens otherwise. */
+function showMessages(folder: string): void {
+  for (const name of ["server", "server/log", "client/log"]) {
+    for (const line of linesOf(`${folder}/${name}/messages`)) {
+      say(red(excerpt(line, `  ${name}: `)));
+    }
+  }
+}
+
+async function compile(): Promise<void> {
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "scripts/compile.ts"],
+    stdin: "null",
+  }).spawn().status;
+  if (!success) throw new DemoError("nothing to show: it does not compile");
+}
+
+/** Ends with a signal's exit code when one comes. */
+function interruption(): { promise: Promise<never>; [Symbol.dispose](): void } {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+  const listeners = Object.entries(numbers).map(([name, number]) => {
+    const signal = name as keyof typeof numbers;
+    const listener = () => reject(new Interrupted(128 + number));
+    Deno.addSignalListener(signal, listener);
+    return () => Deno.removeSignalListener(signal, listener);
+  });
+  return {
+    promise,
+    [Symbol.dispose]: () => {
+      for (const remove of listeners) remove();
+    },
+  };
+}
+
+/** A signal came. */
+class Interrupted extends Error {
+  readonly code: number;
+
+  constructor(code: number) {
+    super("interrupted");
+    this.code = code;
+  }
+}
+
+async function demonstrate(
+  keep: boolean,
+  file: string | undefined,
+): Promise<boolean> {
+  const text = await material(3 * PART, file);
+  const port = freePort();
+  const scripts = runScripts(port);
+  const folder = Deno.makeTempDirSync({ prefix: "logferry-demo-" });
+  const supervisor = new Supervisor(`${Deno.cwd()}/dist`);
+  let demonstration: Demonstration | undefined;
+  // Before anything runs that a signal now could leave behind.
+  using interrupted = interruption();
+  try {
+    const places = layOut(folder, scripts);
+    introduce(scripts, text);
+    demonstration = new Demonstration(places, port, supervisor);
+    const verdict = await Promise.race([
+      demonstration.play(text),
+      interrupted.promise,
+    ]);
+    await showFiles(places);
+    const current = linesOf(`${places.main}/current`).length;
+    showVerdict(verdict, text.lines.length, current);
+    if (keep) say(`\n  The files are in ${folder}`);
+    return verdict.faults.length === 0;
+  } finally {
+    demonstration?.close();
+    await supervisor.close();
+    showMessages(folder);
+    if (!keep) Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+async function main(args: string[]): Promise<number> {
+  try {
+    const { _: [file], keep } = parseArgs(args, {
+      boolean: ["keep"],
+      string: ["_"],
+      unknown(arg, key) {
+        if (key !== undefined) throw new DemoError(`unknown option: ${arg}`);
+      },
+    });
+    await compile();
+    say();
+    return await demonstrate(keep, file) ? 0 : 1;
+  } catch (error) {
+    if (error instanceof Interrupted) return error.code;
+    if (
+      !(error instanceof DemoError || error instanceof Deno.errors.NotFound)
+    ) {
+      throw error;
+    }
+    console.error(`demo: ${error.message}`);
+    return 1;
+  }
+}
+
+if (import.meta.main) {
+  Deno.chdir(new URL("..", import.meta.url));
+  Deno.exit(await main(Deno.args));
+}
