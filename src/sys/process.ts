@@ -47,6 +47,15 @@ const lib = load({
     parameters: ["i32", "buffer", "i32"],
     result: "i32",
   },
+  reap: {
+    name: "waitpid",
+    parameters: ["i32", "buffer", "i32"],
+    result: "i32",
+  },
+  prctl: {
+    parameters: ["i32", "usize", "usize", "usize", "usize"],
+    result: "i32",
+  },
   kill: { parameters: ["i32", "i32"], result: "i32" },
   execvpe: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   signal: { parameters: ["i32", "usize"], result: "pointer" },
@@ -255,6 +264,29 @@ export function reap(): { pid: number; status: number } | undefined {
  */
 export function kill(pid: number, signal: number): boolean {
   return lib.kill(pid, signal) === 0;
+}
+
+/**
+ * Takes the place of init for the descendants whose parents end from now on,
+ * where the system can do that, so that {@linkcode groupExists} knows them.
+ */
+export function adoptOrphans(): void {
+  const PR_SET_CHILD_SUBREAPER = 36;
+  if (!darwin) lib.prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n);
+}
+
+/**
+ * Whether anything of a process group still runs. Its leader must have been
+ * waited for; other members that have ended, and are ours, are waited for here,
+ * since to the kernel a process is there until somebody has.
+ *
+ * @param group The process group
+ * @returns Whether there is any process in it
+ */
+export function groupExists(group: number): boolean {
+  const WNOHANG = 1;
+  while (lib.reap(-group, null, WNOHANG) > 0);
+  return kill(-group, 0);
 }
 
 /**

@@ -21,8 +21,10 @@ import { environment } from "../sys/environment.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import { Poller } from "../sys/poll.ts";
 import {
+  adoptOrphans,
   ended,
   type Ending,
+  groupExists,
   isIgnored,
   kill,
   signals,
@@ -268,7 +270,8 @@ class Attempts {
     const { prog, group, grace } = this.#task;
     const target = group ? -child.pid : child.pid;
     const runs = () => child.ending === undefined;
-    const alive = () => runs() || (group && kill(target, 0));
+    const alive = () => runs() || (group && groupExists(child.pid));
+    if (group) adoptOrphans();
     const [signal] = this.#signals;
     let what = "has no input";
     if (signal !== undefined) what = `interrupted by ${signal}`;
