@@ -69,6 +69,9 @@ async function compile(name: string, flags: string[]) {
       "--quiet",
       "--no-check",
       "--no-prompt",
+      // The cache would be a file in /tmp whose name anybody can guess, and
+      // what is in it is run: no thing for a program that root starts.
+      "--no-code-cache",
       ...PERMISSIONS[name]!,
       ...flags,
       "--output",

@@ -84,8 +84,8 @@ export class LogDirectory {
   #oldest = 0;
   /** The processor that runs, with all that follows it. */
   #processing: Promise<void> | undefined;
-  /** The largest time in an old file's name so far. */
-  #newest: Moment = { seconds: 0, nanoseconds: 0 };
+  /** The largest time in an old file's name, once that is known. */
+  #newest: Moment | undefined;
   /** The failure that stopped {@linkcode LogDirectory.append}. */
   #failure: SysError | undefined;
 
@@ -124,9 +124,10 @@ export class LogDirectory {
     wake: () => void = () => {},
   ): LogDirectory {
     try {
-      makeDirectory(path, 0o700);
+      // An exception takes longer than a look.
+      if (status(path) === undefined) makeDirectory(path, 0o700);
     } catch (error) {
-      // Whatever is there instead, opening tells.
+      // Whatever is wrong, opening tells.
       if (!(error instanceof SysError)) throw error;
     }
     const fd = must(
@@ -154,8 +155,6 @@ export class LogDirectory {
     const fd = this.#fd;
     const look = (name: string) =>
       must(() => status(name, fd), `unable to stat ${path}/${name}`);
-    const left = must(() => list(fd), `unable to read ${path}`);
-    for (const name of left) if (isOld(name)) this.#remember(name);
     const current = look("current");
     if (current && current.mode & COMPLETE_BIT) {
       this.#current = must(
@@ -167,8 +166,10 @@ export class LogDirectory {
         `unable to set mode of ${path}/current`,
       );
       this.#bytes = current.size;
-      const age = Date.now() - 1000 * this.#oldestFound(current.made);
-      this.#oldest = performance.now() - Math.max(age, 0);
+      if (this.#settings.age > 0) {
+        const age = Date.now() - 1000 * this.#oldestFound(current.made);
+        this.#oldest = performance.now() - Math.max(age, 0);
+      }
       return;
     }
     this.#discard("state");
@@ -251,24 +252,16 @@ export class LogDirectory {
     return stamp === undefined ? made : stamp.seconds;
   }
 
-  /** Takes a name into account for the names to come. */
-  #remember(name: string): void {
-    const moment = parseLabel(name);
-    // A name made up by hand may say a time for which there is no next label.
-    if (moment && moment.seconds < LAST_SECOND) {
-      if (isLater(moment, this.#newest)) this.#newest = moment;
-    }
-  }
-
   /**
    * The name for the next old file. It sorts behind all that are there, also
    * when the clock stands still or has been set back.
    */
   #nextName(code: "s" | "u"): string {
+    this.#newest ??= newestOf(list(this.#fd));
     let moment = readClock();
     if (!isLater(moment, this.#newest)) {
       const { seconds, nanoseconds } = this.#newest;
-      moment = nanoseconds === 999999999
+      moment = nanoseconds >= 999999999
         ? { seconds: seconds + 1, nanoseconds: 0 }
         : { seconds, nanoseconds: nanoseconds + 1 };
     }
@@ -541,6 +534,18 @@ function setModeIfThere(name: Name, mode: number, directory: number): void {
   } catch (error) {
     if (!(error instanceof SysError) || error.code !== "ENOENT") throw error;
   }
+}
+
+/** The largest time in the names of old files. */
+function newestOf(names: readonly string[]): Moment {
+  let newest: Moment = { seconds: 0, nanoseconds: 0 };
+  for (const name of names.filter(isOld)) {
+    const moment = parseLabel(name);
+    // A name made up by hand may say a time for which there is no next label.
+    if (moment === undefined || moment.seconds >= LAST_SECOND) continue;
+    if (isLater(moment, newest)) newest = moment;
+  }
+  return newest;
 }
 
 function isLater(a: Moment, b: Moment): boolean {

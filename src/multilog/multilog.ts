@@ -9,7 +9,7 @@ import { Diagnostics, writeAll } from "../diagnostics.ts";
 import { EAGAIN, read, widenPipe } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { setUmask } from "../sys/files.ts";
-import { Poller, READABLE, Readiness, turn } from "../sys/poll.ts";
+import { Poller, READABLE } from "../sys/poll.ts";
 import { LogDirectory } from "./directory.ts";
 import { LineEngine } from "./engine.ts";
 import { parseScript } from "./script.ts";
@@ -17,8 +17,6 @@ import { StatusFile } from "./status_file.ts";
 import { StartError, Trouble } from "./trouble.ts";
 
 const INPUT = 0;
-/** How long a busy loop may go on before it looks for signals, in ms. */
-const BUSY = 5;
 /** A read of so many bytes shows that the pipe was full. */
 const FULL_PIPE = 64 * 1024;
 /** The size that a full pipe is given, in bytes. */
@@ -103,10 +101,8 @@ export async function multilog(
     status: (file, bytes) => files[file]!.replace(bytes),
   });
 
-  const input = new Readiness(INPUT);
   const space = engine.space();
   const oneByte = space.subarray(0, 1);
-  let turned = performance.now();
   let wide = false;
   let code = 0;
   poller.set(0, INPUT, READABLE);
@@ -117,16 +113,11 @@ export async function multilog(
     }
     for (const log of logs) if (log.due()) await log.rotate();
     if (terminating && engine.atLineStart()) break;
-    if (!input.ready()) {
-      await poller.wait(untilDue(logs));
-      turned = performance.now();
-      // The signal that ended the wait may say not to read.
-      if (poller.found(0) === 0 || terminating || rotating) continue;
-    } else if (performance.now() - turned > BUSY) {
-      await turn();
-      turned = performance.now();
-      continue;
-    }
+    // A processor's end comes through the event loop; signals don't need it.
+    if (logs.some((log) => log.processing())) await poller.wait();
+    else await poller.waitHere(untilDue(logs));
+    if (poller.found(0) === 0 || rotating) continue;
+    if (terminating && engine.atLineStart()) continue;
     // After TERM the line in hand is finished, and not a byte more is taken.
     const n = read(INPUT, terminating ? oneByte : space);
     if (n === 0) break;

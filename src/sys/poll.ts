@@ -4,7 +4,16 @@
  * @module
  */
 import { check, errorNumber, lastError, SysError } from "./errors.ts";
-import { close, dontWait, pipe, read, write } from "./descriptors.ts";
+import {
+  close,
+  dontWait,
+  isKept,
+  isOpen,
+  pipe,
+  read,
+  write,
+} from "./descriptors.ts";
+import { list, open, status } from "./files.ts";
 import { load } from "./libc.ts";
 
 const lib = load({
@@ -35,32 +44,33 @@ const EINTR = errorNumber("EINTR");
  * {@linkcode Poller.wait} waits in a thread of its own; its handler calls
  * {@linkcode Poller.wake}. So a main loop has one line at which everything
  * that can happen arrives, and no wait is ever left behind in a thread.
+ *
+ * A thread's way there and back takes longer than most waits. Where the caller
+ * knows that nothing is under way but what a descriptor or a signal would
+ * tell, {@linkcode Poller.waitHere} waits in the one thread that there is.
  */
 export class Poller {
-  /** `struct pollfd`s; the first is the wake-up pipe's. */
+  readonly #size: number;
+  /** `struct pollfd`s: the caller's, the wake-up pipe's, the runtime's. */
   #words: Int32Array<ArrayBuffer>;
   #bytes: Uint8Array<ArrayBuffer>;
-  #wake: { reader: number; writer: number };
+  #wake: { reader: number; writer: number } | undefined;
   #waiting = false;
   #woken = false;
+  /** How many of the runtime's descriptors there are; -1 before looking. */
+  #runtime = -1;
   readonly #scratch = new Uint8Array(64);
 
   /**
    * Makes the set.
    *
    * @param size How many descriptors it can hold
-   * @throws {SysError} When there are no descriptors left for its own pipe
    */
   constructor(size: number) {
-    this.#words = new Int32Array(2 * (size + 1));
+    this.#size = size;
+    this.#words = new Int32Array(2 * (size + 1)).fill(-1);
     this.#bytes = new Uint8Array(this.#words.buffer);
-    this.#words.fill(-1);
-    this.#wake = pipe();
-    dontWait(this.#wake.reader);
-    dontWait(this.#wake.writer);
-    this.#words[0] = this.#wake.reader;
-    this.#words[1] = READABLE;
-    for (let i = 0; i < size; i++) this.set(i, -1, 0);
+    for (let i = 0; i <= size; i++) this.set(i, -1, 0);
   }
 
   /**
@@ -71,8 +81,8 @@ export class Poller {
    * @param events {@linkcode READABLE}, {@linkcode WRITABLE}, both, or 0
    */
   set(place: number, fd: number, events: number): void {
-    this.#words[2 * place + 2] = fd;
-    this.#words[2 * place + 3] = events;
+    this.#words[2 * place] = fd;
+    this.#words[2 * place + 1] = events;
   }
 
   /**
@@ -82,24 +92,31 @@ export class Poller {
    * @returns The events; 0 for nothing
    */
   found(place: number): number {
-    return this.#words[2 * place + 3]! >>> 16;
+    return this.#words[2 * place + 1]! >>> 16;
+  }
+
+  /** Takes out what the last look found, in case the next one fails. */
+  #forget(): void {
+    for (let i = 1; i < this.#words.length; i += 2) this.#words[i]! &= 0xffff;
+  }
+
+  /** Looks in this thread; an interruption by a signal finds nothing. */
+  #poll(count: number, milliseconds: number): number {
+    const n = lib.now(this.#bytes, BigInt(count), milliseconds);
+    if (n >= 0) return n;
+    if (lastError() !== EINTR) check(n);
+    this.#forget();
+    return 0;
   }
 
   /**
-   * Looks without letting the event loop turn.
+   * Looks without waiting and without letting the event loop turn.
    *
-   * @param milliseconds How long this thread, and the event loop with it, may
-   * stand still until something is found; -1 for as long as it takes
    * @returns Whether anything was found
    * @throws {SysError} When the kernel has no memory
    */
-  look(milliseconds = 0): boolean {
-    const words = this.#words;
-    words[1] = READABLE;
-    const n = lib.now(this.#bytes, BigInt(words.length / 2), milliseconds);
-    if (n < 0 && lastError() !== EINTR) check(n);
-    // The wake-up pipe is no event of its own.
-    return n > (words[1]! >>> 16 ? 1 : 0);
+  look(): boolean {
+    return this.#poll(this.#size, 0) > 0;
   }
 
   /**
@@ -107,40 +124,116 @@ export class Poller {
    * time is over. Signals and children are noticed meanwhile.
    *
    * @param milliseconds How long; -1 for as long as it takes
-   * @throws {SysError} When the kernel has no memory
+   * @throws {SysError} When there are no descriptors left for its own pipe, or
+   * the kernel has no memory
    */
   async wait(milliseconds = -1): Promise<void> {
-    if (this.#woken) milliseconds = 0;
+    if (this.#wake === undefined) {
+      this.#wake = pipe();
+      dontWait(this.#wake.reader);
+      dontWait(this.#wake.writer);
+      this.set(this.#size, this.#wake.reader, READABLE);
+    }
+    const limit = this.#woken ? 0 : atMost(milliseconds);
     this.#waiting = true;
-    const limit = Math.min(Math.ceil(milliseconds), 0x7fffffff);
-    const count = BigInt(this.#words.length / 2);
-    const n = await lib.wait(this.#bytes, count, limit);
+    const n = await lib.wait(this.#bytes, BigInt(this.#size + 1), limit);
     this.#waiting = false;
     this.#woken = false;
     if (n < 0) {
       // The error number stayed in the other thread. An interruption is no
       // event; anything else comes again, and is seen, in this thread.
-      for (let i = 3; i < this.#words.length; i += 2) {
-        this.#words[i]! &= 0xffff;
-      }
+      this.#forget();
       this.look();
     }
-    if (this.#words[1]! >>> 16) {
+    if (this.found(this.#size)) {
       while (read(this.#wake.reader, this.#scratch) > 0);
-      this.#words[1] = READABLE;
+      this.#forgetWake();
     }
+  }
+
+  #forgetWake(): void {
+    this.#words[2 * this.#size + 1]! &= 0xffff;
+  }
+
+  /**
+   * Waits like {@linkcode Poller.wait}, but in this thread, so that the event
+   * loop stands still as well: timers, children and promises wait too. Only
+   * signals are noticed.
+   *
+   * This rests on one more thing than POSIX: the handler that the runtime has
+   * for signals writes to a socket of its own, which is waited for as well. A
+   * signal that comes before this thread sleeps is seen by that. Where no such
+   * socket can be found it is an ordinary wait.
+   *
+   * @param milliseconds How long; -1 for as long as it takes
+   * @throws {SysError} When the kernel has no memory
+   */
+  async waitHere(milliseconds = -1): Promise<void> {
+    if (this.#runtime < 0) this.#addRuntime();
+    if (this.#runtime === 0 || this.#woken) {
+      return await this.wait(milliseconds);
+    }
+    const count = this.#words.length / 2;
+    const n = this.#poll(count, atMost(milliseconds));
+    this.#forgetWake();
+    if (n === 0) {
+      // Interrupted, or the time is over: the handlers get their turn.
+      await turn();
+      return;
+    }
+    for (let i = this.#size + 1; i < count; i++) {
+      if (this.found(i) === 0) continue;
+      await turn();
+      // What a turn doesn't take away was no signal: never again like this.
+      if (!this.#woken && this.#poll(count, 0) > 0 && this.found(i)) {
+        this.#runtime = 0;
+      }
+      break;
+    }
+  }
+
+  /** Adds the sockets that the runtime made for itself. */
+  #addRuntime(): void {
+    const sockets = runtimeSockets();
+    this.#runtime = sockets.length;
+    const words = new Int32Array(2 * (this.#size + 1 + sockets.length));
+    words.set(this.#words);
+    sockets.forEach((fd, i) => {
+      words[2 * (this.#size + 1 + i)] = fd;
+      words[2 * (this.#size + 1 + i) + 1] = READABLE;
+    });
+    this.#words = words;
+    this.#bytes = new Uint8Array(words.buffer);
   }
 
   /** Ends a wait that is going on, or the next one. */
   wake(): void {
     this.#woken = true;
-    if (this.#waiting) write(this.#wake.writer, this.#scratch.subarray(0, 1));
+    if (this.#waiting) write(this.#wake!.writer, this.#scratch.subarray(0, 1));
   }
+}
 
-  /** Closes the descriptors of the set's own. Not during a wait. */
-  close(): void {
-    close(this.#wake.reader);
-    close(this.#wake.writer);
+function atMost(milliseconds: number): number {
+  return Math.min(Math.ceil(milliseconds), 0x7fffffff);
+}
+
+/**
+ * The sockets of this process that other programs wouldn't inherit: whoever
+ * started it had no part in them.
+ */
+function runtimeSockets(): number[] {
+  const SOCKET = 0o140000;
+  const TYPE = 0o170000;
+  try {
+    const folder = open("/proc/self/fd", "read");
+    const fds = list(folder).map(Number).filter((fd) => fd > 2);
+    close(folder);
+    return fds.filter((fd) =>
+      isOpen(fd) && isKept(fd) && (status("", fd)!.mode & TYPE) === SOCKET
+    );
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    return [];
   }
 }
 
