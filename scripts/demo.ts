@@ -33,6 +33,8 @@ const PART = 2.5 * FILE;
 /** How many seconds in which nothing happens at all are the end of waiting. */
 const PATIENCE = 4;
 
+const USAGE = "usage: deno task demo [--keep] [file of lines]";
+
 /** Something that ends the demonstration before its end. */
 class DemoError extends Error {}
 
@@ -174,7 +176,7 @@ class Demonstration {
     server = await this.#startServer();
     await this.#write(writer, client, lines.slice(2 * third), "the end");
     close(writer);
-    await this.#ends(client, "client");
+    await this.#ends(client, "client/log");
     this.#tell("client", "input has ended: the rest stays in current");
     await this.#stopServer(server);
     this.#showNotices();
@@ -269,7 +271,7 @@ class Demonstration {
     this.#missing = this.#inHand();
     this.#tell(
       "demo",
-      red(`nothing more happens, ${this.#missing} lines to go`),
+      red("nothing more happens, but lines are missing"),
     );
   }
 
@@ -438,6 +440,9 @@ function showVerdict(verdict: Verdict, input: number, current: number): void {
 
 /** What the programs have said where nobody listens otherwise. */
 function showMessages(folder: string): void {
+  for (const line of linesOf(`${folder}/server/log/all/current`)) {
+    if (/^socklog-tcp: (fatal|warning): /.test(line)) say(red(`  ${line}`));
+  }
   for (const name of ["server", "server/log", "client/log"]) {
     for (const line of linesOf(`${folder}/${name}/messages`)) {
       say(red(excerpt(line, `  ${name}: `)));
@@ -485,7 +490,9 @@ async function demonstrate(
   keep: boolean,
   file: string | undefined,
 ): Promise<boolean> {
-  const text = await material(3 * PART, file);
+  const text = await material(3 * PART, file).catch((error) => {
+    throw new DemoError(`no lines from ${file}: ${error.message}`);
+  });
   const port = freePort();
   const scripts = runScripts(port);
   const folder = Deno.makeTempDirSync({ prefix: "logferry-demo-" });
@@ -520,25 +527,24 @@ async function main(args: string[]): Promise<number> {
       boolean: ["keep"],
       string: ["_"],
       unknown(arg, key) {
-        if (key !== undefined) throw new DemoError(`unknown option: ${arg}`);
+        if (key === undefined) return;
+        throw new DemoError(`unknown option: ${arg}\n${USAGE}`);
       },
     });
+    const from = Deno.env.get("INIT_CWD") ?? Deno.cwd();
+    const path = file === undefined || file.startsWith("/")
+      ? file
+      : `${from}/${file}`;
+    Deno.chdir(new URL("..", import.meta.url));
     await compile();
     say();
-    return await demonstrate(keep, file) ? 0 : 1;
+    return await demonstrate(keep, path) ? 0 : 1;
   } catch (error) {
     if (error instanceof Interrupted) return error.code;
-    if (
-      !(error instanceof DemoError || error instanceof Deno.errors.NotFound)
-    ) {
-      throw error;
-    }
+    if (!(error instanceof DemoError)) throw error;
     console.error(`demo: ${error.message}`);
     return 1;
   }
 }
 
-if (import.meta.main) {
-  Deno.chdir(new URL("..", import.meta.url));
-  Deno.exit(await main(Deno.args));
-}
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -34,7 +34,7 @@ export interface Material {
  * @param bytes How many bytes they are to have together
  * @param file A file to take them from instead
  * @returns The lines
- * @throws {Deno.errors.NotFound} When there is no such file
+ * @throws {Error} When it has none
  */
 export async function material(
   bytes: number,
@@ -60,7 +60,7 @@ export async function material(
     if (size === 0) add("this program", await tail(import.meta.filename!));
   }
   const lines = chosen.flat();
-  if (lines.length === 0) throw new Error(`${file}: no lines to be sent`);
+  if (lines.length === 0) throw new Error("none that can be sent");
   // A machine or a repository that is very young has to say it again.
   for (let i = 0; size < bytes; i++) {
     size += lines[i]!.length + 1;
