@@ -7,6 +7,7 @@ import { fromLatin1 } from "../src/bytes.ts";
 import { writeAll } from "../src/diagnostics.ts";
 import { close, pipe } from "../src/sys/descriptors.ts";
 import { kill, signals } from "../src/sys/process.ts";
+import { compileAll, CompileError } from "./compile.ts";
 import { linesOf, listing, logFiles, logLines, Watch } from "./demo/logs.ts";
 import { type Material, material } from "./demo/material.ts";
 import { type Program, Supervisor } from "./demo/programs.ts";
@@ -450,14 +451,6 @@ function showMessages(folder: string): void {
   }
 }
 
-async function compile(): Promise<void> {
-  const { success } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "scripts/compile.ts"],
-    stdin: "null",
-  }).spawn().status;
-  if (!success) throw new DemoError("nothing to show: it does not compile");
-}
-
 /** Ends with a signal's exit code when one comes. */
 function interruption(): { promise: Promise<never>; [Symbol.dispose](): void } {
   const { promise, reject } = Promise.withResolvers<never>();
@@ -535,13 +528,14 @@ async function main(args: string[]): Promise<number> {
     const path = file === undefined || file.startsWith("/")
       ? file
       : `${from}/${file}`;
-    Deno.chdir(new URL("..", import.meta.url));
-    await compile();
+    await compileAll();
     say();
     return await demonstrate(keep, path) ? 0 : 1;
   } catch (error) {
     if (error instanceof Interrupted) return error.code;
-    if (!(error instanceof DemoError)) throw error;
+    if (!(error instanceof DemoError || error instanceof CompileError)) {
+      throw error;
+    }
     console.error(`demo: ${error.message}`);
     return 1;
   }
