@@ -40,8 +40,6 @@ const STAMPED = 384 * 1024;
 const GATHER = 64 * 1024;
 /** Runs longer than this are written from where they are. */
 const LONG_RUN = 8192;
-/** How many separate runs of lines a log may have in one round. */
-const RUNS = 4096;
 /** How many bytes of a line an alert shows. */
 const ALERT_SIGHT = 200;
 /** How many bytes a status file has. */
@@ -64,6 +62,13 @@ const KINDS = {
   log: LOG,
 } as const;
 
+/** Nothing was handed over: there must be a delivery first. */
+const WAIT = 0;
+/** Handed over, and there must be a delivery before the next. */
+const LAST = 1;
+/** Handed over. */
+const MORE = 2;
+
 const NO_PATTERN: Pattern = new Uint8Array(0);
 
 /** Carries out a script's actions for each line. */
@@ -75,9 +80,9 @@ export class LineEngine {
   readonly #base = HOLD;
   /** Where input is read to: the base itself when nothing is stamped. */
   readonly #input: number;
-  /** Where a log's lines are put together. */
+  /** Where the logs' lines are put together, `GATHER` bytes for each. */
   readonly #gather: number;
-  /** Where the current stamp is, behind the room for that. */
+  /** Where the current stamp is. */
   readonly #stamp: number;
   readonly #space: Bytes;
   readonly #timestamp: boolean;
@@ -90,21 +95,26 @@ export class LineEngine {
   readonly #logs: number;
   /** For each log, whether the line in hand is selected there. */
   readonly #selected: Uint8Array;
-  /** For each log, the runs of selected bytes: pairs of offsets. */
-  readonly #runs: Uint32Array[];
-  readonly #counts: Uint32Array;
-  /** For each status file, where the newest selected line is. */
-  readonly #statuses: Int32Array;
-  readonly #statusBytes: Bytes = new Uint8Array(STATUS_LENGTH);
+  /** For each log, how many bytes have been put together. */
+  readonly #gathered: Uint32Array;
+  /** For each log, the run of bytes behind those: where it is in the input. */
+  readonly #runFrom: Uint32Array;
+  readonly #runTo: Uint32Array;
+  /** Where the newest selected line is put for each status file. */
+  readonly #status: number;
+  /** For each status file, whether there is one since the last delivery. */
+  readonly #fresh: Uint8Array;
   readonly #alerts: Bytes = new Uint8Array(16 * 1024);
   #alerted = 0;
   /** Whether the input so far ends with a newline, or there was none. */
   #atStart = true;
-  /** Whether a long line has been decided on and goes on. */
+  /** Whether the line in hand has been decided on, and goes on. */
   #decided = false;
+  /** Whether the line in hand has its stamp in front of it. */
+  #stamped = false;
   /** How many bytes of an undecided line stand in front of the base. */
   #held = 0;
-  /** Where the stamped lines end. */
+  /** Where the stamped lines end that {@linkcode #stampLines} has made. */
   #stampedTo = 0;
   readonly #last: Moment = { seconds: 0, nanoseconds: 0 };
   readonly #now: Moment = { seconds: 0, nanoseconds: 0 };
@@ -137,16 +147,15 @@ export class LineEngine {
     });
     this.#logs = logs;
     this.#selected = new Uint8Array(logs);
-    this.#runs = Array.from(
-      { length: this.#selective ? logs : 0 },
-      () => new Uint32Array(2 * RUNS),
-    );
-    this.#counts = new Uint32Array(logs);
-    this.#statuses = new Int32Array(2 * files).fill(-1);
-    this.#input = timestamp ? HOLD + STAMPED : HOLD;
-    this.#gather = this.#input + INPUT + 1;
-    this.#stamp = this.#gather + (this.#selective ? GATHER : 0);
-    this.#memory = new Uint8Array(this.#stamp + STAMP);
+    this.#gathered = new Uint32Array(logs);
+    this.#runFrom = new Uint32Array(logs);
+    this.#runTo = new Uint32Array(logs);
+    this.#fresh = new Uint8Array(files);
+    this.#input = timestamp && !this.#selective ? HOLD + STAMPED : HOLD;
+    this.#stamp = this.#input + INPUT + 1;
+    this.#gather = this.#stamp + STAMP;
+    this.#status = this.#gather + (this.#selective ? logs * GATHER : 0);
+    this.#memory = new Uint8Array(this.#status + files * STATUS_LENGTH);
     this.#memory[this.#stamp + LABEL_LENGTH] = 0x20;
     this.#space = this.#memory.subarray(this.#input, this.#input + INPUT);
   }
@@ -178,21 +187,14 @@ export class LineEngine {
   async push(n: number): Promise<void> {
     if (n === 0) return;
     const memory = this.#memory;
-    let from = this.#input;
+    const from = this.#input;
     const to = from + n;
     const inLine = !this.#atStart;
     this.#atStart = memory[to - 1] === NEWLINE;
-    if (!this.#timestamp) {
-      await this.#pass(this.#base, to);
-      return;
-    }
-    this.#readClock();
-    let within = inLine;
-    while (from < to) {
-      from = this.#stampLines(from, to, within);
-      within = memory[from - 1] !== NEWLINE;
-      await this.#pass(this.#base, this.#stampedTo);
-    }
+    if (this.#timestamp) this.#readClock();
+    if (this.#selective) await this.#passSelected(to);
+    else if (this.#timestamp) await this.#passStamped(from, to, inLine);
+    else await this.#passAll(from, to);
   }
 
   /** Gives a last line that has no newline one, and lets it through. */
@@ -271,46 +273,56 @@ export class LineEngine {
     return at;
   }
 
-  /** Lets bytes through: `from` is the base, held bytes are in front of it. */
-  async #pass(from: number, to: number): Promise<void> {
-    if (!this.#selective) {
-      for (let log = 0; log < this.#logs; log++) {
-        const wait = this.#outputs.append(log, this.#memory, from, to);
-        if (wait) await wait;
-      }
-      return;
+  /** Lets all bytes through to all logs. */
+  async #passAll(from: number, to: number): Promise<void> {
+    for (let log = 0; log < this.#logs; log++) {
+      await this.#append(log, from, to);
     }
-    let at = from - this.#held;
+  }
+
+  /** Lets all lines through to all logs, each with its stamp. */
+  async #passStamped(from: number, to: number, within: boolean): Promise<void> {
+    while (from < to) {
+      from = this.#stampLines(from, to, within);
+      within = this.#memory[from - 1] !== NEWLINE;
+      await this.#passAll(this.#base, this.#stampedTo);
+    }
+  }
+
+  /** Lets selected lines through; the held bytes are in front of the base. */
+  async #passSelected(to: number): Promise<void> {
+    let at = this.#base - this.#held;
     this.#held = 0;
-    while (true) {
-      at = this.#decideLines(at, to);
+    while (at < to) {
+      const next = this.#decideLines(at, to);
+      const stuck = next === at;
+      at = next;
       await this.#deliver();
-      if (at === to) return;
-      if (this.#undecided(at, to)) break;
+      if (stuck && !this.#decided) break;
     }
+    if (at === to) return;
     // The next bytes come at the base again: the line in hand goes in front.
     this.#memory.copyWithin(this.#base - (to - at), at, to);
     this.#held = to - at;
   }
 
-  /** Whether too little of the line in hand is there to decide on it. */
-  #undecided(at: number, to: number): boolean {
-    if (this.#decided || to - at >= PATTERN_SIGHT) return false;
-    const newline = this.#memory.indexOf(NEWLINE, at);
-    return newline < 0 || newline >= to;
-  }
-
   /**
-   * Decides on lines until there are no more whole ones, or a list of runs is
-   * full.
+   * Decides on lines and hands them to their logs, until there are no more
+   * whole ones, or what has been handed over must be delivered first.
    *
    * @returns The offset of the first byte that is left
    */
   #decideLines(from: number, to: number): number {
     const memory = this.#memory;
     let at = from;
-    // Each line adds one run to a log at the most.
-    for (let room = RUNS; at < to && room > 0; room--) {
+    while (at < to) {
+      if (this.#timestamp && !this.#stamped && !this.#decided) {
+        // In front of the line is the line before it, which has been copied.
+        memory.copyWithin(at - STAMP, this.#stamp, this.#stamp + STAMP);
+        at -= STAMP;
+        this.#stamped = true;
+        this.#tick();
+      }
       let end = memory.indexOf(NEWLINE, at) + 1;
       const whole = end > 0 && end <= to;
       if (!whole) {
@@ -319,26 +331,56 @@ export class LineEngine {
       }
       if (!this.#decided) {
         this.#decide(at, Math.min(whole ? end - 1 : end, at + PATTERN_SIGHT));
+        this.#decided = true;
       }
+      const taken = this.#hand(at, end);
+      if (taken === WAIT) break;
       this.#decided = !whole;
-      for (let log = 0; log < this.#logs; log++) {
-        if (this.#selected[log]) this.#addRun(log, at, end);
-      }
+      this.#stamped = false;
       at = end;
+      if (taken === LAST) break;
     }
     return at;
   }
 
-  #addRun(log: number, from: number, to: number): void {
-    const runs = this.#runs[log]!;
-    const count = this.#counts[log]!;
-    if (count > 0 && runs[2 * count - 1] === from) {
-      runs[2 * count - 1] = to;
-      return;
+  /**
+   * Hands a piece of a line to the logs where it is selected.
+   *
+   * @returns Whether it was taken, and whether more can be before a delivery
+   */
+  #hand(from: number, to: number): typeof WAIT | typeof LAST | typeof MORE {
+    const length = to - from;
+    const runFrom = this.#runFrom;
+    const runTo = this.#runTo;
+    for (let log = 0; log < this.#logs; log++) {
+      if (!this.#selected[log] || runTo[log] === from) continue;
+      const run = runTo[log]! - runFrom[log]!;
+      if (run > LONG_RUN || this.#gathered[log]! + run + length > GATHER) {
+        if (run > 0 || this.#gathered[log]! > 0) return WAIT;
+      }
     }
-    runs[2 * count] = from;
-    runs[2 * count + 1] = to;
-    this.#counts[log] = count + 1;
+    for (let log = 0; log < this.#logs; log++) {
+      if (!this.#selected[log]) continue;
+      if (runTo[log] !== from) {
+        this.#gatherRun(log);
+        runFrom[log] = from;
+      }
+      runTo[log] = to;
+      // The next line's stamp will stand where this line ends.
+      if (this.#timestamp && length <= LONG_RUN) this.#gatherRun(log);
+    }
+    return this.#timestamp && length > LONG_RUN ? LAST : MORE;
+  }
+
+  /** Copies a log's run behind what has been put together for it. */
+  #gatherRun(log: number): void {
+    const from = this.#runFrom[log]!;
+    const to = this.#runTo[log]!;
+    if (from === to) return;
+    const end = this.#gather + log * GATHER + this.#gathered[log]!;
+    this.#memory.copyWithin(end, from, to);
+    this.#gathered[log]! += to - from;
+    this.#runFrom[log] = this.#runTo[log] = 0;
   }
 
   /** Carries the actions out for a line, given its first bytes. */
@@ -362,16 +404,20 @@ export class LineEngine {
           if (selected) this.#addAlert(from, to);
           break;
         case STATUS:
-          if (selected) {
-            // Only the newest line of those that came together is written.
-            this.#statuses[2 * this.#numbers[i]!] = from;
-            this.#statuses[2 * this.#numbers[i]! + 1] = to;
-          }
+          if (selected) this.#keepStatus(this.#numbers[i]!, from, to);
           break;
         default:
           this.#selected[this.#numbers[i]!] = selected ? 1 : 0;
       }
     }
+  }
+
+  /** Only the newest line of those that come together is written. */
+  #keepStatus(file: number, from: number, to: number): void {
+    const start = this.#status + file * STATUS_LENGTH;
+    this.#memory.copyWithin(start, from, to);
+    this.#memory.fill(NEWLINE, start + to - from, start + STATUS_LENGTH);
+    this.#fresh[file] = 1;
   }
 
   #addAlert(from: number, to: number): void {
@@ -395,49 +441,28 @@ export class LineEngine {
   /** Gives the outputs what was decided on. */
   async #deliver(): Promise<void> {
     this.#deliverAlerts();
-    const statuses = this.#statuses;
-    for (let file = 0; 2 * file < statuses.length; file++) {
-      const from = statuses[2 * file]!;
-      if (from < 0) continue;
-      const bytes = this.#statusBytes.fill(NEWLINE);
-      bytes.set(this.#memory.subarray(from, statuses[2 * file + 1]!));
-      statuses[2 * file] = -1;
+    for (let file = 0; file < this.#fresh.length; file++) {
+      if (this.#fresh[file] === 0) continue;
+      this.#fresh[file] = 0;
+      const start = this.#status + file * STATUS_LENGTH;
+      const bytes = this.#memory.subarray(start, start + STATUS_LENGTH);
       const wait = this.#outputs.status(file, bytes);
       if (wait) await wait;
     }
     for (let log = 0; log < this.#logs; log++) {
-      if (this.#counts[log]! > 0) await this.#deliverRuns(log);
+      // A short run goes with what is in front of it, a long one by itself.
+      const short = this.#runTo[log]! - this.#runFrom[log]! <= LONG_RUN;
+      if (short && this.#gathered[log]! > 0) this.#gatherRun(log);
+      const start = this.#gather + log * GATHER;
+      await this.#append(log, start, start + this.#gathered[log]!);
+      await this.#append(log, this.#runFrom[log]!, this.#runTo[log]!);
+      this.#gathered[log] = this.#runFrom[log] = this.#runTo[log] = 0;
     }
   }
 
-  /** Appends a log's runs: long ones as they are, short ones put together. */
-  async #deliverRuns(log: number): Promise<void> {
-    const memory = this.#memory;
-    const runs = this.#runs[log]!;
-    const count = this.#counts[log]!;
-    const gather = this.#gather;
-    let gathered = gather;
-    for (let i = 0; i < 2 * count; i += 2) {
-      const from = runs[i]!;
-      const to = runs[i + 1]!;
-      const long = count === 1 || to - from > LONG_RUN;
-      if (gathered > gather && (long || gathered + to - from > this.#stamp)) {
-        const wait = this.#outputs.append(log, memory, gather, gathered);
-        if (wait) await wait;
-        gathered = gather;
-      }
-      if (long) {
-        const wait = this.#outputs.append(log, memory, from, to);
-        if (wait) await wait;
-      } else {
-        memory.copyWithin(gathered, from, to);
-        gathered += to - from;
-      }
-    }
-    this.#counts[log] = 0;
-    if (gathered > gather) {
-      const wait = this.#outputs.append(log, memory, gather, gathered);
-      if (wait) await wait;
-    }
+  async #append(log: number, from: number, to: number): Promise<void> {
+    if (from === to) return;
+    const wait = this.#outputs.append(log, this.#memory, from, to);
+    if (wait) await wait;
   }
 }

@@ -37,6 +37,11 @@ export const HUNG_UP = 16;
 
 const EINTR = errorNumber("EINTR");
 
+/** How long the event loop turns for a signal that is on its way, in ms. */
+const LISTEN = 100;
+/** How often the runtime's descriptors may bring none. */
+const MOST_MISSES = 5;
+
 /**
  * A set of descriptors to wait for, and a way to end the wait early.
  *
@@ -59,6 +64,11 @@ export class Poller {
   #woken = false;
   /** How many of the runtime's descriptors there are; -1 before looking. */
   #runtime = -1;
+  #interrupted = false;
+  /** Until when the event loop has to turn, on `performance.now()`'s clock. */
+  #listenUntil = 0;
+  /** How often in a row the runtime's descriptors brought no signal. */
+  #misses = 0;
   readonly #scratch = new Uint8Array(64);
 
   /**
@@ -103,6 +113,7 @@ export class Poller {
   /** Looks in this thread; an interruption by a signal finds nothing. */
   #poll(count: number, milliseconds: number): number {
     const n = lib.now(this.#bytes, BigInt(count), milliseconds);
+    this.#interrupted = n < 0;
     if (n >= 0) return n;
     if (lastError() !== EINTR) check(n);
     this.#forget();
@@ -110,13 +121,15 @@ export class Poller {
   }
 
   /**
-   * Looks without waiting and without letting the event loop turn.
+   * Looks without letting the event loop turn.
    *
+   * @param milliseconds How long this thread, and the event loop with it, may
+   * stand still until something is found; -1 for as long as it takes
    * @returns Whether anything was found
    * @throws {SysError} When the kernel has no memory
    */
-  look(): boolean {
-    return this.#poll(this.#size, 0) > 0;
+  look(milliseconds = 0): boolean {
+    return this.#poll(this.#size, atMost(milliseconds)) > 0;
   }
 
   /**
@@ -173,23 +186,36 @@ export class Poller {
     if (this.#runtime === 0 || this.#woken) {
       return await this.wait(milliseconds);
     }
-    const count = this.#words.length / 2;
-    const n = this.#poll(count, atMost(milliseconds));
-    this.#forgetWake();
-    if (n === 0) {
-      // Interrupted, or the time is over: the handlers get their turn.
-      await turn();
-      return;
-    }
-    for (let i = this.#size + 1; i < count; i++) {
-      if (this.found(i) === 0) continue;
-      await turn();
-      // What a turn doesn't take away was no signal: never again like this.
-      if (!this.#woken && this.#poll(count, 0) > 0 && this.found(i)) {
-        this.#runtime = 0;
+    const left = this.#listenUntil - performance.now();
+    if (left <= 0) {
+      const count = this.#words.length / 2;
+      const n = this.#poll(count, atMost(milliseconds));
+      if (!this.#interrupted && !this.#runtimeFound(count)) {
+        this.#misses = 0;
+        return;
       }
-      break;
+      // Sockets that are ready all the time are none for signals.
+      if (n > 0 && ++this.#misses > MOST_MISSES) this.#runtime = 0;
+      this.#listenUntil = performance.now() + LISTEN;
+      if (this.#foundAny()) return;
     }
+    // From the handler to the listener it takes a few turns of the event loop.
+    const limit = Math.max(this.#listenUntil - performance.now(), 0);
+    await this.wait(
+      milliseconds < 0 ? limit : Math.min(limit, milliseconds),
+    );
+  }
+
+  /** Whether the last look found one of the caller's. */
+  #foundAny(): boolean {
+    for (let i = 0; i < this.#size; i++) if (this.found(i)) return true;
+    return false;
+  }
+
+  /** Whether the last look found one of the runtime's. */
+  #runtimeFound(count: number): boolean {
+    for (let i = this.#size + 1; i < count; i++) if (this.found(i)) return true;
+    return false;
   }
 
   /** Adds the sockets that the runtime made for itself. */
@@ -209,7 +235,15 @@ export class Poller {
   /** Ends a wait that is going on, or the next one. */
   wake(): void {
     this.#woken = true;
+    this.#misses = 0;
     if (this.#waiting) write(this.#wake!.writer, this.#scratch.subarray(0, 1));
+  }
+
+  /** Closes the descriptors of the set's own. Not during a wait. */
+  close(): void {
+    if (this.#wake === undefined) return;
+    close(this.#wake.reader);
+    close(this.#wake.writer);
   }
 }
 
