@@ -99,6 +99,12 @@ export type Arguments =
     mode: "help" | "version";
   };
 
+/**
+ * Many senders may come at once, on the full hour. The original lets 20 wait,
+ * and the kernel has the others try again after seconds.
+ */
+const DEFAULT_BACKLOG = 1024;
+
 const COMMON = "dDvqQhHrRt:l:";
 const SERVER = `${COMMON}1UXx:u:g:b:B:c:pPoO`;
 const CLIENT = `${COMMON}i:p:T:`;
@@ -260,7 +266,7 @@ function parseServer(args: readonly string[], own: boolean): ServerArguments {
     gid: undefined,
     uid: undefined,
     printPort: false,
-    backlog: 20,
+    backlog: DEFAULT_BACKLOG,
     keepOptions: false,
     paranoid: false,
     idle: 0,

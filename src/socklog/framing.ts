@@ -11,7 +11,7 @@ export const LONGEST = 65536;
 /** The longest prefix that a stream can have, in bytes. */
 export const LONGEST_PREFIX = 32768;
 
-/** What all unfinished lines together may hold, in bytes. */
+/** The room that all unfinished lines together may take, in bytes. */
 const MOST_HELD = 128 * 1024 * 1024;
 const INPUT = 256 * 1024;
 const OUTPUT = 1024 * 1024;
@@ -59,10 +59,14 @@ const spare: Bytes[][] = [];
 const SMALLEST = 9;
 const KEPT = 64;
 
-function roomFor(size: number): Bytes {
-  let power = SMALLEST;
-  while (1 << power < size) power++;
-  return spare[power]?.pop() ?? new Uint8Array(1 << power);
+/** Powers of two, so that what one line gives back fits another. */
+function sizeFor(length: number): number {
+  return Math.max(1 << SMALLEST, 1 << (32 - Math.clz32(length - 1)));
+}
+
+function roomFor(length: number): Bytes {
+  const size = sizeFor(length);
+  return spare[31 - Math.clz32(size)]?.pop() ?? new Uint8Array(size);
 }
 
 function giveBack(room: Bytes): void {
@@ -104,7 +108,7 @@ function giveBack(room: Bytes): void {
 export class Framer {
   /** Where input is to be put, from its beginning. */
   readonly input: Bytes;
-  /** How many bytes unfinished lines hold now. */
+  /** How much room unfinished lines take now, in bytes. */
   held = 0;
 
   readonly #memory: Bytes;
@@ -163,7 +167,7 @@ export class Framer {
         length -= LONGEST;
       }
       if (end === to) {
-        if (this.held + to - at <= MOST_HELD) this.#hold(stream, at, to);
+        if (this.#mayHold(stream, length)) this.#hold(stream, at, to);
         else if (this.#hasRoom(length)) this.#put(stream, at, to - at, true);
         else return at;
         return to;
@@ -238,7 +242,7 @@ export class Framer {
     }
     if (stream.held !== undefined) {
       giveBack(stream.held);
-      this.held -= stream.length;
+      this.held -= stream.held.length;
       stream.held = undefined;
       stream.length = 0;
     }
@@ -296,6 +300,11 @@ export class Framer {
     return noPriority;
   }
 
+  #mayHold(stream: Stream, length: number): boolean {
+    const room = stream.held?.length ?? 0;
+    return length <= room || this.held - room + sizeFor(length) <= MOST_HELD;
+  }
+
   #hold(stream: Stream, at: number, to: number): void {
     const length = stream.length + to - at;
     let { held } = stream;
@@ -305,10 +314,10 @@ export class Framer {
         larger.set(held.subarray(0, stream.length));
         giveBack(held);
       }
+      this.held += larger.length - (held?.length ?? 0);
       stream.held = held = larger;
     }
     held.set(this.#memory.subarray(at, to), stream.length);
     stream.length = length;
-    this.held += to - at;
   }
 }

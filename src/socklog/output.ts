@@ -4,7 +4,7 @@
  * @module
  */
 import type { Bytes } from "../bytes.ts";
-import { EAGAIN, isOpen, write } from "../sys/descriptors.ts";
+import { EAGAIN, isOpen, isReadWrite, write } from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import { open, status } from "../sys/files.ts";
 import { Readiness, WRITABLE } from "../sys/poll.ts";
@@ -58,6 +58,17 @@ function wayTo(fd: number): (bytes: Bytes) => number {
   };
 }
 
+/**
+ * Whether a descriptor was closed when the program was started. The runtime
+ * opens `/dev/null` then, for reading and writing, which nobody who throws
+ * output away on purpose does.
+ */
+function wasClosed(fd: number): boolean {
+  if (!isOpen(fd)) return true;
+  if (Deno.build.os !== "linux" || !isReadWrite(fd)) return false;
+  return status("", fd)?.identity === status("/dev/null")?.identity;
+}
+
 /** What became of a write. */
 export type Written =
   /** So many bytes were taken. */
@@ -79,7 +90,7 @@ export class Output {
    */
   constructor(fd = 1) {
     this.fd = fd;
-    if (!isOpen(fd)) throw new Fatal("standard output is closed");
+    if (wasClosed(fd)) throw new Fatal("standard output is closed");
     this.#write = wayTo(fd);
   }
 

@@ -37,6 +37,8 @@ const FD_CLOEXEC = 1;
 const F_DUPFD_CLOEXEC = darwin ? 67 : 1030;
 const F_SETPIPE_SZ = 1031;
 const O_NONBLOCK = darwin ? 4 : 2048;
+const ACCESS_MODE = 3;
+const READ_WRITE = 2;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
@@ -226,6 +228,17 @@ export function isOpen(fd: number): boolean {
  */
 export function isInherited(fd: number): boolean {
   return lib.fcntl(fd, F_GETFD, 0) === 0;
+}
+
+/**
+ * Whether an open file can be both read and written.
+ *
+ * @param fd The descriptor
+ * @returns Whether it can
+ * @throws {SysError} When it is no descriptor
+ */
+export function isReadWrite(fd: number): boolean {
+  return (check(lib.fcntl(fd, F_GETFL, 0)) & ACCESS_MODE) === READ_WRITE;
 }
 
 /**

@@ -1,0 +1,566 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { write } from "../../src/sys/descriptors.ts";
+import { raiseDescriptorLimit } from "../../src/sys/limits.ts";
+import {
+  bytes,
+  folder,
+  installed,
+  ours,
+  run,
+  testWith,
+  until,
+} from "../tools.ts";
+import {
+  dial,
+  finish,
+  hear,
+  RawSocket,
+  say,
+  startOurs,
+  transmit,
+} from "./servers.ts";
+
+const PLAIN = ["-RHl0"];
+
+Deno.test("each line gets its NAMEs, its priority, and an end", async () => {
+  const env = { EMPTY: "", OTHER: "o" };
+  const args = [...PLAIN, "@", "TCPREMOTEIP", "UNSET", "EMPTY", "OTHER"];
+  await using server = await startOurs(args, { env });
+  await transmit(server.port, "<13>a\0\n\n<86>b\nc");
+  assertEquals(await server.stop(), 0);
+  assertEquals(
+    server.data,
+    "127.0.0.1: : o: user.notice: a\n127.0.0.1: : o: authpriv.info: b\n" +
+      "127.0.0.1: : o: c\n",
+  );
+  assertEquals(server.messages, "");
+});
+
+Deno.test("the words of an old run script mean the same", async () => {
+  const forms: [string[], string][] = [
+    [[], "user.notice: x\n"],
+    [["ucspi"], "user.notice: x\n"],
+    [["socklog", "ucspi", "PROTO"], "TCP: user.notice: x\n"],
+    [["/any/where/socklog", "ucspi"], "user.notice: x\n"],
+    [["socklog", "-R", "ucspi", "PROTO"], "TCP: <13>x\n"],
+    [
+      ["socklog", "-r", "ucspi", "PROTO"],
+      "TCP: <13>x\nTCP: user.notice: x\n",
+    ],
+    [["PROTO", "PROTO"], "TCP: TCP: user.notice: x\n"],
+    [
+      ["ucspi", ...Array(12).fill("PROTO")],
+      "TCP: ".repeat(8) + "user.notice: x\n",
+    ],
+  ];
+  for (const [words, output] of forms) {
+    await using server = await startOurs([...PLAIN, "@", ...words]);
+    await transmit(server.port, "<13>x");
+    await server.stop();
+    assertEquals(server.data, output, words.join(" "));
+  }
+});
+
+Deno.test("words that mean nothing are refused", async () => {
+  const cases: Record<string, RegExp> = {
+    "socklog unix": /socklog unix: socklog can only be ucspi here/,
+    "socklog": /socklog can only be ucspi here/,
+    "socklog -x ucspi": /illegal option -- x/,
+    "tcpremoteip": /tcpremoteip: neither NAMEs, nor ucspi, nor a program/,
+    "TCPREMOTEIP PROTO2x": /TCPREMOTEIP: neither NAMEs/,
+  };
+  for (const [words, message] of Object.entries(cases)) {
+    const { code, stderr } = await run(
+      [ours.socklogTcp, "127.0.0.1", "0", ...words.split(" ")],
+    );
+    assertEquals(code, 100, words);
+    assertMatch(stderr, message);
+  }
+});
+
+Deno.test("wrong usage is 100, trouble 111, help and version 0", async () => {
+  const cases: [string[], number, RegExp][] = [
+    [[], 100, /^socklog-tcp: usage: socklog-tcp \[/],
+    [["127.0.0.1"], 100, /usage/],
+    [["-Z", "127.0.0.1", "0"], 100, /illegal option -- Z\n.*usage/],
+    [["-c", "many", "127.0.0.1", "0"], 100, /-c wants a positive number/],
+    [["-c", "0", "127.0.0.1", "0"], 100, /-c wants a positive number/],
+    [["-a", "127.0.0.1", "0", "sh"], 100, /-a has no use for a program/],
+    [["127.0.0.1", "no-such-service"], 111, /port number for no-such-service/],
+    [["127.0.0.1", "65536"], 111, /port number for 65536/],
+    [["192.0.2.1", "0"], 111, /fatal: unable to bind: address not available/],
+    [["", "0"], 111, /no IP address for /],
+    [["send"], 100, /usage: socklog-tcp send/],
+    [["send", "127.0.0.1", "1", "cat"], 100, /send takes no program: cat/],
+    [["send", "-T", "x", "127.0.0.1", "1"], 100, /-T wants seconds/],
+    [["connect", "127.0.0.1", "1"], 100, /usage: socklog-tcp connect/],
+  ];
+  for (const [args, code, message] of cases) {
+    const outcome = await run([ours.socklogTcp, ...args]);
+    assertEquals(outcome.code, code, args.join(" "));
+    assertMatch(outcome.stderr, message);
+    assertEquals(outcome.text, "");
+  }
+  const help = await run([ours.socklogTcp, "--help"]);
+  assertEquals([help.code, help.stderr], [0, ""]);
+  const lines = help.text.trimEnd().split("\n");
+  assert(lines.length <= 24 && lines.every((line) => line.length < 80));
+  const version = await run([ours.socklogTcp, "--version"]);
+  assertEquals([version.code, version.stderr], [0, ""]);
+  assertMatch(version.text, /^socklog-tcp \d+\.\d+\.\d+\n$/);
+});
+
+Deno.test("hundreds of clients in pieces: no line is mixed or out of order", async () => {
+  const clients = 300;
+  const lines = 30;
+  const args = [...PLAIN, "-c", "400", "@", "PROTO"];
+  await using server = await startOurs(args);
+  await Promise.all(Array.from({ length: clients }, async (_, client) => {
+    const connection = await dial(server.port);
+    let text = "";
+    for (let n = 0; n < lines; n++) {
+      text += `<13>client ${client} line ${n} ${"y".repeat(n * 20)}.\n`;
+    }
+    const piece = 37 + client;
+    for (let at = 0; at < text.length; at += piece) {
+      await say(connection, text.slice(at, at + piece));
+    }
+    await finish(connection);
+  }));
+  await server.stop();
+  const got = server.data.trimEnd().split("\n");
+  assertEquals(got.length, clients * lines);
+  const next = Array(clients).fill(0);
+  for (const line of got) {
+    const match = /^TCP: user\.notice: client (\d+) line (\d+) (y*)\.$/
+      .exec(line);
+    assert(match !== null, line);
+    const [client, n] = match.slice(1, 3).map(Number) as [number, number];
+    assertEquals(next[client], n);
+    assertEquals(match[3]!.length, n * 20);
+    next[client] = n + 1;
+  }
+});
+
+Deno.test("an unfinished line is kept at a reset and at SIGTERM", async () => {
+  await using server = await startOurs([...PLAIN, "@"]);
+  const socket = new RawSocket(server.port);
+  write(socket.fd, bytes("whole\nunfin"));
+  await until("the whole line is there", () => server.data === "whole\n");
+  socket.reset();
+  await until("the rest is there", () => server.data === "whole\nunfin\n");
+  const open = await dial(server.port);
+  await say(open, "again\nand ag");
+  await until("it is there", () => server.data.includes("again\n"));
+  assertEquals(await server.stop(), 0);
+  assertEquals(server.data, "whole\nunfin\nagain\nand ag\n");
+  // Its sender must not take this for success.
+  await assertRejects(() => hear(open), Deno.errors.ConnectionReset);
+  open.close();
+});
+
+Deno.test("SIGTERM: listens no more, writes what was read, exits 0", async () => {
+  await using server = await startOurs([...PLAIN, "@"]);
+  const text = "a line like any other\n".repeat(200_000);
+  const all = transmit(server.port, text);
+  await all;
+  assertEquals(await server.stop(), 0);
+  assertEquals(server.data.length, text.length);
+  await assertRejects(() => dial(server.port), Deno.errors.ConnectionRefused);
+});
+
+Deno.test("a full standard output holds the senders, and loses nothing", async () => {
+  await using server = await startOurs([...PLAIN, "@"]);
+  server.reading = false;
+  const line = "x".repeat(99) + "\n";
+  const text = line.repeat(300_000);
+  let ended = 0;
+  const sending = Array.from({ length: 2 }, async () => {
+    await transmit(server.port, text);
+    ended++;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  assertEquals(ended, 0);
+  assert(server.peak() < 150, `${server.peak()} MB`);
+  server.reading = true;
+  await Promise.all(sending);
+  // While it is full SIGTERM is seen, and what was read is still written.
+  assertEquals(await server.stop(), 0);
+  assertEquals(server.data.length, 2 * text.length);
+  assert(server.data.split("\n").every((one) => one.length % 99 === 0));
+});
+
+Deno.test("a standard output that is closed ends it, and senders see that", async () => {
+  await using server = await startOurs([...PLAIN, "@"]);
+  const idle = await dial(server.port);
+  await say(idle, "one\n");
+  await until("it is there", () => server.data === "one\n");
+  await server.closeOutput();
+  const { code } = await server.status;
+  assertEquals(code, 111);
+  assertEquals(
+    server.messages,
+    "socklog-tcp: fatal: unable to write to standard output: broken pipe\n",
+  );
+  await assertRejects(() => finish(idle), Deno.errors.ConnectionReset);
+});
+
+Deno.test("a full disk: a warning, a pause, and no sender believes it", async () => {
+  // The port has to be told before the disk is full, so it is chosen here.
+  const free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = free.addr as Deno.NetAddr;
+  free.close();
+  const child = new Deno.Command("sh", {
+    args: [
+      "-c",
+      `exec "$0" -RHl0 127.0.0.1 ${port} >/dev/full`,
+      ours.socklogTcp,
+    ],
+    stdin: "null",
+    stderr: "piped",
+  }).spawn();
+  let failed = false;
+  await until("it listens", async () => {
+    try {
+      (await dial(port)).close();
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  const sending = transmit(port, "lost?\n").catch((error) => {
+    failed = error instanceof Deno.errors.ConnectionReset;
+  });
+  const reader = child.stderr.getReader();
+  const { value } = await reader.read();
+  assertEquals(
+    new TextDecoder().decode(value),
+    "socklog-tcp: warning: unable to write to standard output, pausing: " +
+      "no space left on device\n",
+  );
+  assertEquals(failed, false);
+  child.kill("SIGTERM");
+  await sending;
+  await reader.cancel();
+  assertEquals((await child.status).code, 111);
+  assertEquals(failed, true);
+});
+
+Deno.test("a closed standard output is refused at the start", async () => {
+  const { code, stderr } = await run(
+    ["sh", "-c", 'exec "$0" 127.0.0.1 0 >&-', ours.socklogTcp],
+  );
+  assertEquals(code, 111);
+  assertMatch(stderr, /fatal: standard output is closed/);
+});
+
+Deno.test("no more than -c connections are served at once", async () => {
+  await using server = await startOurs(["-v", ...PLAIN, "-c", "2", "@"]);
+  const [one, two, three] = [
+    await dial(server.port),
+    await dial(server.port),
+    await dial(server.port),
+  ];
+  await say(one, "1\n");
+  await say(three, "3\n");
+  await until("the first line is there", () => server.data === "1\n");
+  await finish(two);
+  await until("the third's too", () => server.data === "1\n3\n");
+  await finish(one);
+  await finish(three);
+  await server.stop();
+  const counts = [...server.messages.matchAll(/status: (\d+)\/2/g)]
+    .map((match) => Number(match[1]));
+  assertEquals(counts, [0, 1, 2, 1, 2, 1, 0]);
+});
+
+Deno.test("-w ends connections that are idle, not those that aren't", async () => {
+  await using server = await startOurs([...PLAIN, "-w", "1", "@"]);
+  const idle = await dial(server.port);
+  const busy = await dial(server.port);
+  await say(idle, "unfinished");
+  let over = false;
+  const ended = assertRejects(() => hear(idle), Deno.errors.ConnectionReset)
+    .then(() => over = true);
+  while (!over) {
+    await say(busy, "x\n");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  await ended;
+  idle.close();
+  await finish(busy);
+  await server.stop();
+  assert(server.data.includes("unfinished\n"));
+});
+
+Deno.test("a stream without newlines comes out in pieces, in bounded memory", async () => {
+  await using server = await startOurs([...PLAIN, "@", "PROTO"]);
+  const size = 64 * 1024 * 1024;
+  const connection = await dial(server.port);
+  const block = new Uint8Array(1024 * 1024).fill(0x7a);
+  for (let sent = 0; sent < size; sent += block.length) {
+    await say(connection, block);
+  }
+  await finish(connection);
+  assert(server.peak() < 150, `${server.peak()} MB`);
+  await server.stop();
+  const pieces = server.data.trimEnd().split("\n");
+  assertEquals(pieces.length, size / 65536);
+  assert(pieces.every((piece) => piece === "TCP: " + "z".repeat(65536)));
+});
+
+Deno.test("10,000 open connections, each with an unfinished line", async () => {
+  const count = 10_000;
+  assert(raiseDescriptorLimit(count + 1000) > count, "too few descriptors");
+  await using server = await startOurs([...PLAIN, "-c", `${count}`, "@"]);
+  const sockets: RawSocket[] = [];
+  try {
+    for (let i = 0; i < count; i++) {
+      const socket = new RawSocket(server.port);
+      sockets.push(socket);
+      write(socket.fd, bytes(`begun ${i}`));
+    }
+    for (const [i, { fd }] of sockets.entries()) {
+      if (i % 200 === 0) write(fd, bytes(" and ended\n"));
+    }
+    await until(
+      "the ended ones are there",
+      () => server.data.split("\n").length === count / 200 + 1,
+    );
+    assert(server.peak() < 300, `${server.peak()} MB`);
+  } finally {
+    for (const socket of sockets) socket[Symbol.dispose]();
+  }
+  await until(
+    "the others too",
+    () => server.data.split("\n").length === count + 1,
+  );
+  assertEquals(await server.stop(), 0);
+  assertEquals(server.messages, "");
+});
+
+testWith(
+  ["root", "setuidgid"],
+  "without descriptors it warns, pauses, goes on",
+  async () => {
+    using work = folder();
+    await Deno.chmod(work.path, 0o755);
+    const copy = `${work.path}/socklog-tcp`;
+    await Deno.copyFile(ours.socklogTcp, copy);
+    await using server = await startOurs([...PLAIN, "-c", "500", "@"], {
+      name: copy,
+      through: [
+        ...["sh", "-c", 'ulimit -n 64; exec "$@"', "sh"],
+        ...[installed("setuidgid")!, "nobody"],
+      ],
+    });
+    const sockets = Array.from(
+      { length: 70 },
+      () => new RawSocket(server.port),
+    );
+    for (const { fd } of sockets) write(fd, bytes("x\n"));
+    await until(
+      "it pauses",
+      () => server.messages.includes("unable to accept"),
+    );
+    for (const socket of sockets) socket[Symbol.dispose]();
+    await until("all were served", () => server.data.length === 140);
+    assertEquals(await server.stop(), 0);
+    assertMatch(
+      server.messages,
+      /^socklog-tcp: warning: 500 connections need 564 descriptors, but only 64 are allowed\n/,
+    );
+    assertMatch(
+      server.messages,
+      /warning: unable to accept a connection: process cannot open more files\n/,
+    );
+  },
+);
+
+testWith(
+  ["tcprules"],
+  "rules deny, set variables, and may change",
+  async () => {
+    using work = folder();
+    const cdb = `${work.path}/cdb`;
+    const write = async (rules: string) => {
+      const { code } = await run(
+        [installed("tcprules")!, cdb, `${work.path}/tmp`],
+        { stdin: rules },
+      );
+      assertEquals(code, 0);
+    };
+    await using server = await startOurs(
+      ["-v", ...PLAIN, "-x", cdb, "@", "WHO", "TCPLOCALHOST"],
+    );
+    const refused = async () => {
+      await assertRejects(
+        () => transmit(server.port, "refused\n"),
+        Deno.errors.ConnectionReset,
+      );
+    };
+    await refused();
+    await write('127.0.0.1:allow,WHO="one",TCPLOCALHOST="here"\n:deny\n');
+    await transmit(server.port, "a\n");
+    await write("127.:deny\n");
+    await refused();
+    await write('10.:deny\n127.0.:allow,WHO="us"\n');
+    await transmit(server.port, "b\n");
+    await Deno.writeTextFile(cdb, "no rules");
+    await refused();
+    await server.stop();
+    assertEquals(server.data, "one: here: a\nus: 0: b\n");
+    assertMatch(
+      server.messages,
+      /warning: dropping connection, unable to read .*cdb: file does not exist/,
+    );
+    assertMatch(server.messages, /deny \d+ 0:127\.0\.0\.1:\d+ :127\.0\.0\.1::/);
+    assertMatch(server.messages, /unable to read .*cdb: protocol error/);
+  },
+);
+
+Deno.test("-X: missing rules welcome everybody", async () => {
+  await using server = await startOurs(
+    [...PLAIN, "-X", "-x", "/nonexistent/cdb", "@"],
+  );
+  await transmit(server.port, "a\n");
+  await server.stop();
+  assertEquals([server.data, server.messages], ["a\n", ""]);
+});
+
+Deno.test("-B greets", async () => {
+  await using server = await startOurs([...PLAIN, "-B", "hello\n", "@"]);
+  assertEquals(await transmit(server.port, "a\n"), "hello\n");
+  await server.stop();
+});
+
+Deno.test("IPv6, and both at once", async () => {
+  await using six = await startOurs([...PLAIN, "::1", "0", "TCPREMOTEIP"]);
+  const connection = await dial(six.port, "::1");
+  await say(connection, "six");
+  await finish(connection);
+  await six.stop();
+  assertEquals(six.data, "::1: six\n");
+
+  const names = ["TCPREMOTEIP", "TCPLOCALIP"];
+  await using both = await startOurs([...PLAIN, "::", "0", ...names]);
+  for (const host of ["::1", "127.0.0.1"]) {
+    const connection = await dial(both.port, host);
+    await say(connection, "x");
+    await finish(connection);
+  }
+  await both.stop();
+  assertEquals(both.data, "::1: ::1: x\n127.0.0.1: 127.0.0.1: x\n");
+});
+
+Deno.test("host may be a name, or 0 for any address", async () => {
+  for (const host of ["localhost", "0"]) {
+    await using server = await startOurs([...PLAIN, host, "0", "TCPLOCALIP"]);
+    await transmit(server.port, "x");
+    await server.stop();
+    assertEquals(server.data, "127.0.0.1: x\n");
+  }
+});
+
+testWith(["root"], "-r asks the other host, and tames its answer", async () => {
+  let identd;
+  try {
+    identd = Deno.listen({ hostname: "127.0.0.1", port: 113 });
+  } catch {
+    return; // Somebody else answers there.
+  }
+  const questions: string[] = [];
+  const answering = (async () => {
+    for (const rest of ["USERID : UNIX : jo\x1bhn", "ERROR : NO-USER"]) {
+      const connection = await identd.accept();
+      const buffer = new Uint8Array(100);
+      const n = await connection.read(buffer);
+      const question = new TextDecoder().decode(buffer.subarray(0, n ?? 0));
+      questions.push(question);
+      const answer = `${question.trim()} : ${rest}\r\n`;
+      await say(connection as Deno.TcpConn, answer);
+      connection.close();
+    }
+  })();
+  await using server = await startOurs(["-Hl0", "@", "TCPREMOTEINFO"]);
+  await transmit(server.port, "a");
+  await transmit(server.port, "b");
+  await answering;
+  identd.close();
+  await transmit(server.port, "c");
+  await server.stop();
+  assertEquals(server.data, "jo?hn: a\nb\nc\n");
+  assertMatch(questions[0]!, new RegExp(`^\\d+ , ${server.port}\r\n$`));
+});
+
+testWith(["root"], "-r gives up after -t seconds", async () => {
+  let identd;
+  try {
+    identd = Deno.listen({ hostname: "127.0.0.1", port: 113 });
+  } catch {
+    return; // Somebody else answers there.
+  }
+  const accepted = identd.accept();
+  await using server = await startOurs(["-Hl0", "-t1", "@", "TCPREMOTEINFO"]);
+  const start = performance.now();
+  await transmit(server.port, "a");
+  const seconds = (performance.now() - start) / 1000;
+  assert(seconds > 0.9 && seconds < 10, `${seconds} s`);
+  (await accepted).close();
+  identd.close();
+  await server.stop();
+  assertEquals(server.data, "a\n");
+});
+
+testWith(["root"], "-u, -g and -U give up root", async () => {
+  const env = { UID: "65534", GID: "65533" };
+  for (const options of [["-U"], ["-u65534", "-g", "65533"]]) {
+    await using server = await startOurs([...PLAIN, ...options, "@"], { env });
+    const status = await Deno.readTextFile(`/proc/${server.pid}/status`);
+    assertMatch(status, /Uid:\t65534\t65534\t65534\t65534/);
+    assertMatch(status, /Gid:\t65533\t65533\t65533\t65533/);
+    assertMatch(status, /Groups:\t65533 ?\n/);
+    await transmit(server.port, "a\n");
+    await server.stop();
+    assertEquals(server.data, "a\n");
+  }
+});
+
+Deno.test("a program that can't be run drops the connection only", async () => {
+  using work = folder();
+  const link = `${work.path}/tcpserver`;
+  await Deno.symlink(ours.socklogTcp, link);
+  await using server = await startOurs(
+    ["-v", ...PLAIN, "@", "no-such-program"],
+    { name: link },
+  );
+  await transmit(server.port, "");
+  await until("it is told", () => server.messages.includes("status 28416"));
+  assertEquals(await server.stop(), 0);
+  assertMatch(
+    server.messages,
+    /tcpserver: warning: dropping connection, unable to run no-such-program: file does not exist/,
+  );
+});
+
+Deno.test("programs run beside each other, as many as -c says", async () => {
+  await using server = await startOurs(
+    ["-v", ...PLAIN, "-c", "3", "@", "cat"],
+  );
+  const connections = await Promise.all(
+    Array.from({ length: 5 }, () => dial(server.port)),
+  );
+  const heard = [];
+  for (const [i, connection] of connections.entries()) {
+    await say(connection, `echo ${i}`);
+    heard.push(await finish(connection));
+  }
+  assertEquals(heard, ["echo 0", "echo 1", "echo 2", "echo 3", "echo 4"]);
+  await until(
+    "all have ended",
+    () => server.messages.split(": end ").length === 6,
+  );
+  await server.stop();
+  assert(!server.messages.includes("status: 4/3"));
+  assert(server.messages.includes("status: 3/3"));
+});
