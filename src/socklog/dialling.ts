@@ -33,27 +33,24 @@ export interface Dialled {
   readonly remote: Endpoint;
 }
 
-/** The local end that `-i` and `-p` ask for. */
-async function localFor(
+/** The local end for a remote one that `-i` and `-p` ask for. */
+async function localEnds(
   args: ClientArguments,
-  remote: Endpoint,
-): Promise<Endpoint | undefined> {
-  const { localHost, localPort } = args;
-  if (localHost === undefined && localPort === undefined) return undefined;
-  const port = localPort ?? "0";
+): Promise<(remote: Endpoint) => Endpoint | undefined> {
+  const { localHost, localPort = "0" } = args;
   if (localHost !== undefined) {
-    const found = await resolve(localHost, port, "any");
-    const { length } = remote.bytes;
-    return found.find((one) => one.bytes.length === length) ?? found[0];
+    const found = await resolve(localHost, localPort, "any");
+    // One of the same family, which is what the lengths tell.
+    return ({ bytes }) =>
+      found.find((one) => one.bytes.length === bytes.length) ?? found[0];
   }
-  const number = portOf(port);
-  if (number === undefined) {
-    throw new Fatal(`unable to figure out port number for ${port}`);
+  const port = portOf(localPort);
+  if (port === undefined) {
+    throw new Fatal(`unable to figure out port number for ${localPort}`);
   }
-  const any = remote.bytes.slice();
+  if (port === 0) return () => undefined;
   // Behind the port there is nothing but the address.
-  any.fill(0, 4);
-  return endpoint(any, number);
+  return ({ bytes }) => endpoint(bytes.slice().fill(0, 4), port);
 }
 
 /**
@@ -96,8 +93,34 @@ function tryOne(
 }
 
 /**
- * Connects: tries each address in turn, and then those that didn't answer in
- * time once more, with more patience.
+ * Tries each address in turn, and then those that didn't answer in time once
+ * more, with more patience.
+ *
+ * @param addresses The addresses
+ * @param timeouts How many seconds to wait for each, the first time and then
+ * @param localFor The local end to use for a remote one
+ * @returns The connection, or each address's last error
+ */
+export function dialFirst(
+  addresses: readonly Endpoint[],
+  timeouts: readonly number[],
+  localFor: (remote: Endpoint) => Endpoint | undefined,
+): Dialled | Map<Endpoint, SysError> {
+  const errors = new Map<Endpoint, SysError>();
+  let untried = addresses;
+  for (const seconds of timeouts) {
+    for (const remote of untried) {
+      const outcome = tryOne(remote, localFor(remote), seconds);
+      if (!(outcome instanceof SysError)) return { fd: outcome, remote };
+      errors.set(remote, outcome);
+    }
+    untried = untried.filter((one) => errors.get(one)?.code === "ETIMEDOUT");
+  }
+  return errors;
+}
+
+/**
+ * Connects to what the command line says.
  *
  * @param args The command line
  * @param messages Where to say that it is connected, and what went wrong
@@ -108,26 +131,20 @@ export async function connectTo(
   args: ClientArguments,
   messages: Messages,
 ): Promise<Dialled> {
-  let addresses = await resolve(args.host, args.port, "own");
-  const errors = new Map<Endpoint, SysError>();
-  for (const seconds of args.timeouts) {
-    for (const remote of addresses) {
-      const local = await localFor(args, remote);
-      const outcome = tryOne(remote, local, seconds);
-      if (outcome instanceof SysError) {
-        errors.set(remote, outcome);
-        continue;
-      }
-      keepAlive(outcome, KEEP_ALIVE_SECONDS);
-      if (args.dontDelay) dontDelay(outcome);
-      messages.status(`connected to ${remote.ip} port ${remote.port}`);
-      return { fd: outcome, remote };
-    }
-    addresses = addresses.filter((one) =>
-      errors.get(one)?.code === "ETIMEDOUT"
-    );
+  const addresses = await resolve(args.host, args.port, "own");
+  const outcome = dialFirst(
+    addresses,
+    args.timeouts,
+    await localEnds(args),
+  );
+  if (!(outcome instanceof Map)) {
+    const { fd, remote } = outcome;
+    keepAlive(fd, KEEP_ALIVE_SECONDS);
+    if (args.dontDelay) dontDelay(fd);
+    messages.status(`connected to ${remote.ip} port ${remote.port}`);
+    return outcome;
   }
-  for (const [{ ip, port }, error] of errors) {
+  for (const [{ ip, port }, error] of outcome) {
     messages.error(`unable to connect to ${ip} port ${port}: ${error.message}`);
   }
   messages.flush();

@@ -1,0 +1,387 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { close, dontWait, write } from "../../src/sys/descriptors.ts";
+import type { SysError } from "../../src/sys/errors.ts";
+import {
+  bind,
+  type Endpoint,
+  listen,
+  localEnd,
+  openSocket,
+  ownAddress,
+} from "../../src/sys/sockets.ts";
+import { dialFirst } from "../../src/socklog/dialling.ts";
+import {
+  bytes,
+  chosenSeed,
+  folder,
+  latin1,
+  ours,
+  type Outcome,
+  run,
+  seeded,
+  until,
+} from "../tools.ts";
+import { RawSocket, startOurs } from "./servers.ts";
+
+const HOST = "127.0.0.1";
+
+/** A server that the test plays itself, for one connection. */
+async function playServer(
+  play: (connection: Deno.TcpConn) => Promise<void>,
+  args: readonly string[] = [],
+  stdin: string | Uint8Array = "some log\n",
+): Promise<Outcome> {
+  using listener = Deno.listen({ hostname: HOST, port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const sending = run(
+    [ours.socklogTcp, "send", ...args, HOST, `${port}`],
+    { stdin },
+  );
+  await play(await listener.accept());
+  return await sending;
+}
+
+async function readAll(connection: Deno.TcpConn): Promise<string> {
+  const buffer = new Uint8Array(65536);
+  let text = "";
+  while (true) {
+    const n = await connection.read(buffer);
+    if (n === null) return text;
+    text += latin1(buffer.subarray(0, n));
+  }
+}
+
+Deno.test("success is the server's close after everything", async () => {
+  let got = "";
+  let closed = false;
+  const { code, stderr, text } = await playServer(async (connection) => {
+    got = await readAll(connection);
+    await connection.write(bytes("whatever a server says\n"));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    closed = true;
+    connection.close();
+  });
+  assert(closed);
+  assertEquals([code, stderr, text, got], [0, "", "", "some log\n"]);
+});
+
+Deno.test("nothing to send is success too", async () => {
+  const { code } = await playServer(
+    async (connection) => {
+      assertEquals(await readAll(connection), "");
+      connection.close();
+    },
+    [],
+    "",
+  );
+  assertEquals(code, 0);
+});
+
+Deno.test("a server that closes too early is a failure", async () => {
+  const { code, stderr } = await playServer(
+    async (connection) => {
+      await connection.closeWrite();
+      await readAll(connection).catch(() => {});
+      connection.close();
+    },
+    [],
+    new Uint8Array(50_000_000),
+  );
+  assertEquals(code, 111);
+  assertEquals(
+    stderr,
+    "socklog-tcp: fatal: connection closed before everything was sent\n",
+  );
+});
+
+Deno.test("a reset is a failure, while sending and while waiting", async () => {
+  for (const size of [10, 50_000_000]) {
+    await using server = await startOurs(["-RHl0", "@"]);
+    // What it can't write it doesn't read, so its death resets the connection.
+    const filler = new RawSocket(server.port);
+    server.reading = false;
+    const block = new Uint8Array(1024 * 1024).fill(0x78);
+    dontWait(filler.fd);
+    let full = 0;
+    await until("everything is full", () => {
+      full = write(filler.fd, block) > 0 ? 0 : full + 1;
+      return full > 40;
+    });
+    const sending = run(
+      [ours.socklogTcp, "send", "-v", HOST, `${server.port}`],
+      { stdin: new Uint8Array(size).fill(0x78) },
+    );
+    setTimeout(() => server.kill("SIGKILL"), 300);
+    const { code, stderr } = await sending;
+    filler[Symbol.dispose]();
+    assertEquals(code, 111);
+    assertMatch(
+      stderr,
+      /fatal: unable to send: (connection reset|broken pipe)/,
+    );
+  }
+});
+
+Deno.test("nobody at the other end is a failure with a message", async () => {
+  const { code, stderr } = await run(
+    [ours.socklogTcp, "send", HOST, "1"],
+    { stdin: "x" },
+  );
+  assertEquals(code, 111);
+  assertEquals(
+    stderr,
+    "socklog-tcp: unable to connect to 127.0.0.1 port 1: connection refused\n",
+  );
+  const quiet = await run([ours.socklogTcp, "send", "-q", HOST, "1"]);
+  assertEquals([quiet.code, quiet.stderr], [111, ""]);
+});
+
+/** A port whose backlog is full, so that nobody ever answers a new caller. */
+function silent(): { end: Endpoint } & Disposable {
+  const fd = openSocket(ownAddress(0));
+  bind(fd, ownAddress(0));
+  listen(fd, 0);
+  const end = localEnd(fd);
+  const callers = [new RawSocket(end.port)];
+  return {
+    end,
+    [Symbol.dispose]: () => {
+      for (const caller of callers) caller[Symbol.dispose]();
+      close(fd);
+    },
+  };
+}
+
+Deno.test("-T x+y: first x seconds, then y more, then it is over", async () => {
+  using port = silent();
+  for (const [timeout, least, most] of [["1", 1, 2.9], ["1+2", 3, 5.5]]) {
+    const start = performance.now();
+    const { code, stderr } = await run(
+      [ours.socklogTcp, "send", `-T${timeout}`, HOST, `${port.end.port}`],
+    );
+    const seconds = (performance.now() - start) / 1000;
+    assertEquals(code, 111);
+    assertEquals(
+      stderr,
+      `socklog-tcp: unable to connect to ${HOST} port ${port.end.port}: timed out\n`,
+    );
+    assert(seconds >= Number(least), `${seconds} s`);
+    assert(seconds < Number(most), `${seconds} s`);
+  }
+});
+
+Deno.test("several addresses are tried in turn", () => {
+  using port = silent();
+  using listener = Deno.listen({ hostname: HOST, port: 0 });
+  const good = ownAddress((listener.addr as Deno.NetAddr).port);
+  const refusing = ownAddress(1);
+  const dialled = dialFirst([refusing, port.end, good], [0.2, 5], () => {
+    return undefined;
+  });
+  assert(!(dialled instanceof Map));
+  assertEquals(dialled.remote, good);
+  close(dialled.fd);
+  const start = performance.now();
+  const failed = dialFirst([port.end, refusing], [0.2, 0.3], () => undefined);
+  const seconds = (performance.now() - start) / 1000;
+  assert(failed instanceof Map);
+  assert(seconds >= 0.5 && seconds < 2, `${seconds} s`);
+  assertEquals(
+    [...failed.values()].map((error: SysError) => error.code),
+    ["ETIMEDOUT", "ECONNREFUSED"],
+  );
+});
+
+Deno.test("-v, -i and -p, names and IPv6", async () => {
+  await using server = await startOurs(
+    ["-RHl0", "::", "0", "TCPREMOTEIP", "TCPREMOTEPORT"],
+  );
+  using free = Deno.listen({ hostname: HOST, port: 0 });
+  const own = (free.addr as Deno.NetAddr).port;
+  free.close();
+  const cases: [string[], string, RegExp][] = [
+    [["localhost"], "127.0.0.1", /^127\.0\.0\.1: \d+: x\n$/],
+    [["0"], "127.0.0.1", /^127\.0\.0\.1: \d+: x\n$/],
+    [["::1"], "::1", /^::1: \d+: x\n$/],
+    [["-i", "127.0.0.9", HOST], HOST, /^127\.0\.0\.9: \d+: x\n$/],
+    [
+      ["-p", `${own}`, HOST],
+      HOST,
+      new RegExp(`^127\\.0\\.0\\.1: ${own}: x\n$`),
+    ],
+  ];
+  let before = 0;
+  for (const [args, ip, line] of cases) {
+    const { code, stderr } = await run(
+      [ours.socklogTcp, "send", "-v", ...args, `${server.port}`],
+      { stdin: "x\n" },
+    );
+    assertEquals(code, 0, stderr);
+    assertEquals(
+      stderr,
+      `socklog-tcp: connected to ${ip} port ${server.port}\n`,
+    );
+    await until("the line is there", () => server.data.length > before);
+    assertMatch(server.data.slice(before), line);
+    before = server.data.length;
+  }
+  const { code, stderr } = await run(
+    [ours.socklogTcp, "send", "-i", "192.0.2.1", HOST, `${server.port}`],
+  );
+  assertEquals(code, 111);
+  assertMatch(stderr, /fatal: unable to bind socket: address not available/);
+});
+
+Deno.test("-a on both sides: success is what was written", async () => {
+  await using server = await startOurs(["-RHl0", "-a", "@"]);
+  const to = [HOST, `${server.port}`];
+  for (const stdin of ["", "x", "line\n".repeat(100_000), "\n\n\0"]) {
+    const { code, stderr } = await run(
+      [ours.socklogTcp, "send", "-a", ...to],
+      { stdin },
+    );
+    assertEquals([code, stderr], [0, ""]);
+    // One that doesn't ask isn't disturbed by the answer.
+    const plain = await run([ours.socklogTcp, "send", ...to], { stdin });
+    assertEquals([plain.code, plain.stderr], [0, ""]);
+  }
+});
+
+Deno.test("-a: a server without it, or with less, is a failure", async () => {
+  await using server = await startOurs(["-RHl0", "@"]);
+  const { code, stderr } = await run(
+    [ours.socklogTcp, "send", "-a", HOST, `${server.port}`],
+    { stdin: "x\n" },
+  );
+  assertEquals(code, 111);
+  assertEquals(
+    stderr,
+    "socklog-tcp: fatal: the server doesn't acknowledge: it needs -a too\n",
+  );
+  const cases: Record<string, RegExp> = {
+    "8\n": /fatal: only 8 of 9 bytes were acknowledged/,
+    "9": /fatal: the server doesn't acknowledge/,
+    "9\n9\n": /fatal: the server doesn't acknowledge/,
+    "nine\n": /fatal: the server doesn't acknowledge/,
+  };
+  for (const [answer, message] of Object.entries(cases)) {
+    const outcome = await playServer(async (connection) => {
+      await readAll(connection);
+      await connection.write(bytes(answer));
+      connection.close();
+    }, ["-a"]);
+    assertEquals(outcome.code, 111);
+    assertMatch(outcome.stderr, message);
+  }
+});
+
+Deno.test("-a: a killed server never has a sender believe what isn't so", async () => {
+  const seed = chosenSeed();
+  const random = seeded(seed);
+  let successes = 0;
+  for (let round = 0; round < 24; round++) {
+    using work = folder();
+    const out = `${work.path}/out`;
+    const free = Deno.listen({ hostname: HOST, port: 0 });
+    const { port } = free.addr as Deno.NetAddr;
+    free.close();
+    const server = new Deno.Command("sh", {
+      args: ["-c", `exec "$0" -aRHl0 ${HOST} ${port} >${out}`, ours.socklogTcp],
+      stdin: "null",
+    }).spawn();
+    await until("it listens", () => {
+      try {
+        new RawSocket(port)[Symbol.dispose]();
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    const text = "a line of some length, as lines are\n".repeat(30_000);
+    const sending = run([ours.socklogTcp, "send", "-a", HOST, `${port}`], {
+      stdin: text,
+    });
+    await new Promise((resolve) => setTimeout(resolve, random() * 70));
+    server.kill("SIGKILL");
+    await server.status;
+    const { code } = await sending;
+    const { size } = await Deno.stat(out);
+    if (code === 0) {
+      successes++;
+      assertEquals(size, text.length, `LOGFERRY_SEED=${seed}`);
+    }
+  }
+  assert(successes < 24);
+});
+
+Deno.test("a gigabyte goes through in little memory", async () => {
+  const listener = Deno.listen({ hostname: HOST, port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const command = 'head -c 1073741824 /dev/zero | "$0" send "$1" "$2"';
+  const child = new Deno.Command("sh", {
+    args: [
+      "-c",
+      `${command} & echo $!; wait $!`,
+      ours.socklogTcp,
+      HOST,
+      `${port}`,
+    ],
+    stdin: "null",
+    stdout: "piped",
+  }).spawn();
+  const connection = await listener.accept();
+  const reader = child.stdout.getReader();
+  const pid = new TextDecoder().decode((await reader.read()).value).trim();
+  const buffer = new Uint8Array(1024 * 1024);
+  let received = 0;
+  let peak = 0;
+  while (true) {
+    const n = await connection.read(buffer);
+    if (n === null) break;
+    received += n;
+    if (peak === 0 && received > 900_000_000) {
+      const status = await Deno.readTextFile(`/proc/${pid}/status`);
+      peak = Number(/VmHWM:\s+(\d+)/.exec(status)![1]) / 1024;
+    }
+  }
+  connection.close();
+  listener.close();
+  await reader.cancel();
+  assertEquals((await child.status).code, 0);
+  assertEquals(received, 1024 ** 3);
+  assert(peak > 0 && peak < 120, `${peak} MB`);
+});
+
+Deno.test("standard input that can't be read is a failure", async () => {
+  using work = folder();
+  await using server = await startOurs(["-RHl0", "@"]);
+  const { code, stderr } = await run([
+    "sh",
+    "-c",
+    '"$0" send "$1" "$2" <"$3"',
+    ours.socklogTcp,
+    HOST,
+    `${server.port}`,
+    work.path,
+  ]);
+  assertEquals(code, 111);
+  assertEquals(
+    stderr,
+    "socklog-tcp: fatal: unable to read standard input: is a directory\n",
+  );
+});
+
+Deno.test("a slow writer's bytes go out as they come", async () => {
+  await using server = await startOurs(["-RHl0", "@"]);
+  const child = new Deno.Command(ours.socklogTcp, {
+    args: ["send", HOST, `${server.port}`],
+    stdin: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  for (const line of ["one\n", "two\n"]) {
+    await writer.write(bytes(line));
+    await until("it has arrived", () => server.data.endsWith(line));
+  }
+  await writer.close();
+  assertEquals((await child.status).code, 0);
+});

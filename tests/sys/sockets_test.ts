@@ -1,0 +1,247 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  close,
+  EAGAIN,
+  isReadWrite,
+  read,
+  write,
+} from "../../src/sys/descriptors.ts";
+import { SysError } from "../../src/sys/errors.ts";
+import { raiseDescriptorLimit } from "../../src/sys/limits.ts";
+import { addressesOf, nameOf, portOf } from "../../src/sys/names.ts";
+import { open } from "../../src/sys/files.ts";
+import { Poller, READABLE, Readiness, WRITABLE } from "../../src/sys/poll.ts";
+import {
+  accept,
+  anyAddress,
+  bind,
+  caller,
+  connect,
+  dontDelay,
+  dropOptions,
+  type Endpoint,
+  finishSending,
+  keepAlive,
+  letWait,
+  listen,
+  localEnd,
+  openSocket,
+  ownAddress,
+  remoteEnd,
+  reset,
+  sendNow,
+  socketError,
+} from "../../src/sys/sockets.ts";
+import { Watcher } from "../../src/sys/watcher.ts";
+import { bytes, latin1 } from "../tools.ts";
+
+function listener(at: Endpoint = ownAddress(0)): { fd: number; end: Endpoint } {
+  const fd = openSocket(at);
+  bind(fd, at);
+  listen(fd, 10);
+  return { fd, end: localEnd(fd) };
+}
+
+/** Both ends of a connection. */
+function pair(): { client: number; server: number } {
+  const { fd, end } = listener();
+  const client = openSocket(end);
+  connect(client, end);
+  assert(new Readiness(fd).ready(1000));
+  const server = accept(fd);
+  close(fd);
+  return { client, server };
+}
+
+const readable = (fd: number) => assert(new Readiness(fd).ready(1000));
+
+Deno.test("sockets: a connection from both sides", () => {
+  const { fd, end } = listener();
+  assertEquals(end.ip, "127.0.0.1");
+  assert(end.port > 0);
+  assertEquals(accept(fd), -EAGAIN);
+  const client = openSocket(end);
+  connect(client, end);
+  assert(new Readiness(client, WRITABLE).ready(1000));
+  assertEquals(socketError(client), undefined);
+  readable(fd);
+  const server = accept(fd);
+  assertEquals(caller(), localEnd(client));
+  assertEquals(remoteEnd(server), localEnd(client));
+  assertEquals(remoteEnd(client), end);
+  dropOptions(server);
+  dontDelay(server);
+  keepAlive(server, 60);
+  const buffer = new Uint8Array(10);
+  assertEquals(read(server, buffer), -EAGAIN);
+  assertEquals(write(client, bytes("to")), 2);
+  readable(server);
+  assertEquals(latin1(buffer.subarray(0, read(server, buffer))), "to");
+  finishSending(client);
+  readable(server);
+  assertEquals(read(server, buffer), 0);
+  assertEquals(sendNow(server, bytes("back")), 4);
+  readable(client);
+  assertEquals(latin1(buffer.subarray(0, read(client, buffer))), "back");
+  for (const one of [fd, client, server]) close(one);
+});
+
+Deno.test("sockets: a reset is seen as one", () => {
+  const { client, server } = pair();
+  reset(server);
+  readable(client);
+  const error = new SysError(-read(client, new Uint8Array(1)));
+  assertEquals([error.code, error.message], ["ECONNRESET", "connection reset"]);
+  close(client);
+});
+
+Deno.test("sockets: a refusal is told when it comes", () => {
+  const { fd, end } = listener();
+  close(fd);
+  const client = openSocket(end);
+  const errno = -connect(client, end);
+  if (errno !== 0) {
+    readable(client);
+    const error = socketError(client) ?? new SysError(errno);
+    assertEquals(error.code, "ECONNREFUSED");
+  }
+  close(client);
+});
+
+Deno.test("sockets: an address in use, one that isn't here", () => {
+  const { fd, end } = listener();
+  const second = openSocket(end);
+  const used = assertThrows(() => {
+    bind(second, end);
+    listen(second, 1);
+  }, SysError);
+  assertEquals(used.message, "address already used");
+  close(second);
+  close(fd);
+});
+
+Deno.test("sockets: letWait makes reads wait", () => {
+  const { client, server } = pair();
+  letWait(server);
+  write(client, bytes("x"));
+  assertEquals(read(server, new Uint8Array(1)), 1);
+  close(client);
+  close(server);
+});
+
+Deno.test("sockets: IPv6, and IPv4 inside it", async () => {
+  const [six] = await addressesOf("::", 0);
+  const { fd, end } = listener(six);
+  for (const [host, ip] of [["::1", "::1"], ["127.0.0.1", "127.0.0.1"]]) {
+    const [to] = await addressesOf(host!, end.port);
+    const client = openSocket(to!);
+    connect(client, to!);
+    readable(fd);
+    const server = accept(fd);
+    assertEquals(caller().ip, ip);
+    assertEquals(localEnd(server), { ...localEnd(server), ip, port: end.port });
+    close(client);
+    close(server);
+  }
+  close(fd);
+});
+
+Deno.test("watcher: finds what is ready, and nothing else", () => {
+  const watcher = new Watcher(4);
+  const pairs = Array.from({ length: 8 }, pair);
+  for (const { server } of pairs) watcher.add(server, READABLE);
+  assertEquals(watcher.look(), 0);
+  write(pairs[3]!.client, bytes("x"));
+  write(pairs[5]!.client, bytes("x"));
+  readable(watcher.fd);
+  const found = Array.from({ length: watcher.look() }, (_, i) => {
+    assertEquals(watcher.eventsAt(i), READABLE);
+    return watcher.fdAt(i);
+  });
+  assertEquals(found, [pairs[3]!.server, pairs[5]!.server]);
+  watcher.change(pairs[3]!.server, 0);
+  watcher.remove(pairs[5]!.server);
+  assertEquals(watcher.look(), 0);
+  watcher.change(pairs[3]!.server, READABLE | WRITABLE);
+  assertEquals(watcher.look(), 1);
+  assertEquals(watcher.eventsAt(0), READABLE | WRITABLE);
+  for (const { client, server } of pairs) {
+    close(client);
+    close(server);
+  }
+  assertEquals(watcher.look(), 0);
+  close(watcher.fd);
+});
+
+Deno.test("watcher: a poller waits for it", async () => {
+  const watcher = new Watcher();
+  const poller = new Poller(1);
+  const { client, server } = pair();
+  watcher.add(server, READABLE);
+  poller.set(0, watcher.fd, READABLE);
+  setTimeout(() => write(client, bytes("x")), 20);
+  await poller.wait();
+  assertEquals([poller.found(0), watcher.look()], [READABLE, 1]);
+  poller.close();
+  for (const fd of [client, server, watcher.fd]) close(fd);
+});
+
+Deno.test("poller: a look may wait, without the event loop", () => {
+  const poller = new Poller(1);
+  const { client, server } = pair();
+  poller.set(0, server, READABLE);
+  const start = performance.now();
+  assertEquals(poller.look(30), false);
+  assert(performance.now() - start > 25);
+  write(client, bytes("x"));
+  assertEquals(poller.look(-1), true);
+  poller.close();
+  close(client);
+  close(server);
+});
+
+Deno.test("names: numbers, localhost, and what is none", async () => {
+  const ips = async (host: string) =>
+    (await addressesOf(host, 7)).map(({ ip, port }) => `${ip} ${port}`);
+  assertEquals(await ips("127.0.0.1"), ["127.0.0.1 7"]);
+  assertEquals(await ips("::1"), ["::1 7"]);
+  assert((await ips("localhost")).includes("127.0.0.1 7"));
+  assertEquals(await ips(""), []);
+  assertEquals(await ips("a\0b"), []);
+  assertEquals(anyAddress(5), { ...anyAddress(5), ip: "0.0.0.0", port: 5 });
+});
+
+Deno.test("names: an address's name leads back to it, where it has one", async () => {
+  const name = await nameOf(ownAddress(0));
+  if (name === undefined) return;
+  const back = await addressesOf(name, 0);
+  assert(back.some(({ ip }) => ip === "127.0.0.1"));
+});
+
+Deno.test("names: ports by number and by name", () => {
+  assertEquals(portOf("0"), 0);
+  assertEquals(portOf("65535"), 65535);
+  assertEquals(portOf("65536"), undefined);
+  assertEquals(portOf("-1"), undefined);
+  assertEquals(portOf("no-such-service"), undefined);
+  assertEquals(portOf(""), undefined);
+  const file = "/etc/services";
+  try {
+    if (!/^smtp\s+25\/tcp/m.test(Deno.readTextFileSync(file))) return;
+  } catch {
+    return;
+  }
+  assertEquals(portOf("smtp"), 25);
+});
+
+Deno.test("limits: what there is already is granted", () => {
+  assertEquals(raiseDescriptorLimit(10), 10);
+});
+
+Deno.test("descriptors: read and write, or one of them", () => {
+  const both = open("/dev/null", "update");
+  const one = open("/dev/null", "read");
+  assertEquals([isReadWrite(both), isReadWrite(one)], [true, false]);
+  close(both);
+  close(one);
+});
