@@ -280,19 +280,21 @@ export class LogDirectory {
   /**
    * Appends bytes, finishing files on the way.
    *
-   * @param bytes Where they are; not to be changed before this is done
+   * @param bytes Where they are, in memory that isn't shared between threads;
+   * not to be changed before this is done
    * @param from The offset of the first
    * @param to The offset behind the last
    * @returns A promise when it couldn't be done at once: a file is being
    * finished, or the disk made trouble. Nothing else may be appended before
    */
   append(
-    bytes: Bytes,
+    bytes: Uint8Array,
     from = 0,
     to: number = bytes.length,
   ): Promise<void> | undefined {
-    const at = this.#take(bytes, from, to);
-    return at === to ? undefined : this.#takeRest(bytes, at, to);
+    const own = bytes as Bytes;
+    const at = this.#take(own, from, to);
+    return at === to ? undefined : this.#takeRest(own, at, to);
   }
 
   /**

@@ -10,10 +10,8 @@ import { EAGAIN, read, widenPipe } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { setUmask } from "../sys/files.ts";
 import { Poller, READABLE } from "../sys/poll.ts";
-import { LogDirectory } from "./directory.ts";
-import { LineEngine } from "./engine.ts";
+import { Lines } from "./lines.ts";
 import { parseScript } from "./script.ts";
-import { StatusFile } from "./status_file.ts";
 import { StartError, Trouble } from "./trouble.ts";
 
 const INPUT = 0;
@@ -55,7 +53,7 @@ export async function multilog(
   args: readonly string[],
   version: string,
 ): Promise<number> {
-  const diagnostics = new Diagnostics("multilog");
+  const diagnostics: Diagnostics = new Diagnostics("multilog");
   if (args.length === 1 && args[0] === "--help") return print(HELP);
   if (args.length === 1 && args[0] === "--version") {
     return print(`multilog ${version}\n`);
@@ -80,27 +78,14 @@ export async function multilog(
     poller.wake();
   });
 
-  const logs: LogDirectory[] = [];
-  const files: StatusFile[] = [];
+  let lines: Lines;
   try {
-    for (const action of script.actions) {
-      if (action.kind === "log") {
-        const { path, settings } = action;
-        logs.push(LogDirectory.open(path, settings, trouble, wake));
-      } else if (action.kind === "status") {
-        files.push(StatusFile.open(action.file, trouble));
-      }
-    }
+    lines = await Lines.open(script, trouble, wake);
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
     diagnostics.die(111, error);
   }
-  const engine = new LineEngine(script.timestamp, script.actions, {
-    append: (log, bytes, from, to) => logs[log]!.append(bytes, from, to),
-    alert: (bytes) => writeAll(2, bytes),
-    status: (file, bytes) => files[file]!.replace(bytes),
-  });
-
+  const { engine, logs } = lines;
   const space = engine.space();
   const oneByte = space.subarray(0, 1);
   let wide = false;
@@ -115,7 +100,7 @@ export async function multilog(
     if (terminating && engine.atLineStart()) break;
     // A processor's end comes through the event loop; signals don't need it.
     if (logs.some((log) => log.processing())) await poller.wait();
-    else await poller.waitHere(untilDue(logs));
+    else await poller.waitHere(lines.untilDue());
     if (poller.found(0) === 0 || rotating) continue;
     if (terminating && engine.atLineStart()) continue;
     // After TERM the line in hand is finished, and not a byte more is taken.
@@ -133,19 +118,8 @@ export async function multilog(
     }
     await engine.push(n);
   }
-  await engine.end();
-  for (const log of logs) await log.close();
+  await lines.close();
   return code;
-}
-
-/** The shortest of the logs' times until they are due, in milliseconds. */
-function untilDue(logs: readonly LogDirectory[]): number {
-  let least = -1;
-  for (const log of logs) {
-    const until = log.untilDue();
-    if (until >= 0 && (least < 0 || until < least)) least = until;
-  }
-  return least;
 }
 
 function print(text: string): number {

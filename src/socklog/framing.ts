@@ -47,10 +47,8 @@ export class Stream {
    * @param prefix What each of its lines is to begin with, at most
    * {@linkcode LONGEST_PREFIX} bytes; more is cut off
    */
-  constructor(prefix: Bytes) {
-    this.prefix = prefix.length > LONGEST_PREFIX
-      ? prefix.slice(0, LONGEST_PREFIX)
-      : prefix;
+  constructor(prefix: Uint8Array) {
+    this.prefix = Uint8Array.from(prefix.subarray(0, LONGEST_PREFIX));
   }
 }
 

@@ -62,8 +62,10 @@ export class Poller {
   #wake: { reader: number; writer: number } | undefined;
   #waiting = false;
   #woken = false;
-  /** How many of the runtime's descriptors there are; -1 before looking. */
-  #runtime = -1;
+  /** How many of the runtime's descriptors there are, once that is known. */
+  #runtime: number | undefined;
+  /** Whether there has been a wait in this thread. */
+  #waited = false;
   #interrupted = false;
   /** Until when the event loop has to turn, on `performance.now()`'s clock. */
   #listenUntil = 0;
@@ -141,6 +143,13 @@ export class Poller {
    * the kernel has no memory
    */
   async wait(milliseconds = -1): Promise<void> {
+    await this.#waitThere(milliseconds);
+    // A signal may have come from the runtime's socket, and not yet further.
+    this.#listenUntil = performance.now() + LISTEN;
+  }
+
+  /** Waits in another thread. */
+  async #waitThere(milliseconds: number): Promise<void> {
     if (this.#wake === undefined) {
       this.#wake = pipe();
       dontWait(this.#wake.reader);
@@ -182,7 +191,12 @@ export class Poller {
    * @throws {SysError} When the kernel has no memory
    */
   async waitHere(milliseconds = -1): Promise<void> {
-    if (this.#runtime < 0) this.#addRuntime();
+    if (!this.#waited) {
+      // A program that ends at once needn't know of the runtime's sockets.
+      this.#waited = true;
+      if (this.look()) return;
+    }
+    if (this.#runtime === undefined) this.#addRuntime();
     if (this.#runtime === 0 || this.#woken) {
       return await this.wait(milliseconds);
     }
@@ -201,7 +215,7 @@ export class Poller {
     }
     // From the handler to the listener it takes a few turns of the event loop.
     const limit = Math.max(this.#listenUntil - performance.now(), 0);
-    await this.wait(
+    await this.#waitThere(
       milliseconds < 0 ? limit : Math.min(limit, milliseconds),
     );
   }

@@ -1,0 +1,91 @@
+/**
+ * A script that is carried out: its logs, its status files, and the engine in
+ * front of them.
+ *
+ * @module
+ */
+import { writeAll } from "../diagnostics.ts";
+import { LogDirectory } from "./directory.ts";
+import { LineEngine } from "./engine.ts";
+import type { Script } from "./script.ts";
+import { StatusFile } from "./status_file.ts";
+import type { Trouble } from "./trouble.ts";
+
+const STANDARD_ERROR = 2;
+
+/** What a script's lines go through, and where they go. */
+export class Lines {
+  /** The engine, to put bytes into. */
+  readonly engine: LineEngine;
+  /** The logs, in the script's order. */
+  readonly logs: readonly LogDirectory[];
+  readonly #files: readonly StatusFile[];
+
+  private constructor(
+    script: Script,
+    logs: readonly LogDirectory[],
+    files: readonly StatusFile[],
+  ) {
+    this.logs = logs;
+    this.#files = files;
+    this.engine = new LineEngine(script.timestamp, script.actions, {
+      append: (log, bytes, from, to) => logs[log]!.append(bytes, from, to),
+      alert: (bytes) => writeAll(STANDARD_ERROR, bytes),
+      status: (file, bytes) => files[file]!.replace(bytes),
+    });
+  }
+
+  /**
+   * Opens everything that a script names.
+   *
+   * @param script The script
+   * @param trouble Where warnings go
+   * @param wake Called at the end of a processor: a log may be due now
+   * @returns The lines' way
+   * @throws {StartError} When something can't be opened; then nothing is open
+   */
+  static async open(
+    script: Script,
+    trouble: Trouble,
+    wake?: () => void,
+  ): Promise<Lines> {
+    const logs: LogDirectory[] = [];
+    const files: StatusFile[] = [];
+    try {
+      for (const action of script.actions) {
+        if (action.kind === "log") {
+          const { path, settings } = action;
+          logs.push(LogDirectory.open(path, settings, trouble, wake));
+        } else if (action.kind === "status") {
+          files.push(StatusFile.open(action.file, trouble));
+        }
+      }
+    } catch (error) {
+      for (const log of logs) await log.close();
+      for (const file of files) file.close();
+      throw error;
+    }
+    return new Lines(script, logs, files);
+  }
+
+  /**
+   * How long until one of the logs is old enough to be finished.
+   *
+   * @returns Milliseconds; -1 for never, as things are
+   */
+  untilDue(): number {
+    let least = -1;
+    for (const log of this.logs) {
+      const until = log.untilDue();
+      if (until >= 0 && (least < 0 || until < least)) least = until;
+    }
+    return least;
+  }
+
+  /** Gives the last line its newline, and ends all logs well. */
+  async close(): Promise<void> {
+    await this.engine.end();
+    for (const log of this.logs) await log.close();
+    for (const file of this.#files) file.close();
+  }
+}
