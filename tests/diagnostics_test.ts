@@ -4,7 +4,6 @@ import { close, dontWait, pipe, read } from "../src/sys/descriptors.ts";
 import { environment } from "../src/sys/environment.ts";
 import { ended, spawn } from "../src/sys/process.ts";
 import { run, testWith } from "./tools.ts";
-import "./sys/_loaded.ts";
 
 /** The command that runs code in another Deno. */
 function command(code: string): string[] {

@@ -8,7 +8,6 @@ import {
   putLabel,
 } from "../src/tai64n.ts";
 import { chosenSeed, latin1, run, seeded, testWith } from "./tools.ts";
-import "./sys/_loaded.ts";
 
 const known: [string, Moment][] = [
   ["@400000000000000a00000000", { seconds: 0, nanoseconds: 0 }],

@@ -13,8 +13,6 @@ export const darwin: boolean = Deno.build.os === "darwin";
 /** `AT_FDCWD`: "relative to the working directory" in the `…at` calls. */
 export const AT_FDCWD: number = darwin ? -2 : -100;
 
-const declared: Record<string, unknown>[] = [];
-
 /**
  * Loads functions of the C library.
  *
@@ -46,18 +44,7 @@ export function load<const S extends Deno.ForeignLibraryInterface>(
       },
     });
   }
-  declared.push(loaded);
   return loaded as Deno.DynamicLibrary<S>["symbols"];
-}
-
-/**
- * Loads all functions that have been declared. This is for tests: what is
- * loaded while one runs looks like a leak of that test.
- */
-export function loadAll(): void {
-  for (const group of declared) {
-    for (const name of Object.getOwnPropertyNames(group)) void group[name];
-  }
 }
 
 const encoder = new TextEncoder();

@@ -4,16 +4,7 @@
  * @module
  */
 import { check, errorNumber, lastError, SysError } from "./errors.ts";
-import {
-  close,
-  dontWait,
-  isKept,
-  isOpen,
-  pipe,
-  read,
-  write,
-} from "./descriptors.ts";
-import { list, open, status } from "./files.ts";
+import { close, dontWait, pipe, read, write } from "./descriptors.ts";
 import { load } from "./libc.ts";
 
 const lib = load({
@@ -37,10 +28,11 @@ export const HUNG_UP = 16;
 
 const EINTR = errorNumber("EINTR");
 
-/** How long the event loop turns for a signal that is on its way, in ms. */
-const LISTEN = 100;
-/** How often the runtime's descriptors may bring none. */
-const MOST_MISSES = 5;
+/**
+ * How long the event loop may stand still at a time, in milliseconds. A signal
+ * waits as long, and a few times as long where input never ends.
+ */
+const STILL = 20;
 
 /**
  * A set of descriptors to wait for, and a way to end the wait early.
@@ -50,27 +42,20 @@ const MOST_MISSES = 5;
  * {@linkcode Poller.wake}. So a main loop has one line at which everything
  * that can happen arrives, and no wait is ever left behind in a thread.
  *
- * A thread's way there and back takes longer than most waits. Where the caller
- * knows that nothing is under way but what a descriptor or a signal would
- * tell, {@linkcode Poller.waitHere} waits in the one thread that there is.
+ * A thread's way there and back takes longer than most waits in a busy
+ * program: {@linkcode Poller.waitHere} at first waits in this one.
  */
 export class Poller {
   readonly #size: number;
-  /** `struct pollfd`s: the caller's, the wake-up pipe's, the runtime's. */
+  /** `struct pollfd`s: the caller's, and the wake-up pipe's. */
   #words: Int32Array<ArrayBuffer>;
   #bytes: Uint8Array<ArrayBuffer>;
   #wake: { reader: number; writer: number } | undefined;
   #waiting = false;
   #woken = false;
-  /** How many of the runtime's descriptors there are, once that is known. */
-  #runtime: number | undefined;
-  /** Whether there has been a wait in this thread. */
-  #waited = false;
   #interrupted = false;
-  /** Until when the event loop has to turn, on `performance.now()`'s clock. */
-  #listenUntil = 0;
-  /** How often in a row the runtime's descriptors brought no signal. */
-  #misses = 0;
+  /** When the event loop has to turn, on `performance.now()`'s clock. */
+  #turnBy: number | undefined;
   readonly #scratch = new Uint8Array(64);
 
   /**
@@ -143,13 +128,6 @@ export class Poller {
    * the kernel has no memory
    */
   async wait(milliseconds = -1): Promise<void> {
-    await this.#waitThere(milliseconds);
-    // A signal may have come from the runtime's socket, and not yet further.
-    this.#listenUntil = performance.now() + LISTEN;
-  }
-
-  /** Waits in another thread. */
-  async #waitThere(milliseconds: number): Promise<void> {
     if (this.#wake === undefined) {
       this.#wake = pipe();
       dontWait(this.#wake.reader);
@@ -169,87 +147,43 @@ export class Poller {
     }
     if (this.found(this.#size)) {
       while (read(this.#wake.reader, this.#scratch) > 0);
-      this.#forgetWake();
+      this.#words[2 * this.#size + 1]! &= 0xffff;
     }
   }
 
-  #forgetWake(): void {
-    this.#words[2 * this.#size + 1]! &= 0xffff;
-  }
-
   /**
-   * Waits like {@linkcode Poller.wait}, but in this thread, so that the event
-   * loop stands still as well: timers, children and promises wait too. Only
-   * signals are noticed.
+   * Waits like {@linkcode Poller.wait}, but for the first few milliseconds in
+   * this thread, where the event loop stands still as well: that costs a busy
+   * program a fraction. It is for waits that only a descriptor, the time or a
+   * signal ends.
    *
-   * This rests on one more thing than POSIX: the handler that the runtime has
-   * for signals writes to a socket of its own, which is waited for as well. A
-   * signal that comes before this thread sleeps is seen by that. Where no such
-   * socket can be found it is an ordinary wait.
+   * The runtime hears of a signal in a thread of its own, so neither an
+   * interruption nor anything else is sure to tell this one; therefore the
+   * event loop turns again soon, whether anything is found or not.
    *
    * @param milliseconds How long; -1 for as long as it takes
    * @throws {SysError} When the kernel has no memory
    */
   async waitHere(milliseconds = -1): Promise<void> {
-    if (!this.#waited) {
-      // A program that ends at once needn't know of the runtime's sockets.
-      this.#waited = true;
-      if (this.look()) return;
+    const start = performance.now();
+    this.#turnBy ??= start + STILL;
+    const still = this.#turnBy - start;
+    if (still > 0 && !this.#woken) {
+      const whole = milliseconds >= 0 && milliseconds <= still;
+      const limit = atMost(whole ? milliseconds : still);
+      if (this.#poll(this.#size, limit) > 0) return;
+      if (whole && !this.#interrupted) return;
     }
-    if (this.#runtime === undefined) this.#addRuntime();
-    if (this.#runtime === 0 || this.#woken) {
-      return await this.wait(milliseconds);
-    }
-    const left = this.#listenUntil - performance.now();
-    if (left <= 0) {
-      const count = this.#words.length / 2;
-      const n = this.#poll(count, atMost(milliseconds));
-      if (!this.#interrupted && !this.#runtimeFound(count)) {
-        this.#misses = 0;
-        return;
-      }
-      // Sockets that are ready all the time are none for signals.
-      if (n > 0 && ++this.#misses > MOST_MISSES) this.#runtime = 0;
-      this.#listenUntil = performance.now() + LISTEN;
-      if (this.#foundAny()) return;
-    }
-    // From the handler to the listener it takes a few turns of the event loop.
-    const limit = Math.max(this.#listenUntil - performance.now(), 0);
-    await this.#waitThere(
-      milliseconds < 0 ? limit : Math.min(limit, milliseconds),
+    const spent = performance.now() - start;
+    await this.wait(
+      milliseconds < 0 ? -1 : Math.max(milliseconds - spent, 0),
     );
-  }
-
-  /** Whether the last look found one of the caller's. */
-  #foundAny(): boolean {
-    for (let i = 0; i < this.#size; i++) if (this.found(i)) return true;
-    return false;
-  }
-
-  /** Whether the last look found one of the runtime's. */
-  #runtimeFound(count: number): boolean {
-    for (let i = this.#size + 1; i < count; i++) if (this.found(i)) return true;
-    return false;
-  }
-
-  /** Adds the sockets that the runtime made for itself. */
-  #addRuntime(): void {
-    const sockets = runtimeSockets();
-    this.#runtime = sockets.length;
-    const words = new Int32Array(2 * (this.#size + 1 + sockets.length));
-    words.set(this.#words);
-    sockets.forEach((fd, i) => {
-      words[2 * (this.#size + 1 + i)] = fd;
-      words[2 * (this.#size + 1 + i) + 1] = READABLE;
-    });
-    this.#words = words;
-    this.#bytes = new Uint8Array(words.buffer);
+    this.#turnBy = performance.now() + STILL;
   }
 
   /** Ends a wait that is going on, or the next one. */
   wake(): void {
     this.#woken = true;
-    this.#misses = 0;
     if (this.#waiting) write(this.#wake!.writer, this.#scratch.subarray(0, 1));
   }
 
@@ -263,26 +197,6 @@ export class Poller {
 
 function atMost(milliseconds: number): number {
   return Math.min(Math.ceil(milliseconds), 0x7fffffff);
-}
-
-/**
- * The sockets of this process that other programs wouldn't inherit: whoever
- * started it had no part in them.
- */
-function runtimeSockets(): number[] {
-  const SOCKET = 0o140000;
-  const TYPE = 0o170000;
-  try {
-    const folder = open("/proc/self/fd", "read");
-    const fds = list(folder).map(Number).filter((fd) => fd > 2);
-    close(folder);
-    return fds.filter((fd) =>
-      isOpen(fd) && isKept(fd) && (status("", fd)!.mode & TYPE) === SOCKET
-    );
-  } catch (error) {
-    if (!(error instanceof SysError)) throw error;
-    return [];
-  }
 }
 
 const turns = new Uint8Array(0);

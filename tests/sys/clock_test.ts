@@ -1,6 +1,5 @@
 import { assert, assertStrictEquals } from "@std/assert";
 import { readClock } from "../../src/sys/clock.ts";
-import "./_loaded.ts";
 
 Deno.test("readClock tells the time of day", () => {
   for (let i = 0; i < 100; i++) {

@@ -2,7 +2,6 @@ import { assertEquals } from "@std/assert";
 import { environment, variable } from "../../src/sys/environment.ts";
 import { fromLatin1, latin1 } from "../../src/bytes.ts";
 import { denoCommand, output } from "./_programs.ts";
-import "./_loaded.ts";
 
 Deno.test("variable tells a value, an empty one, and none", () => {
   const name = "LOGFERRY_TEST_VARIABLE";

@@ -10,7 +10,6 @@ import {
 import { open } from "../../src/sys/files.ts";
 import { isOpen } from "../../src/sys/descriptors.ts";
 import { folder, inCheckout, run, testWith } from "../tools.ts";
-import "./_loaded.ts";
 
 /** Every error that has words of its own. */
 const known = Array.from({ length: 200 }, (_, i) => new SysError(i + 1))

@@ -25,7 +25,6 @@ import {
 import { fromLatin1, latin1 } from "../../src/bytes.ts";
 import { bytes, folder, run, testWith } from "../tools.ts";
 import { denoCommand } from "./_programs.ts";
-import "./_loaded.ts";
 
 function fails(code: string, what: () => unknown): void {
   assertEquals(assertThrows(what, SysError).code, code);

@@ -13,7 +13,6 @@ import {
 import { ended, kill, signals, spawn } from "../../src/sys/process.ts";
 import { bytes, run } from "../tools.ts";
 import { denoCommand } from "./_programs.ts";
-import "./_loaded.ts";
 
 /** Longer than any test may take: a wait that nothing ends fails the test. */
 const LONG = 10_000;
@@ -123,6 +122,18 @@ Deno.test("very many wakes are one, and stop nothing", async () => {
   assert(await milliseconds(() => poller.wait(20)) >= 20);
 });
 
+Deno.test("a wake that came as a wait was over is no event", async () => {
+  const poller = new Poller(1);
+  const waiting = poller.wait(0);
+  // The thread has waited, and this one hasn't heard of it yet.
+  new Readiness(-1).ready(20);
+  poller.wake();
+  await waiting;
+  assertEquals(poller.look(), false);
+  await poller.wait(0);
+  assert(await milliseconds(() => poller.wait(20)) >= 20);
+});
+
 Deno.test("a signal's handler wakes", async () => {
   const poller = new Poller(1);
   let seen = 0;
@@ -180,6 +191,58 @@ Deno.test("look finds without waiting, or stands still for a while", () => {
   assertEquals(poller.found(0), 0);
   close(reader);
   close(writer);
+});
+
+Deno.test("waitHere finds, and ends with the time, at first in this thread", async () => {
+  const poller = new Poller(2);
+  const { reader, writer } = pipe();
+  poller.set(1, reader, READABLE);
+  let turned = false;
+  setTimeout(() => turned = true, 1);
+  assert(await milliseconds(() => poller.waitHere(10)) >= 10);
+  assertEquals(turned, false);
+  assert(await milliseconds(() => poller.waitHere(50)) >= 50);
+  assertEquals(turned, true);
+  write(writer, byte);
+  await poller.waitHere();
+  assertEquals([poller.found(0), poller.found(1)], [0, READABLE]);
+  poller.wake();
+  read(reader, new Uint8Array(1));
+  assertLess(await milliseconds(() => poller.waitHere(LONG)), LONG);
+  poller.close();
+  close(reader);
+  close(writer);
+});
+
+Deno.test("waitHere loses no signal, whenever it comes", async () => {
+  // Alone, with input, and when it comes while the event loop turns.
+  for (const kind of ["alone", "with input", "between waits"]) {
+    const poller = new Poller(1);
+    const { reader, writer } = pipe();
+    poller.set(0, reader, READABLE);
+    let seen = 0;
+    const handler = () => {
+      seen++;
+      poller.wake();
+    };
+    Deno.addSignalListener("SIGUSR1", handler);
+    for (let i = 1; i <= 20; i++) {
+      if (kind === "with input") write(writer, byte);
+      kill(Deno.pid, 10);
+      if (kind === "between waits") await poller.wait(0);
+      const took = await milliseconds(async () => {
+        while (seen < i) {
+          await poller.waitHere(LONG);
+          if (poller.found(0)) read(reader, new Uint8Array(9));
+        }
+      });
+      assertLess(took, LONG / 2, kind);
+    }
+    Deno.removeSignalListener("SIGUSR1", handler);
+    poller.close();
+    close(reader);
+    close(writer);
+  }
 });
 
 Deno.test("turn shows signals to a busy loop", async () => {

@@ -20,7 +20,6 @@ import {
 import { fromLatin1 } from "../../src/bytes.ts";
 import { bytes, folder, installed, run, seeded, until } from "../tools.ts";
 import { denoCommand, output, shell } from "./_programs.ts";
-import "./_loaded.ts";
 
 const env = environment();
 
@@ -311,8 +310,13 @@ Deno.test("ended works where SIGCHLD was ignored at the start", async () => {
     const pid = process.spawn({
       args: ["sh", "-c", "exit 7"], env: environment.environment(),
     });
+    // Only when it has ended, or is quite gone.
+    try {
+      const stat = "/proc/" + pid + "/stat";
+      while (!Deno.readTextFileSync(stat).includes(") Z ")) continue;
+    } catch {}
     console.log((await process.ended(pid)).code);`;
-  // Only a shell that is told to can start something that ignores it: `env`.
+  // A shell wouldn't let a program ignore it.
   const { text, stderr } = await run(
     ["env", "--ignore-signal=CHLD", ...denoCommand(inner)],
   );

@@ -2,7 +2,6 @@ import { assertEquals } from "@std/assert";
 import { user } from "../../src/sys/users.ts";
 import { run, testWith } from "../tools.ts";
 import { denoCommand } from "./_programs.ts";
-import "./_loaded.ts";
 
 Deno.test("user is who this process is", () => {
   assertEquals(user(), Deno.uid());

@@ -10,7 +10,6 @@ import { SysError } from "../../src/sys/errors.ts";
 import { HUNG_UP, READABLE, Readiness, WRITABLE } from "../../src/sys/poll.ts";
 import { Watcher } from "../../src/sys/watcher.ts";
 import { bytes } from "../tools.ts";
-import "./_loaded.ts";
 
 /** What a look finds: descriptors and their events, the smaller first. */
 function look(watcher: Watcher): [number, number][] {
