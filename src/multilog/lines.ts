@@ -85,7 +85,9 @@ export class Lines {
   /** Gives the last line its newline, and ends all logs well. */
   async close(): Promise<void> {
     await this.engine.end();
-    for (const log of this.logs) await log.close();
+    // At once: one may wait for its processor for minutes, and whoever loses
+    // patience and kills the program shall find the others complete.
+    await Promise.all(this.logs.map((log) => log.close()));
     for (const file of this.#files) file.close();
   }
 }

@@ -94,7 +94,8 @@ export async function multilog(
   while (true) {
     if (rotating) {
       rotating = false;
-      for (const log of logs) await log.rotate();
+      // At once: each may have to wait for its processor.
+      await Promise.all(logs.map((log) => log.rotate()));
     }
     for (const log of logs) if (log.due()) await log.rotate();
     if (terminating && engine.atLineStart()) break;

@@ -1,0 +1,74 @@
+import { assertEquals } from "@std/assert";
+import { parseScript } from "../../src/multilog/script.ts";
+
+/** The settings of each directory of a script. */
+function settings(...args: string[]) {
+  return parseScript(args).actions.flatMap((action) =>
+    action.kind === "log" ? [action.settings] : []
+  );
+}
+
+Deno.test("script: settings hold for the directories behind them", () => {
+  assertEquals(
+    settings("./a", "s5000", "n3", "./b", "!cat", "a60", "./c", "!", "/d"),
+    [
+      { size: 99999, keep: 10, processor: "", age: 0 },
+      { size: 5000, keep: 3, processor: "", age: 0 },
+      { size: 5000, keep: 3, processor: "cat", age: 60 },
+      { size: 5000, keep: 3, processor: "", age: 60 },
+    ],
+  );
+});
+
+Deno.test("script: numbers out of range are the nearest ones, with a warning", () => {
+  const rows: [arg: string, size: number, keep: number, warnings: string[]][] =
+    [
+      ["s4095", 4096, 10, ["s4095: taken as s4096"]],
+      ["s4096", 4096, 10, []],
+      ["s16777215", 16777215, 10, []],
+      ["s16777216", 16777215, 10, ["s16777216: taken as s16777215"]],
+      ["s10000k", 10000, 10, ["s10000k: taken as s10000"]],
+      ["s", 4096, 10, ["s: taken as s4096"]],
+      ["n1", 99999, 2, ["n1: taken as n2"]],
+      ["n2", 99999, 2, []],
+      ["nx", 99999, 2, ["nx: taken as n2"]],
+    ];
+  for (const [arg, size, keep, warnings] of rows) {
+    assertEquals(
+      settings(arg, "./log"),
+      [{ size, keep, processor: "", age: 0 }],
+      arg,
+    );
+    assertEquals(parseScript([arg, "./log"]).warnings, warnings, arg);
+  }
+});
+
+Deno.test("script: what does nothing is told", () => {
+  const rows: [args: string[], warnings: string[]][] = [
+    [["t", "./log"], []],
+    [["-*", "+a", "e", "=file", "./log"], []],
+    [["t", "log"], [
+      "log: unknown action ignored; a directory begins with . or /",
+    ]],
+    [["", "./log"], [
+      ": unknown action ignored; a directory begins with . or /",
+    ]],
+    [["-x", "t", "./log"], ["t: ignored, t must be the first action"]],
+    [["./log", "s5000", "n5", "a5", "!cat"], [
+      "s5000: ignored, no directory follows it",
+      "n5: ignored, no directory follows it",
+      "a5: ignored, no directory follows it",
+      "!cat: ignored, no directory follows it",
+    ]],
+  ];
+  for (const [args, warnings] of rows) {
+    assertEquals(parseScript(args).warnings, warnings, args.join(" "));
+  }
+});
+
+Deno.test("script: t counts only in front", () => {
+  assertEquals(parseScript(["t", "./log"]).timestamp, true);
+  assertEquals(parseScript(["tfoo", "./log"]).timestamp, true);
+  assertEquals(parseScript(["./log", "t"]).timestamp, false);
+  assertEquals(parseScript([]).timestamp, false);
+});
