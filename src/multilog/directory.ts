@@ -46,7 +46,6 @@ import {
   status,
 } from "../sys/files.ts";
 import { label, LABEL_LENGTH, type Moment, parseLabel } from "../tai64n.ts";
-import { runProcessor } from "./processor.ts";
 import type { LogSettings } from "./script.ts";
 import { must, type Trouble } from "./trouble.ts";
 
@@ -78,6 +77,8 @@ export class LogDirectory {
   #current = -1;
   /** How many bytes `current` has. */
   #bytes = 0;
+  /** Whether `current` has got any of its bytes from this run. */
+  #written = false;
   /** Whether the size says that `current` is big enough. */
   #full = false;
   /** When the oldest line of `current` came, on this process's own clock. */
@@ -324,6 +325,7 @@ export class LogDirectory {
       if (this.#bytes === 0 && n > 0) this.#oldest = performance.now();
       this.#bytes += n;
       at += n;
+      this.#written = true;
       this.#full = this.#bytes >= size ||
         this.#bytes >= size - SLACK && bytes[at - 1] === NEWLINE;
     }
@@ -404,10 +406,13 @@ export class LogDirectory {
 
   /** Syncs `current` and says so by its mode. */
   async #complete(): Promise<void> {
-    await this.#trouble.insist(
-      () => sync(this.#current),
-      `unable to write ${this.path}/current to disk`,
-    );
+    // What the last run left complete, and nothing has come to, is on the disk.
+    if (this.#written) {
+      await this.#trouble.insist(
+        () => sync(this.#current),
+        `unable to write ${this.path}/current to disk`,
+      );
+    }
     await this.#trouble.insist(
       () => setMode(this.#current, MODE_COMPLETE),
       `unable to set mode of ${this.path}/current`,
@@ -426,6 +431,7 @@ export class LogDirectory {
     );
     this.#bytes = 0;
     this.#full = false;
+    this.#written = false;
   }
 
   /** Gives a complete file its last name, and lets the oldest ones go. */
@@ -451,6 +457,9 @@ export class LogDirectory {
     const fd = this.#fd;
     const insist = <T>(step: () => T, failure: string) =>
       this.#trouble.insist(step, failure);
+    // Loaded when it is needed: most logs have no processor, and a program
+    // that starts in milliseconds notices three files.
+    const { runProcessor } = await import("./processor.ts");
     await runProcessor(this.#settings.processor, fd, path, this.#trouble);
     await insist(() => {
       const processed = open("processed", "append", 0o600, fd);
