@@ -32,7 +32,7 @@ const FILE = 2096;
 /** How much the service writes in each part: two files, and some lines more. */
 const PART = 2.5 * FILE;
 /** How many seconds in which nothing happens at all are the end of waiting. */
-const PATIENCE = 4;
+const PATIENCE = 8;
 
 const USAGE = "usage: deno task demo [--keep] [file of lines]";
 
