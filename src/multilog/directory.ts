@@ -184,10 +184,6 @@ export class LogDirectory {
       this.#keepCutOff("previous", "u");
     }
     this.#keepCutOff("current", "u");
-    must(
-      () => this.#trimTo(this.#settings.keep),
-      `unable to remove from ${path}`,
-    );
     close(must(
       () => open("state", "truncate", 0o644, fd),
       `unable to write to ${path}/state`,
@@ -211,22 +207,31 @@ export class LogDirectory {
     );
   }
 
-  /** Gives a file of the last run its old file's name, if it is there. */
+  /**
+   * Gives a file of the last run its old file's name, if it is there, and lets
+   * the oldest ones go.
+   */
   #keepCutOff(name: string, code: "s" | "u"): void {
+    const { path } = this;
+    const fd = this.#fd;
     const found = must(
-      () => status(name, this.#fd),
-      `unable to stat ${this.path}/${name}`,
+      () => status(name, fd),
+      `unable to stat ${path}/${name}`,
     );
     if (!found) return;
     // The original links and then unlinks. Cut off in between, the file has
     // its new name already.
     if (found.links > 1 && this.#hasOldName(found.identity)) {
       this.#discard(name);
-      return;
+    } else {
+      must(
+        () => rename(name, this.#nextName(code), fd),
+        `unable to rename ${path}/${name}`,
+      );
     }
     must(
-      () => rename(name, this.#nextName(code), this.#fd),
-      `unable to rename ${this.path}/${name}`,
+      () => this.#trimTo(this.#settings.keep),
+      `unable to remove from ${path}`,
     );
   }
 

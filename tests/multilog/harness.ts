@@ -385,7 +385,8 @@ export async function inParallel<T>(
   const worker = async () => {
     while (next < items.length) await work(items[next++]!);
   };
-  await Promise.all([worker(), worker(), worker()]);
+  const done = await Promise.allSettled([worker(), worker(), worker()]);
+  for (const one of done) if (one.status === "rejected") throw one.reason;
 }
 
 /**

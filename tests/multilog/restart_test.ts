@@ -179,6 +179,37 @@ testWith(
 
 testWith(
   [ORIGINAL],
+  "restart: old files go when one is added, as with the original",
+  async () => {
+    using at = folder();
+    const file = { mode: "744", text: "" };
+    const old: LeftOver = {};
+    for (let i = 0; i < 6; i++) {
+      old[`@400000004c3f5e2d0000000${i}.s`] = { ...file, text: `${i}\n` };
+    }
+    const cut = { mode: "644", text: "cut\n" };
+    for (
+      const files of [
+        old,
+        { ...old, current: file },
+        { ...old, current: cut },
+        { ...old, previous: cut, current: cut },
+      ]
+    ) {
+      const left = [];
+      for (const program of [ORIGINAL, ours.multilog]) {
+        put(`${at.path}/log`, files);
+        await run([program, "n3", "./log"], { cwd: at.path, stdin: "" });
+        left.push(plain(`${at.path}/log`));
+        Deno.removeSync(`${at.path}/log`, { recursive: true });
+      }
+      assertEquals(left[1], left[0]);
+    }
+  },
+);
+
+testWith(
+  [ORIGINAL],
   "restart: a hard link that somebody made loses nothing",
   async () => {
     using at = folder();

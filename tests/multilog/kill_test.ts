@@ -1,0 +1,338 @@
+/**
+ * SIGKILL at every single system call of a rotation and of a start, and what
+ * the next start, ours and the original's, makes of it.
+ *
+ * strace delivers the signal where the call is entered, and the kernel leaves
+ * out the call of a thread that is to die (the first test shows it). So each
+ * kill is one that comes right behind the call before, and to walk through all
+ * calls is to be killed before and behind each of them.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { copySync } from "@std/fs";
+import { folder, latin1, ours, run, testWith } from "../tools.ts";
+import {
+  type Entry,
+  inOrder,
+  inParallel,
+  look,
+  numbered,
+  oldFiles,
+  ORIGINAL,
+  text,
+} from "./harness.ts";
+
+/** The calls that have to do with files and processes. */
+const CALLS = new Set(
+  ("openat mkdirat flock fcntl statx newfstatat getdents64 read write close " +
+    "fsync fchmod fchmodat renameat unlinkat ftruncate lseek clone3 clone " +
+    "vfork wait4").split(" "),
+);
+
+interface Scenario {
+  name: string;
+  script: string[];
+  input: string;
+  /** What a run before left, with its mode. */
+  left: Record<string, [mode: number, text: string]>;
+  /** Whether old files go, so that the first lines aren't there any more. */
+  trimmed?: boolean;
+}
+
+const PROCESSOR = "!cat; cat <&4 >&5; echo run >&5";
+/** Two files of the smallest size and a few lines. */
+const INPUT = numbered(100, 1200);
+
+const SCENARIOS: Scenario[] = [
+  {
+    name: "rotation in a new directory",
+    script: ["s4096", "n20", "./log"],
+    input: INPUT,
+    left: {},
+  },
+  {
+    name: "rotation with old files that go",
+    script: ["s4096", "n3", "./log"],
+    input: INPUT,
+    left: {
+      "@400000004c3f5e2d00000001.s": [0o744, numbered(0, 30)],
+      "@400000004c3f5e2d00000002.u": [0o644, numbered(30, 60)],
+      "@400000004c3f5e2d00000003.s": [0o744, numbered(60, 100)],
+    },
+    trimmed: true,
+  },
+  {
+    name: "rotation with a processor",
+    script: ["s4096", "n20", PROCESSOR, "./log"],
+    input: INPUT,
+    left: { current: [0o744, numbered(0, 100)], state: [0o644, "run\n"] },
+  },
+  {
+    name: "start behind a run cut off while its processor ran",
+    script: ["n20", PROCESSOR, "./log"],
+    input: INPUT.slice(0, 400),
+    left: {
+      previous: [0o744, numbered(0, 50)],
+      processed: [0o644, numbered(0, 20)],
+      current: [0o644, numbered(50, 100)],
+      state: [0o644, "run\n"],
+      newstate: [0o644, "half"],
+    },
+  },
+  {
+    name: "start behind a run cut off when its processor had ended",
+    script: ["n20", PROCESSOR, "./log"],
+    input: INPUT.slice(0, 400),
+    left: {
+      previous: [0o744, numbered(0, 50)],
+      processed: [0o744, numbered(0, 50)],
+      current: [0o644, numbered(50, 100)],
+      state: [0o644, "run\n"],
+      newstate: [0o644, "run\nrun\n"],
+    },
+  },
+];
+
+function prepare(cwd: string, { left }: Scenario): void {
+  Deno.mkdirSync(`${cwd}/log`, { recursive: true });
+  for (const [name, [mode, text]] of Object.entries(left)) {
+    Deno.writeTextFileSync(`${cwd}/log/${name}`, text);
+    Deno.chmodSync(`${cwd}/log/${name}`, mode);
+  }
+  if (Object.keys(left).length === 0) Deno.removeSync(`${cwd}/log`);
+}
+
+/** A call to be killed at: its name, and which of that name. */
+type Point = [name: string, which: number];
+
+/** Runs a scenario to its end, and lists its calls from the first to the log. */
+async function points(scenario: Scenario): Promise<Point[]> {
+  using at = folder();
+  prepare(at.path, scenario);
+  // Only the main thread: all that is done to files is done by it.
+  const { code, stderr } = await run(
+    ["strace", "-o", "trace", ours.multilog, ...scenario.script],
+    { cwd: at.path, stdin: scenario.input },
+  );
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  const counts = new Map<string, number>();
+  const found: Point[] = [];
+  let begun = false;
+  for (const line of text(`${at.path}/trace`).split("\n")) {
+    const name = /^(\w+)\(/.exec(line)?.[1];
+    if (name === undefined) continue;
+    const count = (counts.get(name) ?? 0) + 1;
+    counts.set(name, count);
+    begun ||= line.includes('"./log');
+    if (begun && CALLS.has(name)) found.push([name, count]);
+  }
+  return found;
+}
+
+/** What a kill may leave: what the table at the top of the sources says. */
+function checkState(entries: Record<string, Entry>): void {
+  const { current, previous, processed, newstate } = entries;
+  for (const name of Object.keys(entries)) {
+    assert(
+      /^(@[0-9a-f]{24}\.[su]|lock|current|previous|processed|state|newstate)$/
+        .test(name),
+      name,
+    );
+  }
+  assert(
+    !(previous && current?.mode === "744"),
+    "current is complete while previous is there",
+  );
+  if (processed?.mode === "744" && previous) {
+    assertEquals(processed.text, previous.text);
+  }
+  if (newstate) assert(previous || processed, "newstate alone");
+}
+
+/** All lines that are in files, each once. */
+function linesIn(path: string): string {
+  const entries = look(path);
+  const { current, previous, processed } = entries;
+  const middle = processed?.mode === "744" ? processed : previous;
+  return oldFiles(path).map((name) => entries[name]!.text).join("") +
+    (middle?.text ?? "") + (current?.text ?? "");
+}
+
+/** What is there, with a number in place of each old file's time. */
+function plain(path: string): Record<string, Entry> {
+  let n = 0;
+  return Object.fromEntries(
+    Object.entries(look(path)).map(([name, entry]) => [
+      name.startsWith("@") ? `${++n}${name.slice(25)}` : name,
+      entry,
+    ]),
+  );
+}
+
+async function restart(
+  program: string,
+  script: readonly string[],
+  cwd: string,
+): Promise<Record<string, Entry>> {
+  const { code, stderr } = await run([program, ...script], { cwd, stdin: "" });
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  return plain(`${cwd}/log`);
+}
+
+/** Kills a run at one call, and looks what becomes of it. */
+async function killAt(
+  scenario: Scenario,
+  [name, which]: Point,
+): Promise<boolean> {
+  using at = folder();
+  const cwd = `${at.path}/run`;
+  Deno.mkdirSync(cwd);
+  prepare(cwd, scenario);
+  const { code } = await run(
+    ["strace", "-o", "/dev/null", "-e", `trace=${name}`]
+      .concat("-e", `inject=${name}:signal=KILL:when=${which}`)
+      .concat(ours.multilog, scenario.script),
+    { cwd, stdin: scenario.input },
+  );
+  if (code === 0) return false;
+  assertEquals(code, 137);
+  // Before the first call that does something there is no directory.
+  Deno.mkdirSync(`${cwd}/log`, { recursive: true });
+  // Both start on the same: a processor may still be writing to the first.
+  copySync(cwd, `${at.path}/ours`, { preserveTimestamps: true });
+  copySync(`${at.path}/ours`, `${at.path}/theirs`);
+  const killed = `${at.path}/ours/log`;
+  checkState(look(killed));
+  const first = scenario.left["current"] || scenario.left["previous"] ? 0 : 100;
+  const lines = linesIn(killed);
+  const from = scenario.trimmed ? parseInt(lines) || 0 : first;
+  // Cut short in a line, nowhere but at the end.
+  const most = inOrder(lines.slice(0, lines.lastIndexOf("\n") + 1), from);
+  if (scenario.trimmed) assert(from < 1000 || most === from);
+
+  const mine = await restart(
+    ours.multilog,
+    scenario.script,
+    `${at.path}/ours`,
+  );
+  const theirs = await restart(
+    ORIGINAL,
+    scenario.script,
+    `${at.path}/theirs`,
+  );
+  assertEquals(mine, theirs);
+  const after = linesIn(killed);
+  if (scenario.trimmed) assert(lines.endsWith(after), "not the last lines");
+  else assertEquals(after, lines);
+  assertEquals(
+    inOrder(after, scenario.trimmed ? parseInt(after) : first),
+    most,
+  );
+  return true;
+}
+
+testWith(
+  ["strace"],
+  "kill: the call that is killed at isn't done",
+  async () => {
+    using at = folder();
+    const { code } = await run(
+      ["strace", "-o", "/dev/null", "-e", "trace=renameat"]
+        .concat("-e", "inject=renameat:signal=KILL:when=1")
+        .concat(ours.multilog, "s4096", "./log"),
+      { cwd: at.path, stdin: INPUT },
+    );
+    assertEquals(code, 137);
+    assertEquals(oldFiles(`${at.path}/log`), []);
+    assertEquals(look(`${at.path}/log`)["current"]!.mode, "744");
+  },
+);
+
+for (const scenario of SCENARIOS) {
+  testWith(
+    ["strace", ORIGINAL],
+    `kill: at every call of a ${scenario.name}`,
+    async () => {
+      const all = await points(scenario);
+      let killed = 0;
+      await inParallel(all, async (point) => {
+        try {
+          if (await killAt(scenario, point)) killed++;
+        } catch (error) {
+          throw new Error(`killed at ${point.join(" ")}`, { cause: error });
+        }
+      });
+      console.log(`killed at ${killed} of ${all.length} calls`);
+      // How often the runtime's own work makes calls may differ by a few.
+      assert(killed > all.length * 0.9);
+    },
+  );
+}
+
+testWith(["strace"], "kill: what the disk is told, in its order", async () => {
+  using at = folder();
+  const order = async (script: string[], input: string) => {
+    await run(
+      ["strace", "-y", "-o", "trace", "-e"]
+        .concat("trace=fsync,fchmod,fchmodat,renameat,unlinkat,write,openat")
+        .concat(ours.multilog, script),
+      { cwd: at.path, stdin: input },
+    );
+    Deno.removeSync(`${at.path}/log`, { recursive: true });
+    const steps = latin1(Deno.readFileSync(`${at.path}/trace`))
+      .replaceAll(Deno.realPathSync(at.path) + "/", "")
+      .replace(/@[0-9a-f]{24}/g, "@TIME").split("\n")
+      .map((line) => {
+        const [, call, rest] = /^(\w+)\((.*)\) += /.exec(line) ?? [];
+        if (rest === undefined) return "";
+        if (call === "write") {
+          return rest.includes("<log/current>") ? "write current" : "";
+        }
+        if (call === "openat") {
+          const made = /<log>, "(\w+)".*O_CREAT/.exec(rest);
+          return made ? `open ${made[1]}` : "";
+        }
+        const named = [
+          ...rest.matchAll(/<(?:log\/)?([^>]+)>(?!, ")|"([^"]+)"/g),
+        ]
+          .map((found) => found[1] ?? found[2]);
+        const mode = /, (0[67]44)$/.exec(rest)?.[1] ?? "";
+        return [call, ...named, mode].join(" ").trim();
+      }).filter((step) => step !== "");
+    // From the first file's last bytes on.
+    return steps.slice(steps.indexOf("write current") + 1);
+  };
+  const line = "x".repeat(3000) + "\n";
+  assertEquals(await order(["s4096", "./log"], line), [
+    "fsync current",
+    "fchmod current 0744",
+    "renameat current @TIME.s",
+    "fsync log",
+    "open current",
+    "fchmod current 0644",
+    // The new one is empty: there is nothing to sync.
+    "fchmod current 0744",
+  ]);
+  assertEquals(await order(["s4096", "!cat", "./log"], line), [
+    "fsync current",
+    "fchmod current 0744",
+    "renameat current previous",
+    "fsync log",
+    "open current",
+    "fchmod current 0644",
+    "fchmodat previous 0744",
+    "open processed",
+    "open state",
+    "open newstate",
+    "open processed",
+    "fsync processed",
+    "fchmod processed 0744",
+    "fsync processed",
+    "open newstate",
+    "fsync newstate",
+    "unlinkat previous",
+    "renameat newstate state",
+    "renameat processed @TIME.s",
+    "fsync log",
+    "fchmod current 0744",
+  ]);
+});
