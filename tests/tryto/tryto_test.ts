@@ -180,18 +180,24 @@ Deno.test("the time limit holds whatever prog does", async (t) => {
   using here = folder();
   const mark = `LOGFERRY_TEST=${here.path}`;
   const work = cases.map(async ([name, prog, seconds, err], i) => {
-    const done = await tryto(["-t1", "-k1", "sh", "-c", prog], {
-      log: LARGE,
-      folder: inside(here.path, `${i}`),
-      patience: 20,
-      env: { LOGFERRY_TEST: here.path },
-    });
-    return { name, done, seconds, err };
+    const at = inside(here.path, `${i}`);
+    const done = await tryto(
+      ["-t1", "-k1", "sh", "-c", `echo $$ >pid; ${prog}`],
+      {
+        log: LARGE,
+        folder: at,
+        patience: 20,
+        env: { LOGFERRY_TEST: here.path },
+      },
+    );
+    return { name, done, seconds, err, alive: runs(progsPid(at)) };
   });
   try {
-    for (const { name, done, seconds, err } of await Promise.all(work)) {
+    for (const result of await Promise.all(work)) {
+      const { name, done, seconds, err, alive } = result;
       await t.step(name, () => {
         assertEquals([done.code, done.err], [100, err]);
+        assert(!alive, "prog still runs");
         assertWithin(done, seconds, seconds + 2);
       });
     }

@@ -1,0 +1,150 @@
+/**
+ * tryto beside the original: what a log of several sizes takes on its way to
+ * `cat >/dev/null`, what a start takes beside an empty program's, and memory.
+ *
+ * @module
+ */
+import { installed, ours } from "../../tests/tools.ts";
+import { type BenchOptions, cost, median, ratio, table } from "./report.ts";
+
+const PROG = ["/bin/sh", "-c", "cat >/dev/null"];
+const SIZES = [["4 KB", 4096], ["100 KB", 100_000], ["16 MB", 16e6]] as const;
+
+/** A program that does nothing, compiled as the others are. */
+async function compileEmpty(folder: string): Promise<string> {
+  const source = `${folder}/empty.ts`;
+  const path = `${folder}/empty`;
+  await Deno.writeTextFile(source, "");
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "compile",
+      "--quiet",
+      "--no-check",
+      "--no-code-cache",
+      "--allow-ffi",
+      "--output",
+      path,
+      source,
+    ],
+    stdout: "null",
+  }).output();
+  if (!success) throw new Error("unable to compile an empty program");
+  return path;
+}
+
+/** Runs some commands in turn, round by round; milliseconds of each. */
+async function inTurn(
+  rounds: number,
+  commands: Record<string, { command: string[]; input: string }>,
+): Promise<Record<string, number[]>> {
+  const times: Record<string, number[]> = {};
+  // The first round finds files on the disk that later ones have in memory.
+  for (let round = -1; round < rounds; round++) {
+    for (const [name, { command, input }] of Object.entries(commands)) {
+      const { seconds } = await cost(command, input);
+      if (round >= 0) (times[name] ??= []).push(1000 * seconds);
+    }
+  }
+  return times;
+}
+
+const ms = (times: readonly number[]) => `${median(times).toFixed(1)} ms`;
+const times = (of: readonly number[], than: readonly number[]) =>
+  `${ratio(of, than).toFixed(2)}x`;
+
+/** Throughput, of what a run takes longer than one with an empty log. */
+function throughput(
+  size: number,
+  whole: readonly number[],
+  empty: readonly number[],
+): string {
+  const rates = whole.map((time, i) => size / 1000 / (time - empty[i]!));
+  return `${median(rates).toFixed(0)} MB/s`;
+}
+
+/**
+ * Measures tryto.
+ *
+ * @param options How often, and how large the largest log is
+ */
+export async function bench(options: BenchOptions): Promise<void> {
+  const { megabytes } = options;
+  const rounds = Math.max(options.rounds, 5);
+  const folder = await Deno.makeTempDir({ prefix: "logferry-" });
+  try {
+    const original = installed("tryto");
+    const trytos = { ours: ours.tryto, ...(original && { original }) };
+    const file = (size: number) => `${folder}/${size}`;
+    const sizes = [...SIZES, [`${megabytes} MB`, megabytes * 1e6] as const];
+    const block = new Uint8Array(1e6).map((_, i) => i % 80 ? 97 : 10);
+    for (const [, size] of sizes) {
+      using log = Deno.openSync(file(size), { write: true, create: true });
+      for (let left = size; left > 0; left -= block.length) {
+        log.writeSync(block.subarray(0, left));
+      }
+    }
+
+    const rows = [["log", "ours", "original", "ratio", "ours", "original"]];
+    for (const [title, size] of sizes) {
+      const commands: Parameters<typeof inTurn>[1] = {};
+      for (const [name, path] of Object.entries(trytos)) {
+        const command = [path, ...PROG];
+        commands[name] = { command, input: file(size) };
+        commands[`${name}, empty`] = { command, input: "/dev/null" };
+      }
+      const found = await inTurn(
+        size > 1e8 ? options.rounds : rounds,
+        commands,
+      );
+      const large = size > 1e6;
+      const rate = (name: string) =>
+        large && found[name]
+          ? throughput(size, found[name], found[`${name}, empty`]!)
+          : "";
+      rows.push([
+        title,
+        ms(found.ours!),
+        found.original ? ms(found.original) : "-",
+        found.original ? times(found.original, found.ours!) : "-",
+        rate("ours"),
+        rate("original"),
+      ]);
+    }
+    console.log(
+      "\ntryto: to `cat >/dev/null`; the rates are without the start",
+    );
+    console.log(table(rows));
+
+    const empty = await compileEmpty(folder);
+    const nothing = "/dev/null";
+    const starts = await inTurn(4 * rounds, {
+      "an empty program": { command: [empty], input: nothing },
+      "tryto --version": { command: [ours.tryto, "--version"], input: nothing },
+      "tryto true": { command: [ours.tryto, "true"], input: nothing },
+    });
+    const base = starts["an empty program"]!;
+    console.log("\ntryto: to start, and to run `true`");
+    console.log(table(
+      Object.entries(starts).map((
+        [name, found],
+      ) => [name, ms(found), times(found, base)]),
+    ));
+
+    const peaks = [["log", "ours", "original"]];
+    for (const [title, size] of sizes) {
+      const row = [title];
+      for (const path of Object.values(trytos)) {
+        const { peak } = await cost([path, ...PROG], file(size), true);
+        row.push(peak === 0 ? "-" : `${peak.toFixed(1)} MiB`);
+      }
+      peaks.push(row);
+    }
+    const { peak } = await cost([empty], nothing, true);
+    console.log(
+      `\ntryto: the most memory; an empty program's is ${peak.toFixed(1)} MiB`,
+    );
+    console.log(table(peaks));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}

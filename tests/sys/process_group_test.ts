@@ -1,0 +1,30 @@
+import { assertEquals } from "@std/assert";
+import { run } from "../tools.ts";
+import { denoCommand } from "./_programs.ts";
+
+Deno.test("groupExists sees those who live, and not those who have ended", async () => {
+  // In a process of its own: who adopts orphans does so to its end.
+  const code = `
+    const { adoptOrphans, ended, groupExists, kill, signals, spawn } = process;
+    const shell = (script) =>
+      spawn({
+        args: ["sh", "-c", script],
+        env: environment.environment(),
+        session: true,
+      });
+    adoptOrphans();
+    const alone = shell("exit 0");
+    await ended(alone);
+    console.log("alone", groupExists(alone));
+
+    const leader = shell("sleep 60 & sleep 60 & exit 0");
+    await ended(leader);
+    console.log("orphans", groupExists(leader));
+    kill(-leader, signals.SIGKILL);
+    const end = performance.now() + 20_000;
+    while (groupExists(leader) && performance.now() < end);
+    console.log("at last", groupExists(leader));
+  `;
+  const { text, stderr } = await run(denoCommand(code));
+  assertEquals(text, "alone false\norphans true\nat last false\n", stderr);
+});
