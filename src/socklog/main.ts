@@ -21,6 +21,7 @@ import { Fatal } from "./fatal.ts";
 import { HELP } from "./help.ts";
 import { openListener } from "./listener.ts";
 import { Messages, Verbosity } from "./messages.ts";
+import { Output } from "./output.ts";
 import { canRun, ProgramServer } from "./programs.ts";
 import { send } from "./sender.ts";
 import { LogServer } from "./server.ts";
@@ -63,10 +64,15 @@ async function serve(
       100,
     );
   }
+  if ("program" in task) {
+    const listener = await openListener(args);
+    await new ProgramServer(args, task.program, listener, messages).run();
+    return;
+  }
+  // First, because it may be root's, and opening the listener gives up root.
+  const output = new Output();
   const listener = await openListener(args);
-  await ("names" in task
-    ? new LogServer(args, task, listener, messages)
-    : new ProgramServer(args, task.program, listener, messages)).run();
+  await new LogServer(args, task, listener, output, messages).run();
 }
 
 async function carryOut(args: Arguments, program: string): Promise<void> {
@@ -101,6 +107,16 @@ export async function main(
   program: string = invokedName(),
 ): Promise<number> {
   const diagnostics = new Diagnostics(program);
+  // Nothing that isn't a Fatal is expected. Where it came from is of no use to
+  // the reader of a log.
+  const unexpected = (error: unknown) => {
+    const text = error instanceof Error ? error.message : String(error);
+    diagnostics.say("fatal: ", text.split("\n")[0]);
+    return 111;
+  };
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    Deno.exit(unexpected(event.reason));
+  });
   let quiet = false;
   try {
     const parsed = parseArguments(args, program);
@@ -118,9 +134,6 @@ export async function main(
       if (!quiet) diagnostics.say("fatal: ", error);
       return error.exitCode;
     }
-    // Nothing else is expected. Where it came from is of no use to the reader.
-    const text = error instanceof Error ? error.message : String(error);
-    diagnostics.say("fatal: ", text.split("\n")[0]);
-    return 111;
+    return unexpected(error);
   }
 }

@@ -114,6 +114,8 @@ export class ProgramServer {
     Deno.addSignalListener("SIGCHLD", child);
     try {
       this.#reportStatus();
+      // The first wait takes descriptors, which connections may use up later.
+      await this.#poller.wait(0);
       while (!this.#stopping) {
         this.#messages.flush();
         const now = performance.now();

@@ -8,14 +8,13 @@ import { close, EAGAIN, read, write } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
 import { finishSending } from "../sys/sockets.ts";
+import { complaint, LONGEST_ANSWER } from "./acknowledgement.ts";
 import type { ClientArguments } from "./arguments.ts";
 import { connectTo } from "./dialling.ts";
 import { Fatal } from "./fatal.ts";
 import type { Messages } from "./messages.ts";
 
 const BUFFER = 256 * 1024;
-/** What an acknowledgement can't be longer than. */
-const LONGEST_ANSWER = 64;
 
 /**
  * Sends standard input, and waits until the server has closed the connection:
@@ -129,13 +128,8 @@ class Transfer {
   }
 
   checkAnswer(): void {
-    const answer = this.#answer;
-    if (answer === `${this.#sent}\n`) return;
-    throw new Fatal(
-      /^\d+\n$/.test(answer)
-        ? `only ${answer.trim()} of ${this.#sent} bytes were acknowledged`
-        : "the server doesn't acknowledge: it needs -a too",
-    );
+    const wrong = complaint(this.#answer, this.#sent);
+    if (wrong !== undefined) throw new Fatal(wrong);
   }
 }
 

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { encode } from "../bytes.ts";
 import { close, EAGAIN, read, write } from "../sys/descriptors.ts";
 import { variable } from "../sys/environment.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
@@ -17,13 +16,14 @@ import {
   reset,
 } from "../sys/sockets.ts";
 import { Watcher } from "../sys/watcher.ts";
+import { answer } from "./acknowledgement.ts";
 import type { ServerArguments } from "./arguments.ts";
 import { Fatal } from "./fatal.ts";
 import { Framer, type FramerOptions, Stream } from "./framing.ts";
 import type { Listener } from "./listener.ts";
 import { lookUp, type Questions, questions } from "./lookups.ts";
 import type { Messages } from "./messages.ts";
-import { Output } from "./output.ts";
+import type { Output } from "./output.ts";
 import { Rules } from "./rules.ts";
 import {
   describe,
@@ -111,13 +111,14 @@ export class LogServer {
    * @param args The command line
    * @param task Its NAMEs, and how lines come out
    * @param listener Its open listener
+   * @param output Where lines go
    * @param messages Where to say what happens
-   * @throws {Fatal} When standard output is closed
    */
   constructor(
     args: ServerArguments,
     task: { names: string[]; form: NonNullable<FramerOptions["form"]> },
     listener: Listener,
+    output: Output,
     messages: Messages,
   ) {
     this.#args = args;
@@ -125,7 +126,7 @@ export class LogServer {
     this.#listener = listener;
     this.#names = task.names.slice(0, MOST_NAMES);
     this.#framer = new Framer({ form: task.form });
-    this.#output = new Output();
+    this.#output = output;
     this.#rules = args.rules === undefined
       ? undefined
       : new Rules(args.rules, args.rulesMayBeMissing);
@@ -152,6 +153,8 @@ export class LogServer {
       this.#poller.set(1, this.#output.fd, 0);
       this.#reportStatus();
       this.#messages.flush();
+      // The first wait takes descriptors, which connections may use up later.
+      await this.#poller.wait(0);
       while (!this.#stopping) await this.#round();
       await this.#stop();
     } catch (error) {
@@ -394,7 +397,7 @@ export class LogServer {
     for (const connection of this.#ended) {
       const { fd, status, received } = connection;
       if (status === ENDED) {
-        if (this.#args.acknowledge) write(fd, encode(`${received}\n`));
+        if (this.#args.acknowledge) write(fd, answer(received));
         close(fd);
       } else reset(fd);
       this.#forget(connection);

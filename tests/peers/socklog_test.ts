@@ -10,6 +10,7 @@ import {
   startOurs,
   transmit,
 } from "../socklog/servers.ts";
+import { judge, type Subject } from "../../src/socklog/rules.ts";
 import { write } from "../../src/sys/descriptors.ts";
 import {
   bytes,
@@ -414,5 +415,64 @@ testWith(
       told.push(/TCPREMOTEINFO=.*/.exec(text)?.[0]);
     }
     assertEquals(told[0], told[1]);
+  },
+);
+
+testWith(
+  ["tcprules", "tcprulescheck"],
+  "rules are looked up as tcprulescheck looks them up",
+  async () => {
+    using work = folder();
+    const cdb = `${work.path}/cdb`;
+    const rules = [
+      "joe@127.0.0.1",
+      "joe@=a.example.org",
+      "127.0.0.1",
+      "127.0.0.2-7",
+      "=a.example.org",
+      "127.0.",
+      "10.1-2.",
+      "=.example.org",
+      "=.org",
+      "=",
+      "",
+    ];
+    // Each subject is asked about with ever fewer rules, so that each counts.
+    const subjects: Subject[] = [];
+    for (const ip of ["127.0.0.1", "127.0.0.5", "10.2.3.4", "192.0.2.7"]) {
+      for (const host of [undefined, "a.example.org", "b.org", "c"]) {
+        for (const info of [undefined, "joe", ""]) {
+          subjects.push({ ip, host, info });
+        }
+      }
+    }
+    for (let without = 0; without <= rules.length; without++) {
+      const stdin = rules.slice(without).map((rule, i) =>
+        `${rule}:${i % 3 === 2 ? "deny" : "allow"},RULE="${rule}",N="${i}"\n`
+      ).join("");
+      const made = await run(
+        [installed("tcprules")!, cdb, `${work.path}/tmp`],
+        { stdin },
+      );
+      assertEquals(made.code, 0);
+      const database = await Deno.readFile(cdb);
+      for (const { ip, host, info } of subjects.slice(without % 3)) {
+        const { text } = await run([installed("tcprulescheck")!, cdb], {
+          env: {
+            TCPREMOTEIP: ip,
+            ...host !== undefined && { TCPREMOTEHOST: host },
+            ...info !== undefined && { TCPREMOTEINFO: info },
+          },
+        });
+        const { deny, variables } = judge(database, { ip, host, info });
+        const told = [
+          ...variables.map(([name, value]) =>
+            `set environment variable ${name}=${value}\n`
+          ),
+          deny ? "deny connection\n" : "allow connection\n",
+        ].join("");
+        assertEquals(told, text.replace(/^(default|rule .*):\n/, ""));
+      }
+    }
   },
 );

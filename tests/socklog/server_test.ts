@@ -190,6 +190,27 @@ Deno.test("a full standard output holds the senders, and loses nothing", async (
   assert(server.data.split("\n").every((one) => one.length % 99 === 0));
 });
 
+Deno.test("SIGTERM is heeded while standard output is full", async () => {
+  await using server = await startOurs([...PLAIN, "@"]);
+  server.reading = false;
+  const connection = await dial(server.port);
+  const sending = assertRejects(async () => {
+    while (true) await say(connection, "another line\n".repeat(10_000));
+  }, Error);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  server.kill("SIGTERM");
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  server.reading = true;
+  assertEquals((await server.status).code, 0);
+  await sending;
+  connection.close();
+  await server.stop();
+  const lines = server.data.split("\n");
+  // The last may be a line's beginning: what was read of it.
+  assert("another line".startsWith(lines.at(-2)!));
+  assert(lines.slice(0, -2).every((line) => line === "another line"));
+});
+
 Deno.test("a standard output that is closed ends it, and senders see that", async () => {
   await using server = await startOurs([...PLAIN, "@"]);
   const idle = await dial(server.port);
