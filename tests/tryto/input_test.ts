@@ -1,7 +1,13 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Input, InputError, openInput } from "../../src/tryto/input.ts";
 import { KEPT_IN_MEMORY } from "../../src/tryto/input.ts";
-import { close, pipe, seek, write } from "../../src/sys/descriptors.ts";
+import {
+  close,
+  dontWait,
+  pipe,
+  seek,
+  write,
+} from "../../src/sys/descriptors.ts";
 import { open } from "../../src/sys/files.ts";
 import { bytes, folder, latin1, seeded } from "../tools.ts";
 
@@ -50,6 +56,7 @@ Deno.test("what can't be read says which descriptor it was", () => {
 
 Deno.test("a pipe is kept while it is read, and waits only for what is new", () => {
   const { reader, writer } = pipe();
+  dontWait(reader);
   const input = openInput(reader, never);
   const send = (text: string) => write(writer, bytes(text));
   assertEquals(input.waits, reader);
@@ -97,6 +104,8 @@ function fill(
 Deno.test("more than fits in memory goes to a file, byte for byte", () => {
   const random = seeded(4);
   const { reader, writer } = pipe();
+  // What isn't kept is missed at once, not waited for.
+  dontWait(reader);
   const input = openInput(reader, never);
   let all = "";
   for (const more of [KEPT_IN_MEMORY, 1, KEPT_IN_MEMORY, 100_000]) {
@@ -118,6 +127,7 @@ Deno.test("where no file can be made, memory keeps all of it", () => {
   Deno.env.set("TMPDIR", "/nowhere");
   try {
     const { reader, writer } = pipe();
+    dontWait(reader);
     const warnings: string[] = [];
     const input = openInput(reader, (...parts) => {
       warnings.push(
