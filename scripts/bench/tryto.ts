@@ -132,7 +132,7 @@ export async function bench(options: BenchOptions): Promise<void> {
 
     const peaks = [["log", "ours", "original"]];
     for (const [title, size] of sizes) {
-      const row = [title];
+      const row: string[] = [title];
       for (const path of Object.values(trytos)) {
         const { peak } = await cost([path, ...PROG], file(size), true);
         row.push(peak === 0 ? "-" : `${peak.toFixed(1)} MiB`);
