@@ -21,7 +21,7 @@ import {
   seeded,
   until,
 } from "../tools.ts";
-import { RawSocket, startOurs } from "./servers.ts";
+import { dial, finish, hasIPv6, RawSocket, say, startOurs } from "./servers.ts";
 
 const HOST = "127.0.0.1";
 
@@ -192,7 +192,7 @@ Deno.test("several addresses are tried in turn", () => {
   );
 });
 
-Deno.test("-v, -i and -p, names and IPv6", async () => {
+Deno.test("-v, -i and -p, names and IPv6", { ignore: !hasIPv6 }, async () => {
   await using server = await startOurs(
     ["-RHl0", "::", "0", "TCPREMOTEIP", "TCPREMOTEPORT"],
   );
@@ -312,6 +312,42 @@ Deno.test("-a: a killed server never has a sender believe what isn't so", async 
     }
   }
   assert(successes < 24);
+});
+
+Deno.test("-a: the answer comes behind the last line, never before it", async () => {
+  await using server = await startOurs(["-RHl0", "-a", "@"]);
+  const asking = await dial(server.port);
+  await say(asking, "the last line");
+  // Another sender keeps standard output full, so that lines have to wait.
+  server.reading = false;
+  const other = await dial(server.port);
+  const flooding = (async () => {
+    try {
+      while (true) await say(other, "y".repeat(99_999) + "\n");
+    } catch {
+      // That is how it ends.
+    }
+  })();
+  const pause = (ms: number) => new Promise((go) => setTimeout(go, ms));
+  await pause(300);
+  let answered = false;
+  const answer = finish(asking).then((text) => {
+    answered = true;
+    assertEquals(text, "13\n");
+  });
+  while (!answered) {
+    server.reading = true;
+    await pause(0);
+    server.reading = false;
+    await pause(5);
+  }
+  server.kill("SIGKILL");
+  server.reading = true;
+  await server.stop();
+  await answer;
+  await flooding;
+  other.close();
+  assert(server.data.includes("the last line\n"));
 });
 
 Deno.test("a gigabyte goes through in little memory", async () => {

@@ -14,6 +14,16 @@ import {
 } from "../../src/sys/sockets.ts";
 import { bytes, installed, latin1, ours } from "../tools.ts";
 
+/** Whether this machine has IPv6; what needs it is ignored where it hasn't. */
+export const hasIPv6: boolean = (() => {
+  try {
+    Deno.listen({ hostname: "::1", port: 0 }).close();
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
 /** A server that runs. */
 export class Server implements AsyncDisposable {
   /** The port that it listens at. */
