@@ -110,29 +110,29 @@ const SERVER = `${COMMON}1UXx:u:g:b:B:c:pPoO`;
 const CLIENT = `${COMMON}i:p:T:`;
 
 /** How to use the server under its own name. */
-export const SERVER_USAGE =
+export const SERVER_USAGE: string =
   "[ -1UXpPhHrRoOdDqQva ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] " +
   "[ -g gid ] [ -u uid ] [ -b backlog ] [ -l localname ] [ -t timeout ] " +
   "[ -w idle ] host port [ socklog [ -rR ] ] [ ucspi ] NAME ...";
 
 /** How to use the sender. */
-export const SEND_USAGE =
+export const SEND_USAGE: string =
   "send [ -hHrRdDqQva ] [ -i localip ] [ -p localport ] [ -T timeoutconn ] " +
   "[ -l localname ] [ -t timeoutinfo ] host port";
 
 /** How to use `connect`. */
-export const CONNECT_USAGE =
+export const CONNECT_USAGE: string =
   "connect [ -hHrRdDqQv ] [ -i localip ] [ -p localport ] " +
   "[ -T timeoutconn ] [ -l localname ] [ -t timeoutinfo ] host port program";
 
 /** How to use it as `tcpserver`, in the original's words. */
-export const TCPSERVER_USAGE =
+export const TCPSERVER_USAGE: string =
   "[ -1UXpPhHrRoOdDqQv ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] " +
   "[ -g gid ] [ -u uid ] [ -b backlog ] [ -l localname ] [ -t timeout ] " +
   "host port program";
 
 /** How to use it as `tcpclient`, in the original's words. */
-export const TCPCLIENT_USAGE =
+export const TCPCLIENT_USAGE: string =
   "[ -hHrRdDqQv ] [ -i localip ] [ -p localport ] [ -T timeoutconn ] " +
   "[ -l localname ] [ -t timeoutinfo ] host port program";
 
