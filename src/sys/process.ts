@@ -41,7 +41,7 @@ const lib = load({
     parameters: ["buffer", "buffer"],
     result: "i32",
   },
-  sigfillset: { parameters: ["buffer"], result: "i32" },
+  sigaddset: { parameters: ["buffer", "i32"], result: "i32" },
   sigemptyset: { parameters: ["buffer"], result: "i32" },
   waitpid: {
     parameters: ["i32", "buffer", "i32"],
@@ -65,6 +65,7 @@ const lib = load({
 const SETSIGDEF = 0x04;
 const SETSIGMASK = 0x08;
 const SETSID = darwin ? 0x400 : 0x80;
+const SIGPIPE = 13;
 const SIGCHLD = darwin ? 20 : 17;
 const DEFAULT = 0n;
 const NO_WAIT = 1;
@@ -128,7 +129,8 @@ function hearOfChildren(): void {
 }
 
 /**
- * Starts a program. Its signals are at their defaults, none blocked.
+ * Starts a program. None of its signals is blocked, and none ignored but those
+ * that were when this one started.
  *
  * @param program The program
  * @returns Its process id
@@ -162,7 +164,10 @@ export function spawn(program: Program): number {
     let flags = SETSIGDEF | SETSIGMASK;
     if (program.session) flags |= SETSID;
     lib.posix_spawnattr_setflags(attributes, flags);
-    lib.sigfillset(set);
+    // What is handled here is at its default there by itself. What was ignored
+    // at our start, by nohup say, stays so; only SIGPIPE the runtime ignores.
+    lib.sigemptyset(set);
+    lib.sigaddset(set, SIGPIPE);
     lib.posix_spawnattr_setsigdefault(attributes, set);
     lib.sigemptyset(set);
     lib.posix_spawnattr_setsigmask(attributes, set);
@@ -316,7 +321,6 @@ export function become(
 ): never {
   // Handlers go by themselves with the old program; what it ignored stays
   // ignored, and that is SIGPIPE.
-  const SIGPIPE = 13;
   lib.signal(SIGPIPE, DEFAULT);
   lib.execvpe(cString(args[0] ?? ""), pointers(args), pointers(env));
   throw new SysError(lastError());

@@ -296,6 +296,20 @@ Deno.test("signals are at their defaults, none blocked", async () => {
   assertEquals(await ended(pipeline), { signal: 13 });
 });
 
+Deno.test("what was ignored at the start stays ignored in programs", async () => {
+  const code = `
+    const pid = process.spawn({
+      args: ["grep", "SigIgn", "/proc/self/status"],
+      env: environment.environment(),
+    });
+    await process.ended(pid);
+  `;
+  const { text } = await run(
+    ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", ...denoCommand(code)],
+  );
+  assertEquals(text, "SigIgn:\t0000000000000001\n");
+});
+
 Deno.test("isIgnored tells what this program was started with", async () => {
   const code = `console.log([1, 2, 15].map(process.isIgnored).join());`;
   const { text } = await run(
