@@ -307,7 +307,9 @@ Deno.test("what was ignored at the start stays ignored in programs", async () =>
   const { text } = await run(
     ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", ...denoCommand(code)],
   );
-  assertEquals(text, "SigIgn:\t0000000000000001\n");
+  // glibc has two signals of its own above these.
+  const ignored = BigInt(`0x${text.split("\t")[1]!.trim()}`) & 0x7fffffffn;
+  assertEquals(ignored, 1n);
 });
 
 Deno.test("isIgnored tells what this program was started with", async () => {
