@@ -33,11 +33,11 @@ class Gate {
 }
 
 /**
- * Each of these occupies a thread, of which there are 512: some must be left
+ * Each of these occupies a thread, of which there are 32: some must be left
  * for the main loop, or slow name servers would stop everything.
  */
-const names = new Gate(128);
-const identities = new Gate(256);
+const names = new Gate(8);
+const identities = new Gate(16);
 
 /** What is asked about a connection. */
 export interface Questions {

@@ -414,6 +414,8 @@ export class LogServer {
 
   /** Writes everything that is finished, however long that takes. */
   async #empty(): Promise<void> {
+    // Whose lines these are has been said before them, where both go one way.
+    this.#messages.flush();
     while (this.#framer.size > 0) {
       const written = this.#output.write(this.#framer.output());
       if (typeof written === "number" && written > 0) {
