@@ -1,0 +1,362 @@
+/**
+ * What the tests of the recipes share: the files that README.md shows, put where
+ * a test can run them, and everything that runs ended in the end.
+ */
+import { encode, latin1 } from "../../src/bytes.ts";
+import { linesOf, logLines } from "../../scripts/demo/logs.ts";
+import { folder, inCheckout, until } from "../tools.ts";
+import { runs } from "../tryto/_tryto.ts";
+
+/**
+ * The files that a section of README.md shows: a fenced block is the file whose
+ * name is the last one in backquotes before it.
+ *
+ * @param heading The section's heading, without what leads it
+ * @returns The files' texts by their names
+ */
+export function filesOf(heading: string): Map<string, string> {
+  const readme = Deno.readTextFileSync(inCheckout("README.md"));
+  const sections = readme.split(/^#{2,3} (?=[A-Z])/m);
+  const section = sections.find((text) => text.startsWith(`${heading}\n`));
+  if (section === undefined) throw new Error(`README has no ${heading}`);
+  const files = new Map<string, string>();
+  const blocks = section.matchAll(/(.*?)^```\w*\n(.*?)^```$/gms);
+  for (const [, before = "", text = ""] of blocks) {
+    const name = [...before.matchAll(/`([^`]+)`/g)].at(-1)?.[1];
+    if (name !== undefined) files.set(name, text);
+  }
+  return files;
+}
+
+/** A port that nobody listens at just now. */
+export function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  listener.close();
+  return listener.addr.port;
+}
+
+/** A folder in which a recipe is tried, and the programs that run for it. */
+export class Kitchen implements AsyncDisposable {
+  /** The folder. */
+  readonly path: string;
+  readonly #folder = folder();
+  readonly #children = new Map<string, Deno.ChildProcess[]>();
+
+  constructor() {
+    this.path = this.#folder.path;
+    // What a service's user may do with it is not what is tried here.
+    Deno.chmodSync(this.path, 0o755);
+    for (const name of ["bin", "etc", "net"]) Deno.mkdirSync(this.at(name));
+  }
+
+  /** A path in the folder. */
+  at(name: string): string {
+    return `${this.path}/${name}`;
+  }
+
+  /**
+   * Writes a recipe's file into the folder.
+   *
+   * @param name Where to
+   * @param text Its text in README.md
+   * @param instead What stands there for what in the README; it must be there
+   */
+  cook(
+    name: string,
+    text: string | undefined,
+    instead: Record<string, string> = {},
+  ): void {
+    if (text === undefined) throw new Error(`README doesn't show ${name}`);
+    for (const [shown, used] of Object.entries(instead)) {
+      if (!text.includes(shown)) {
+        throw new Error(`README doesn't say ${shown} in ${name}: ${text}`);
+      }
+      text = text.replaceAll(shown, used);
+    }
+    const everywhere: [string, string][] = [
+      ["setuidgid log ", ""],
+      ["envuidgid log ", ""],
+      ["-vUHR", "-vHR"],
+      ["/usr/local/bin/", this.at("bin/")],
+      ["/etc/logs", this.at("etc")],
+      ["/var/log/net", this.at("net")],
+      // Failing five times is as good as failing once, and takes longer.
+      ["tryto -pv", "tryto -n1 -pv"],
+    ];
+    for (const [shown, used] of everywhere) text = text.replaceAll(shown, used);
+    this.write(name, text, 0o755);
+  }
+
+  /** Writes a file into the folder. */
+  write(name: string, text: string, mode = 0o644): void {
+    const path = this.at(name);
+    Deno.mkdirSync(path.replace(/\/[^/]*$/, ""), { recursive: true });
+    Deno.writeTextFileSync(path, text);
+    Deno.chmodSync(path, mode);
+  }
+
+  /** The environment that programs get here. */
+  environment(name: string): Record<string, string> {
+    const path = `${this.at("bin")}:${inCheckout("dist")}`;
+    return {
+      PATH: `${path}:${Deno.env.get("PATH")}:/usr/sbin:/sbin`,
+      LOGFERRY_TEST: this.#mark(name),
+    };
+  }
+
+  #mark(name: string): string {
+    return `${this.path}/${name}/`;
+  }
+
+  /**
+   * Starts a program.
+   *
+   * @param name Its name here, and the folder that it runs in
+   * @param command The program and its arguments
+   * @param more Its input, and variables
+   * @returns The program; what it says is in the file `messages`
+   */
+  start(
+    name: string,
+    command: readonly string[],
+    more: { stdin?: "piped"; env?: Record<string, string> } = {},
+  ): Deno.ChildProcess {
+    Deno.mkdirSync(this.at(name), { recursive: true });
+    const child = new Deno.Command("sh", {
+      args: ["-c", 'exec "$@" >>messages 2>&1', "sh", ...command],
+      cwd: this.at(name),
+      stdin: more.stdin ?? "null",
+      env: { ...this.environment(name), ...more.env },
+    }).spawn();
+    this.#children.set(name, [...this.#children.get(name) ?? [], child]);
+    return child;
+  }
+
+  /**
+   * Starts the service in a folder, its output going to the service in `log`.
+   *
+   * @param name The folder's name
+   * @param port The port at which it will listen
+   */
+  async serve(name: string, port: number): Promise<void> {
+    this.start(name, ["sh", "-c", "sh ./run | { cd log; exec sh ./run; }"]);
+    await listening(port);
+  }
+
+  /** Ends what {@linkcode start} or {@linkcode serve} started, all of it. */
+  async stop(name: string): Promise<void> {
+    this.#signal(name, "SIGTERM");
+    try {
+      await until(`the end of ${name}`, () => !this.#left(name).length, 10);
+    } finally {
+      this.#signal(name, "SIGKILL");
+    }
+    await this.#reap(name);
+  }
+
+  /** Kills what {@linkcode start} started, all of it. */
+  async kill(name: string): Promise<void> {
+    this.#signal(name, "SIGKILL");
+    await until(`the end of ${name}`, () => !this.#left(name).length);
+    await this.#reap(name);
+  }
+
+  #left(name: string): number[] {
+    const children = this.#children.get(name) ?? [];
+    return [
+      ...new Set([
+        ...children.map(({ pid }) => pid).filter(runs),
+        ...processesOf(this.#mark(name)),
+      ]),
+    ];
+  }
+
+  async #reap(name: string): Promise<void> {
+    for (const child of this.#children.get(name) ?? []) await child.status;
+    this.#children.delete(name);
+  }
+
+  #signal(name: string, signal: Deno.Signal): void {
+    for (const pid of this.#left(name)) {
+      try {
+        Deno.kill(pid, signal);
+      } catch {
+        // It has gone.
+      }
+    }
+  }
+
+  /** What a program said. */
+  messages(name: string): string {
+    return linesOf(this.at(`${name}/messages`)).join("\n");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      for (const name of this.#children.keys()) await this.kill(name);
+      for (const pid of processesOf(this.path)) {
+        const command = latin1(Deno.readFileSync(`/proc/${pid}/cmdline`));
+        Deno.kill(pid, "SIGKILL");
+        throw new Error(`left running: ${command.replaceAll("\0", " ")}`);
+      }
+    } finally {
+      this.#folder[Symbol.dispose]();
+    }
+  }
+}
+
+/**
+ * The processes that name something in their environment or on their command
+ * line.
+ *
+ * @param what What
+ * @returns Their ids
+ */
+export function processesOf(what: string): number[] {
+  const found: number[] = [];
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name) || !runs(Number(name))) continue;
+    try {
+      const told = ["environ", "cmdline"].map((file) =>
+        latin1(Deno.readFileSync(`/proc/${name}/${file}`))
+      );
+      if (told.some((text) => text.includes(what))) found.push(Number(name));
+    } catch {
+      // It has gone, or it is somebody else's.
+    }
+  }
+  return found;
+}
+
+/** Waits until something listens at a port. */
+export async function listening(port: number, seconds = 20): Promise<void> {
+  // Looked up, not tried: a connection would be a log for some of them.
+  const address = `0100007F:${
+    port.toString(16).toUpperCase().padStart(4, "0")
+  }`;
+  const any = address.replace("0100007F", "00000000");
+  await until(`a listener at ${port}`, () => {
+    const table = Deno.readTextFileSync("/proc/net/tcp");
+    return [address, any].some((local) =>
+      table.includes(` ${local} 00000000:0000 0A `)
+    );
+  }, seconds);
+}
+
+/** The log server that most recipes end in, with all that comes in one log. */
+export class LogServer {
+  readonly port = freePort();
+  readonly #kitchen: Kitchen;
+
+  constructor(kitchen: Kitchen) {
+    this.#kitchen = kitchen;
+    const files = filesOf("Recipes");
+    kitchen.cook("socklog-tcp/run", files.get("socklog-tcp/run"), {
+      " 0 10116 ": ` 127.0.0.1 ${this.port} `,
+    });
+    kitchen.cook(
+      "socklog-tcp/log/run",
+      "#!/bin/sh\nexec 2>&1\nexec multilog /var/log/net/all\n",
+    );
+  }
+
+  async start(): Promise<void> {
+    await this.#kitchen.serve("socklog-tcp", this.port);
+  }
+
+  async stop(): Promise<void> {
+    await this.#kitchen.stop("socklog-tcp");
+  }
+
+  /** The lines that have arrived, as they are in its log. */
+  lines(): string[] {
+    return sent(logLines(this.#kitchen.at("net/all")));
+  }
+}
+
+/** Leaves out what a log server says itself. */
+export function sent(lines: string[]): string[] {
+  return lines.filter((line) => !/^(socklog-tcp|multilog): /.test(line));
+}
+
+/** Leaves out of what was sent all that is told of a failure but its end. */
+export function withoutDetails(lines: string[]): string[] {
+  return lines.filter((line) =>
+    !/^([\w.]+: )*(tryto: warning|(?!tryto)[\w-]+: (fatal|unable))/.test(line)
+  );
+}
+
+/** A client: the `log/run` of a recipe, and what is written to it. */
+export class Client {
+  readonly #kitchen: Kitchen;
+  readonly #multilog: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #seen = new Set<string>();
+
+  /**
+   * Starts it.
+   *
+   * @param kitchen Where `client/run` is
+   */
+  constructor(kitchen: Kitchen) {
+    this.#kitchen = kitchen;
+    this.#multilog = kitchen.start("client", ["sh", "./run"], {
+      stdin: "piped",
+    });
+    this.#input = this.#multilog.stdin.getWriter();
+  }
+
+  /** Makes a log of lines, and has it sent. */
+  async begin(text: string): Promise<void> {
+    const bytes = encode(text);
+    await this.#input.write(bytes);
+    const current = this.#kitchen.at("client/main/current");
+    await until("the lines in current", () => {
+      try {
+        return latin1(Deno.readFileSync(current)).endsWith(latin1(bytes));
+      } catch {
+        return false;
+      }
+    });
+    this.#multilog.kill("SIGALRM");
+  }
+
+  /**
+   * Waits for the fate of the log.
+   *
+   * @returns What the client keeps of it: nothing when it was delivered
+   */
+  async fate(seconds = 20): Promise<string> {
+    const main = this.#kitchen.at("client/main");
+    const finished = () =>
+      [...Deno.readDirSync(main)].map(({ name }) => name)
+        .filter((name) => name.startsWith("@") && !this.#seen.has(name));
+    await until("the log's fate", () => finished().length > 0, seconds);
+    const [name] = finished() as [string];
+    this.#seen.add(name);
+    return latin1(Deno.readFileSync(`${main}/${name}`));
+  }
+
+  /** Both. */
+  async send(text: string, seconds = 20): Promise<string> {
+    await this.begin(text);
+    return await this.fate(seconds);
+  }
+
+  /** Ends it as a supervisor does. */
+  async stop(): Promise<void> {
+    await this.#input.close();
+    const { code } = await this.#multilog.status;
+    if (code !== 0) throw new Error(`multilog: exit ${code}`);
+  }
+}
+
+/** Lines with a word of their own, each different. */
+export function lines(word: string, count = 100): string[] {
+  return Array.from({ length: count }, (_, i) => `${word} ${i}`);
+}
+
+/** Lines as a log. */
+export function text(lines: readonly string[]): string {
+  return lines.map((line) => `${line}\n`).join("");
+}

@@ -1,0 +1,62 @@
+/** README.md's recipe of a log server that sends on to a second one. */
+import { assertEquals } from "@std/assert";
+import { ours, run, testWith, until } from "../tools.ts";
+import { logLines } from "../../scripts/demo/logs.ts";
+import {
+  filesOf,
+  freePort,
+  Kitchen,
+  lines,
+  LogServer,
+  sent,
+  text,
+} from "./_recipes.ts";
+
+testWith([], "recipe: a relay to a second log server", async () => {
+  await using kitchen = new Kitchen();
+  const second = new LogServer(kitchen);
+  const port = freePort();
+  const files = filesOf("Relay to a second log server");
+  const main = kitchen.at("relayed");
+  kitchen.cook("relay/run", filesOf("Recipes").get("socklog-tcp/run"), {
+    " 0 10116 ": ` 127.0.0.1 ${port} `,
+  });
+  kitchen.cook("relay/log/run", files.get("socklog-tcp/log/run"), {
+    "198.51.100.1 10116": `127.0.0.1 ${second.port}`,
+    "/var/log/net/all": main,
+    // Every second, instead of every minute.
+    "a60": "a1",
+  });
+  await kitchen.serve("relay", port);
+  const send = async (from: string, words: string[]) => {
+    const command = [ours.socklogTcp, "send", "-a", "-i", from];
+    const { code } = await run([...command, "127.0.0.1", `${port}`], {
+      stdin: text(words),
+    });
+    assertEquals(code, 0);
+  };
+
+  // Nobody is there yet: the relay keeps what it has got.
+  await send("127.0.0.2", lines("early"));
+  const kept = () =>
+    [...Deno.readDirSync(main)].filter(({ name }) => name.startsWith("@"));
+  await until("a log that is kept", () => kept().length > 0);
+  assertEquals(
+    sent(logLines(main)),
+    lines("early").map((line) => `127.0.0.2: ${line}`),
+  );
+
+  await second.start();
+  await send("127.0.0.2", lines("two"));
+  await send("127.0.0.3", lines("three"));
+  const expected = [
+    ...lines("two").map((line) => `127.0.0.1: 127.0.0.2: ${line}`),
+    ...lines("three").map((line) => `127.0.0.1: 127.0.0.3: ${line}`),
+  ];
+  const ofClients = () =>
+    second.lines().filter((line) => / 127\.0\.0\.[23]: /.test(line));
+  await until("the lines", () => ofClients().length >= expected.length);
+  assertEquals(ofClients(), expected);
+  const notice = "127.0.0.1: tryto: fatal: child crashed, giving up.";
+  assertEquals(second.lines().filter((line) => line === notice), [notice]);
+});

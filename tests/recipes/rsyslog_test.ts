@@ -1,0 +1,67 @@
+/** README.md's recipe of delivery to rsyslog, with the real one. */
+import { assertEquals } from "@std/assert";
+import { linesOf } from "../../scripts/demo/logs.ts";
+import { installed, testWith } from "../tools.ts";
+import {
+  Client,
+  filesOf,
+  freePort,
+  Kitchen,
+  lines,
+  listening,
+  text,
+  withoutDetails,
+} from "./_recipes.ts";
+
+testWith(["rsyslogd"], "recipe: delivery to rsyslog", async () => {
+  await using kitchen = new Kitchen();
+  const files = filesOf("Delivery to rsyslog");
+  const port = freePort();
+  kitchen.cook("etc/net.conf", files.get("/etc/rsyslog.d/net.conf"), {
+    'port="10514"': `address="127.0.0.1" port="${port}"`,
+  });
+  kitchen.cook("client/run", files.get("log/run"), {
+    "192.0.2.1 10514": `127.0.0.1 ${port}`,
+  });
+  const start = async () => {
+    const pid = kitchen.at("rsyslog/pid");
+    const conf = kitchen.at("etc/net.conf");
+    const rsyslogd = installed("rsyslogd")!;
+    kitchen.start("rsyslog", [rsyslogd, "-n", "-f", conf, "-i", pid]);
+    await listening(port);
+  };
+  const arrived = () => linesOf(kitchen.at("net/all"));
+  const client = new Client(kitchen);
+  const odd = [
+    "12 begins with a number",
+    "<13>begins with a priority",
+    "  begins with spaces\tand has a tab",
+    "Nov 23 10:11:12 host program: is one of syslog's",
+    "long ".repeat(10_000).trim(),
+    "kein ASCII: äöü",
+    ...lines("first"),
+  ];
+
+  await start();
+  assertEquals(await client.send(text(odd)), "");
+  assertEquals(arrived(), latin1(odd).map((line) => `127.0.0.1: ${line}`));
+
+  await kitchen.stop("rsyslog");
+  const kept = text(lines("kept"));
+  assertEquals(await client.send(kept), kept);
+
+  await start();
+  assertEquals(await client.send(text(lines("second"))), "");
+  assertEquals(withoutDetails(arrived().slice(odd.length)), [
+    "127.0.0.1: tryto: fatal: child crashed, giving up.",
+    ...lines("second").map((line) => `127.0.0.1: ${line}`),
+  ]);
+  await client.stop();
+});
+
+/** Lines as they are read, a character for each byte. */
+function latin1(lines: string[]): string[] {
+  return lines.map((line) =>
+    String.fromCharCode(...new TextEncoder().encode(line))
+  );
+}
