@@ -204,7 +204,7 @@ interface Awaited {
 const awaited = new Set<Awaited>();
 const word = new Int32Array(1);
 const wordBytes = new Uint8Array(word.buffer);
-let alive: number | undefined;
+let alive: ReturnType<typeof setInterval> | undefined;
 
 /** Looks which programs have ended. */
 function collect(): void {
