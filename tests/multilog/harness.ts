@@ -29,6 +29,7 @@ export class Running implements AsyncDisposable {
   /** What it has said on standard error so far. */
   said = "";
   readonly #child: Deno.ChildProcess;
+  readonly #traced: boolean;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
   readonly #errors: ReadableStreamDefaultReader<Uint8Array>;
   readonly #listening: Promise<void>;
@@ -36,6 +37,7 @@ export class Running implements AsyncDisposable {
   constructor(script: readonly string[], options: StartOptions) {
     const { cwd, program = ours.multilog, under = [], fifo } = options;
     const command = [...under, program, ...script];
+    this.#traced = under[0] === "strace";
     if (fifo !== undefined) {
       command.unshift("sh", "-c", `exec "$@" <${fifo}`, "sh");
     }
@@ -75,7 +77,11 @@ export class Running implements AsyncDisposable {
 
   /** Sends it a signal. */
   signal(name: Deno.Signal): void {
-    this.#child.kill(name);
+    if (!this.#traced) return this.#child.kill(name);
+    // strace ends with what it traces, and with its exit code.
+    const { pid } = this;
+    const children = text(`/proc/${pid}/task/${pid}/children`).match(/\d+/g);
+    for (const child of children ?? []) Deno.kill(Number(child), name);
   }
 
   /** Waits until it has ended; its exit code. */
@@ -115,7 +121,7 @@ export class Running implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      this.#child.kill("SIGKILL");
+      this.signal("SIGKILL");
     } catch {
       // It has ended.
     }

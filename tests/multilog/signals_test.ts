@@ -132,7 +132,7 @@ class Writer {
 }
 
 /** How many times multilog is ended and started again at one fifo. */
-const RESTARTS = 25;
+const RESTARTS = 20;
 
 Deno.test(`TERM under full load: ${RESTARTS} restarts on each of three pipes`, async () => {
   const seed = chosenSeed();
@@ -345,7 +345,7 @@ Deno.test({
     const full = "unable to write to ./log/current, pausing: " +
       "no space left on device\n";
     await Promise.all(["TERM", "ALRM", "end of input"].map(async (what, i) => {
-      using disk = new Disk(`${at.path}/disk${i}`, "128k");
+      using disk = new Disk(`${at.path}/disk${i}`, "1m");
       await using log = await start(["t", "s65536", "n100", "./log"], {
         cwd: disk.path,
       });
@@ -381,8 +381,8 @@ Deno.test({
 });
 
 /** Services, and restarts of each; `supervise` allows one in a second. */
-const SERVICES = 16;
-const RESTARTS_EACH = 14;
+const SERVICES = 20;
+const RESTARTS_EACH = 11;
 
 testWith(
   ["supervise", "svc"],

@@ -1,0 +1,146 @@
+/**
+ * Files that are finished by their age; and idleness: nothing wakes up while
+ * there is nothing to do.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { folder, run, until } from "../tools.ts";
+import { ours } from "../tools.ts";
+import {
+  look,
+  oldFiles,
+  start,
+  text,
+  waitFor,
+  wakeUps,
+  whole,
+} from "./harness.ts";
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+Deno.test("age: current is finished when its oldest line is old enough", async () => {
+  using at = folder();
+  const path = `${at.path}/log`;
+  await using log = await start(["a1", "./log"], { cwd: at.path });
+  await log.write("one\n");
+  await until("it is written", () => text(`${path}/current`) !== "");
+  const began = performance.now();
+  // A younger line doesn't put it off.
+  await sleep(500);
+  await log.write("two\n");
+  await until("it is finished", () => oldFiles(path).length > 0);
+  const ms = performance.now() - began;
+  assert(ms > 900 && ms < 1800, `after ${ms} ms`);
+  assertEquals(text(`${path}/${oldFiles(path)[0]}`), "one\ntwo\n");
+  assertEquals(text(`${path}/current`), "");
+  // The next one has an age of its own.
+  await log.write("three\n");
+  await until("the next is finished", () => oldFiles(path).length > 1);
+  assertEquals(whole(path), "one\ntwo\nthree\n");
+  assertEquals(await log.finish(), 0);
+  assertEquals(log.said, "");
+});
+
+Deno.test("age: holds for the directories that follow, each with its own", async () => {
+  using at = folder();
+  await using log = await start(["./never", "a1", "./soon", "a100", "./late"], {
+    cwd: at.path,
+  });
+  await log.write("one\n");
+  await until(
+    "one is finished",
+    () => oldFiles(`${at.path}/soon`).length > 0,
+  );
+  assertEquals(oldFiles(`${at.path}/never`), []);
+  assertEquals(oldFiles(`${at.path}/late`), []);
+  assertEquals(await log.finish(), 0);
+});
+
+Deno.test("age: counts on through a restart, with stamps and without", async () => {
+  for (const stamp of [["t"], []]) {
+    using at = folder();
+    const path = `${at.path}/log`;
+    const script = [...stamp, "a2", "./log"];
+    await run([ours.multilog, ...script], { cwd: at.path, stdin: "one\n" });
+    await sleep(1500);
+    const began = performance.now();
+    await using log = await start(script, { cwd: at.path });
+    await until("it is finished", () => oldFiles(path).length > 0);
+    const ms = performance.now() - began;
+    assert(ms < 1500, `${ms} ms`);
+    assertEquals(await log.finish(), 0);
+  }
+});
+
+Deno.test("age: waits for the processor that is running", async () => {
+  using at = folder();
+  const path = `${at.path}/log`;
+  await using log = await start(["a1", `!cat; ${waitFor("go")}`, "./log"], {
+    cwd: at.path,
+  });
+  await log.write("one\n");
+  await until(
+    "it goes to the processor",
+    () => text(`${path}/processed`) !== "",
+  );
+  await log.write("two\n");
+  await until("the next has a line", () => text(`${path}/current`) === "two\n");
+  await sleep(1300);
+  assertEquals(text(`${path}/current`), "two\n");
+  // The service isn't held up by a file that is only old.
+  await log.write("three\n");
+  await until(
+    "it takes more lines",
+    () => text(`${path}/current`) === "two\nthree\n",
+  );
+  Deno.writeTextFileSync(`${at.path}/go`, "");
+  await until("both are finished", () => oldFiles(path).length === 2);
+  assertEquals(whole(path), "one\ntwo\nthree\n");
+  assertEquals(await log.finish(), 0);
+});
+
+Deno.test("age: a directory's empty current isn't finished", async () => {
+  using at = folder();
+  await using log = await start(["a1", "!cat", "./log"], { cwd: at.path });
+  await sleep(1300);
+  assertEquals(Object.keys(look(`${at.path}/log`)), [
+    "current",
+    "lock",
+    "state",
+  ]);
+  assertEquals(await log.finish(), 0);
+});
+
+Deno.test("idle: no wake-ups while the input is open and silent", async () => {
+  using at = folder();
+  const rows: [name: string, script: string[], lines: string][] = [
+    ["nothing has come", ["./1"], ""],
+    ["lines have come", ["./2"], "one\ntwo\n"],
+    ["inside a line", ["-x*", "./3"], "one\ntw"],
+    ["an age, and an empty current", ["a3", "./4"], ""],
+    ["an age far away", ["a100000", "./5"], "one\n"],
+    ["stamps and conditions", ["t", "-*", "+*o*", "e", "./6"], "one\ntwo\n"],
+    ["a processor is running", ["!read x <../fifo; cat", "./7"], "one\n"],
+  ];
+  await new Deno.Command("mkfifo", { args: [`${at.path}/fifo`] }).output();
+  await Promise.all(rows.map(async ([name, script, lines]) => {
+    await using log = await start(script, { cwd: at.path });
+    const path = `${at.path}/${script.at(-1)}`;
+    if (lines !== "") {
+      await log.write(lines);
+      await until("it is written", () => text(`${path}/current`) !== "");
+    }
+    if (name.startsWith("a processor")) {
+      log.signal("SIGALRM");
+      await until("it runs", () => text(`${path}/previous`) !== "");
+    }
+    await sleep(1000);
+    const before = wakeUps(log.pid);
+    await sleep(2000);
+    assertEquals(wakeUps(log.pid) - before, 0, name);
+    if (name.startsWith("a processor")) {
+      using fifo = await Deno.open(`${at.path}/fifo`, { write: true });
+      await fifo.write(new Uint8Array([10]));
+    }
+    assertEquals(await log.finish(), 0);
+  }));
+});

@@ -1,0 +1,402 @@
+/**
+ * Trouble with each file and each call: at the start, where it ends the program
+ * with the original's words and nothing read, and later, where it is told, and
+ * tried again until it works.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { folder, ours, run, testWith, until } from "../tools.ts";
+import {
+  canMount,
+  Disk,
+  drain,
+  inOrder,
+  look,
+  makeFifo,
+  numbered,
+  oldFiles,
+  ORIGINAL,
+  Running,
+  start,
+  text,
+  whole,
+} from "./harness.ts";
+
+const FILE = "x".repeat(3000) + "\n";
+
+/** Runs a program at a fifo; what it says, and what it left in the fifo. */
+async function fails(
+  program: string,
+  script: readonly string[],
+  cwd: string,
+  under: readonly string[] = [],
+) {
+  using fifo = await makeFifo(`${cwd}/fifo`);
+  fifo.writeSync(new TextEncoder().encode("unread\n"));
+  await using log = new Running(script, { cwd, program, under, fifo: "fifo" });
+  const code = await log.code();
+  const left = drain(fifo);
+  Deno.removeSync(`${cwd}/fifo`);
+  return { code, said: log.said, left };
+}
+
+testWith(
+  [ORIGINAL, "setpriv", "root"],
+  "trouble at the start: exit 111, the original's words, nothing read",
+  async () => {
+    using at = folder();
+    Deno.chmodSync(at.path, 0o755);
+    const nobody = ["setpriv", "--reuid=65534", "--regid=65534"]
+      .concat("--clear-groups");
+    const rows: [
+      name: string,
+      script: string[],
+      prepare: (path: string) => void,
+      under?: string[],
+    ][] = [
+      ["may not be made", ["./sub/log"], (path) => {
+        Deno.mkdirSync(`${path}/sub`, { mode: 0o755 });
+      }, nobody],
+      ["may not be opened", ["./log"], (path) => {
+        Deno.mkdirSync(`${path}/log`, { mode: 0o700 });
+      }, nobody],
+      ["may not be written", ["./log"], (path) => {
+        Deno.mkdirSync(`${path}/log`, { mode: 0o755 });
+      }, nobody],
+      ["lock may not be opened", ["./log"], (path) => {
+        Deno.mkdirSync(`${path}/log`);
+        Deno.chmodSync(`${path}/log`, 0o777);
+        Deno.writeTextFileSync(`${path}/log/lock`, "", { mode: 0o600 });
+      }, nobody],
+      ["current may not be appended to", ["./log"], (path) => {
+        Deno.mkdirSync(`${path}/log`);
+        Deno.chmodSync(`${path}/log`, 0o777);
+        Deno.writeTextFileSync(`${path}/log/current`, "old\n");
+        Deno.chmodSync(`${path}/log/current`, 0o744);
+      }, nobody],
+      ["status file may not be made", ["=file", "./log"], () => {}, nobody],
+      ["status file is a directory", ["=file"], (path) => {
+        Deno.mkdirSync(`${path}/file`);
+      }],
+      ["directory is a file", ["./log"], (path) => {
+        Deno.writeTextFileSync(`${path}/log`, "");
+      }],
+      ["directory is inside a file", ["./log/log"], (path) => {
+        Deno.writeTextFileSync(`${path}/log`, "");
+      }],
+      ["directory is a link to nowhere", ["./log"], (path) => {
+        Deno.symlinkSync("nowhere", `${path}/log`);
+      }],
+      ["directory is a link to itself", ["./log"], (path) => {
+        Deno.symlinkSync("log", `${path}/log`);
+      }],
+      ["name is too long", [`./${"x".repeat(300)}`], () => {}],
+      ["lock is a directory", ["./log"], (path) => {
+        Deno.mkdirSync(`${path}/log/lock`, { recursive: true });
+      }],
+    ];
+    for (const [name, script, prepare, under] of rows) {
+      const said = [];
+      for (const program of [ORIGINAL, ours.multilog]) {
+        const cwd = `${at.path}/work`;
+        Deno.mkdirSync(cwd);
+        Deno.chmodSync(
+          cwd,
+          under && !script[0]!.startsWith("=") ? 0o777 : 0o755,
+        );
+        prepare(cwd);
+        said.push(await fails(program, script, cwd, under));
+        Deno.removeSync(cwd, { recursive: true });
+      }
+      assertEquals(said[1], said[0], name);
+      assertEquals(said[1]!.code, 111, name);
+      assertEquals(said[1]!.left, "unread\n", name);
+      assert(said[1]!.said.startsWith("multilog: fatal: unable to "), name);
+    }
+  },
+);
+
+Deno.test("trouble at the start: a directory where a file should be is not taken for one", async () => {
+  using at = folder();
+  const names = ["current", "previous", "processed", "state", "newstate"];
+  for (const name of names) {
+    const cwd = `${at.path}/${name}`;
+    Deno.mkdirSync(`${cwd}/log/${name}`, { recursive: true });
+    Deno.chmodSync(`${cwd}/log/${name}`, 0o744);
+    const { code, said, left } = await fails(ours.multilog, ["./log"], cwd);
+    assertEquals(code, 111, name);
+    assertEquals(left, "unread\n", name);
+    assert(said.startsWith("multilog: fatal: unable to "), said);
+    assert(Deno.statSync(`${cwd}/log/${name}`).isDirectory);
+  }
+});
+
+Deno.test("trouble at the start: no descriptors left", async () => {
+  using at = folder();
+  const script = Array.from({ length: 100 }, (_, i) => `./log${i}`);
+  const { code, said, left } = await fails(ours.multilog, script, at.path, [
+    "sh",
+    "-c",
+    'ulimit -n 100; exec "$@"',
+    "sh",
+  ]);
+  assertEquals(code, 111);
+  assertEquals(left, "unread\n");
+  assert(
+    /^multilog: fatal: unable to .*\.\/log\d+.*: process cannot open more files\n$/
+      .test(said),
+    said,
+  );
+});
+
+Deno.test({
+  name: "trouble at the start: no space left",
+  ignore: !canMount(),
+  async fn() {
+    using at = folder();
+    using disk = new Disk(`${at.path}/disk`, "64k,nr_inodes=8");
+    for (let i = 0; i < 7; i++) disk.fill(`filler${i}`);
+    await using log = new Running(["./disk/log"], { cwd: at.path });
+    assertEquals(await log.code(), 111);
+    assert(/^multilog: fatal: unable to .*disk\/log/.test(log.said), log.said);
+  },
+});
+
+/** A call that fails once, and what is said then. */
+const FAULTS: [inject: string, script: string[], said: string][] = [
+  [
+    "write:error=ENOSPC",
+    ["./log"],
+    "write to ./log/current, pausing: no space left on device",
+  ],
+  [
+    "write:error=EIO",
+    ["./log"],
+    "write to ./log/current, pausing: input/output error",
+  ],
+  [
+    "write:error=EDQUOT",
+    ["./log"],
+    "write to ./log/current, pausing: disk quota exceeded",
+  ],
+  [
+    "fsync:error=EIO",
+    ["./log"],
+    "write ./log/current to disk, pausing: input/output error",
+  ],
+  [
+    "fsync:error=EIO",
+    ["!cat", "./log"],
+    "write ./log/current to disk, pausing: input/output error",
+  ],
+  [
+    "renameat:error=EIO",
+    ["./log"],
+    "rename ./log/current, pausing: input/output error",
+  ],
+  [
+    "renameat:error=EIO",
+    ["!cat", "./log"],
+    "rename current to previous in directory ./log, pausing: input/output error",
+  ],
+  [
+    "fchmodat:error=EIO",
+    ["!cat", "./log"],
+    "set mode of ./log/previous, pausing: input/output error",
+  ],
+  [
+    "unlinkat:error=EIO",
+    ["!cat", "./log"],
+    "remove ./log/previous, pausing: input/output error",
+  ],
+  [
+    "clone3,vfork,clone:error=EAGAIN",
+    ["!cat", "./log"],
+    "run processor in ./log, pausing: temporarily unavailable",
+  ],
+];
+
+testWith(
+  ["strace"],
+  "trouble later: a call that fails is told, and tried again",
+  async () => {
+    await Promise.all(FAULTS.map(async ([fault, script, said]) => {
+      using at = folder();
+      const path = `${at.path}/log`;
+      // The log is there, so that the start has less to do: what fails first
+      // is what is meant.
+      await run([ours.multilog, "./log"], { cwd: at.path, stdin: "old\n" });
+      const [calls] = fault.split(":");
+      const under = ["strace", "-o", "/dev/null", "-e"]
+        .concat(`trace=${calls}`, "-e");
+      // The runtime makes such calls too while it starts.
+      const { code, stderr } = await run(
+        ["strace", "-o", "trace", "-e", `trace=${calls}`, ours.multilog]
+          .concat("s4096", script),
+        { cwd: at.path, stdin: "x\n" },
+      );
+      assertEquals({ code, stderr }, { code: 0, stderr: "" });
+      const calm = text(`${at.path}/trace`).split("\n")
+        .filter((line) =>
+          /^\w+\(/.test(line) && !line.includes('x\\n"') &&
+          !line.startsWith("fsync")
+        ).length;
+      await using log = await start(["s4096", ...script], {
+        cwd: at.path,
+        under: [...under, `inject=${fault}:when=${calm + 1}`],
+      });
+      await log.write(FILE + numbered(0, 10));
+      await log.says(`multilog: warning: unable to ${said}\n`);
+      await log.write(numbered(10, 20));
+      log.signal("SIGALRM");
+      await until("all is written", () => whole(path).endsWith("\n19\n"));
+      assertEquals(await log.finish(), 0);
+      assertEquals(log.said, `multilog: warning: unable to ${said}\n`);
+      const all = whole(path);
+      assert(all.startsWith(`old\nx\n${FILE}`), fault);
+      assertEquals(inOrder(all.slice(6 + FILE.length)), 20);
+      assertEquals(
+        Object.keys(look(path)).filter((name) => !name.startsWith("@")),
+        ["current", "lock", "state"],
+      );
+    }));
+  },
+);
+
+Deno.test({
+  name: "trouble later: a disk that is full, and freed again and again",
+  ignore: !canMount(),
+  async fn() {
+    using at = folder();
+    const scripts = [["s16384", "n100", "./log"]]
+      .concat([["s16384", "n100", "!cat", "./log"]])
+      .concat([["=status", "s16384", "n100", "./log"]]);
+    await Promise.all(scripts.map(async (script, i) => {
+      using disk = new Disk(`${at.path}/disk${i}`, "400k");
+      await using log = await start(script, { cwd: disk.path });
+      let sent = 0;
+      const send = async (n: number) => {
+        await log.write(numbered(sent, sent + n));
+        sent += n;
+      };
+      for (let round = 0; round < 4; round++) {
+        disk.fill("filler");
+        const before = log.said.split("no space left").length;
+        const sending = send(3000);
+        await until(
+          "it is told",
+          () => log.said.split("no space left").length > before,
+        );
+        // Still full: told again, and nothing is written twice.
+        log.signal("SIGALRM");
+        await until(
+          "it is told again",
+          () => log.said.split("no space left").length > before + 1,
+        );
+        disk.remove("filler");
+        log.signal("SIGALRM");
+        await sending;
+        await until(
+          "all is written",
+          () => whole(`${disk.path}/log`).endsWith(`\n${sent - 1}\n`),
+        );
+      }
+      assertEquals(await log.finish(), 0);
+      assertEquals(inOrder(whole(`${disk.path}/log`)), sent);
+    }));
+  },
+});
+
+Deno.test("trouble later: a pause without a signal is 5 seconds", async () => {
+  using at = folder();
+  const path = `${at.path}/log`;
+  await using log = await start(["s4096", "!test -e ../go && cat", "./log"], {
+    cwd: at.path,
+  });
+  await log.write(FILE);
+  await log.says("pausing");
+  const began = performance.now();
+  Deno.writeTextFileSync(`${at.path}/go`, "");
+  await until("it is tried again", () => oldFiles(path).length > 0);
+  const seconds = (performance.now() - began) / 1000;
+  assert(seconds > 4.5 && seconds < 7, `${seconds} s`);
+  assertEquals(await log.finish(), 0);
+});
+
+Deno.test("trouble later: the directory is renamed, and written on", async () => {
+  using at = folder();
+  await using log = await start(["s4096", "!cat", "./log"], { cwd: at.path });
+  Deno.renameSync(`${at.path}/log`, `${at.path}/renamed`);
+  await log.write(FILE + FILE + "one\n");
+  assertEquals(await log.finish(), 0);
+  assertEquals(log.said, "");
+  assertEquals(whole(`${at.path}/renamed`), FILE + FILE + "one\n");
+});
+
+testWith(
+  [ORIGINAL],
+  "trouble later: the directory is removed, and nobody gives up",
+  async () => {
+    using at = folder();
+    // There is no going on without the directory that is open, for either; the
+    // original moves `current` first in any case.
+    const words: [program: string, step: string][] = [
+      [ORIGINAL, "unable to rename current to previous in directory ./log"],
+      [ours.multilog, "unable to create ./log/current"],
+    ];
+    for (const [program, step] of words) {
+      await using log = await start(["s4096", "./log"], {
+        cwd: at.path,
+        program,
+      });
+      Deno.removeSync(`${at.path}/log`, { recursive: true });
+      await log.write(FILE + "one\n");
+      await log.says(
+        `multilog: warning: ${step}, pausing: file does not exist\n`,
+      );
+    }
+  },
+);
+
+Deno.test("trouble later: current is removed, and the next one is another", async () => {
+  using at = folder();
+  const path = `${at.path}/log`;
+  await using log = await start(["s4096", "./log"], { cwd: at.path });
+  Deno.removeSync(`${path}/current`);
+  await log.write(FILE + "one\n");
+  await until("the next", () => text(`${path}/current`) === "one\n");
+  assertEquals(await log.finish(), 0);
+  assertEquals(log.said, "");
+});
+
+Deno.test("trouble later: current becomes a directory, which is then removed", async () => {
+  for (const script of [["./log"], ["!cat", "./log"]]) {
+    using at = folder();
+    const path = `${at.path}/log`;
+    await using log = await start(["s4096", ...script], { cwd: at.path });
+    Deno.renameSync(`${path}/current`, `${path}/mine`);
+    Deno.mkdirSync(`${path}/current`);
+    await log.write(FILE + "one\n");
+    await log.says("pausing: is a directory\n");
+    assert(log.said.startsWith("multilog: warning: unable to rename "));
+    assert(Deno.statSync(`${path}/current`).isDirectory);
+    Deno.removeSync(`${path}/current`);
+    Deno.renameSync(`${path}/mine`, `${path}/current`);
+    log.signal("SIGALRM");
+    await until("it goes on", () => oldFiles(path).length > 0);
+    assertEquals(await log.finish(), 0);
+    assertEquals(whole(path), FILE + "one\n");
+  }
+});
+
+Deno.test("trouble later: standard error is closed, or nobody reads it", async () => {
+  using at = folder();
+  // `e` writes more than a pipe holds to a pipe whose reader is gone.
+  const { code } = await run(
+    ["sh", "-c", '{ "$@"; echo $? >code; } 2>&1 | true', "sh", ours.multilog]
+      .concat("e", "./log"),
+    { cwd: at.path, stdin: numbered(0, 50000) },
+  );
+  assertEquals(code, 0);
+  assertEquals(text(`${at.path}/code`), "0\n");
+  assertEquals(inOrder(whole(`${at.path}/log`)), 50000);
+});
