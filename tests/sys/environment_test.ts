@@ -43,7 +43,12 @@ Deno.test("values and names that are no UTF-8 come whole", async () => {
 });
 
 Deno.test("an empty environment is empty", async () => {
-  const code = "console.log(environment.environment().length);";
+  const code = `for (const entry of environment.environment()) {
+    console.log(String.fromCharCode(...entry));
+  }`;
   const { output: text } = await output({ args: denoCommand(code), env: [] });
-  assertEquals(text, "0\n");
+  // Newer runtimes put two of their own into it.
+  const own = /^(PATH=.*node_compat_bin|DENO_NODE_SHIM_ACTIVE=1)$/;
+  const given = text.split("\n").filter((line) => line && !own.test(line));
+  assertEquals(given, []);
 });
