@@ -61,7 +61,13 @@ const OLD_NAME_LENGTH = LABEL_LENGTH;
 /** Times in names that are taken seriously, in seconds since 1970. */
 const LAST_SECOND = 2 ** 40;
 
-function isOld(name: string): boolean {
+/**
+ * Whether a name is an old file's.
+ *
+ * @param name The name
+ * @returns Whether it is
+ */
+export function isOld(name: string): boolean {
   return name.length >= OLD_NAME_LENGTH && name[0] === "@";
 }
 
@@ -225,7 +231,7 @@ export class LogDirectory {
       this.#discard(name);
     } else {
       must(
-        () => rename(name, this.#nextName(code), fd),
+        () => renameIfFile(name, this.#nextName(code), fd),
         `unable to rename ${path}/${name}`,
       );
     }
