@@ -28,10 +28,11 @@ export const ours = {
 /**
  * Where a program is, if it is installed.
  *
- * @param name Its name
+ * @param name Its name; or the path of a file that isn't one
  * @returns Its path
  */
 export function installed(name: string): string | undefined {
+  if (name.startsWith("/")) return isThere(name) ? name : undefined;
   const path = (Deno.env.get("PATH") ?? "").split(":");
   for (const folder of [...path, "/usr/local/sbin", "/usr/sbin", "/sbin"]) {
     try {
@@ -42,6 +43,14 @@ export function installed(name: string): string | undefined {
     }
   }
   return undefined;
+}
+
+function isThere(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
 }
 
 /** What a test needs: originals that must be installed, or root. */

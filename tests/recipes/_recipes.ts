@@ -193,7 +193,9 @@ export class Kitchen implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      for (const name of this.#children.keys()) await this.kill(name);
+      // What was started last may stand on what was started first.
+      const names = [...this.#children.keys()].reverse();
+      for (const name of names) await this.kill(name);
       for (const pid of processesOf(this.path)) {
         const command = latin1(Deno.readFileSync(`/proc/${pid}/cmdline`));
         Deno.kill(pid, "SIGKILL");
