@@ -22,6 +22,8 @@ const WIDE_PIPE = 256 * 1024;
 
 /** What the command line can ask for instead of a script. */
 const HELP = `usage: multilog script
+       multilog --status dir... [--json]   what is in logs, who writes to them
+       multilog --follow dir [--local]     what comes to a log, from now on
 
 Reads lines from standard input and appends selected ones to rotated logs.
 Each argument is one action; they are carried out in order for each line.
@@ -57,6 +59,15 @@ export async function multilog(
   if (args.length === 1 && args[0] === "--help") return print(HELP);
   if (args.length === 1 && args[0] === "--version") {
     return print(`multilog ${version}\n`);
+  }
+  // Loaded only now, since a log that starts has no use for them.
+  if (args[0] === "--status") {
+    const { showStatus } = await import("./status.ts");
+    return showStatus(args.slice(1), diagnostics);
+  }
+  if (args[0] === "--follow") {
+    const { follow } = await import("./follow.ts");
+    return await follow(args.slice(1), diagnostics);
   }
   setUmask(0o022);
   const script = parseScript(args);

@@ -176,6 +176,8 @@ export interface FileStatus {
   links: number;
   /** Seconds since 1970 of its last change of contents. */
   modified: number;
+  /** Seconds since 1970 of its last change of anything: name and mode too. */
+  changed: number;
   /** Seconds since 1970 when it was made; `modified` where nobody knows. */
   made: number;
   /** The number of its inode, and of its device, as one text. */
@@ -214,6 +216,7 @@ export function status(
     mode: view.getUint16(28, true),
     size: Number(view.getBigUint64(40, true)),
     modified,
+    changed: time(96),
     made: view.getUint32(0, true) & BTIME ? time(80) : modified,
     identity: `${view.getUint32(136, true)}:${view.getUint32(140, true)}:${
       view.getBigUint64(32, true)

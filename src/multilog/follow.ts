@@ -1,0 +1,122 @@
+/**
+ * `multilog --follow`: prints what comes to a log, across rotations.
+ *
+ * @module
+ */
+import { encode } from "../bytes.ts";
+import type { Diagnostics } from "../diagnostics.ts";
+import { Changes } from "../sys/changes.ts";
+import { seek, write } from "../sys/descriptors.ts";
+import { SysError } from "../sys/errors.ts";
+import { open } from "../sys/files.ts";
+import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
+import { Chain } from "./chain.ts";
+import { LocalStamps } from "./local_stamps.ts";
+
+const OUTPUT = 1;
+/** How many lines are printed that were there before. */
+const LINES = 10;
+/** How much is read at once. */
+const CHUNK = 64 * 1024;
+/** What a pipe that is writable takes without waiting. */
+const PIPE_BUF = 4096;
+/** Milliseconds between two looks where the kernel doesn't tell of changes. */
+const LOOK = 250;
+
+/**
+ * Runs `multilog --follow` until a signal, or until nobody reads its output.
+ *
+ * @param args What stands behind `--follow`
+ * @param diagnostics Where trouble is told
+ * @returns The exit code
+ */
+export async function follow(
+  args: readonly string[],
+  diagnostics: Diagnostics,
+): Promise<number> {
+  const paths = args.filter((arg) => arg !== "--local");
+  const [path] = paths;
+  if (path === undefined || paths.length > 1 || path.startsWith("-")) {
+    diagnostics.say("usage: multilog --follow dir [--local]");
+    return 100;
+  }
+  const poller = new Poller(2);
+  let ended = false;
+  for (const name of ["SIGTERM", "SIGINT"] as const) {
+    Deno.addSignalListener(name, () => {
+      ended = true;
+      poller.wake();
+    });
+  }
+  try {
+    const directory = open(`${path}/`, "read");
+    // Before the first look, so that nothing happens between the two.
+    const changes = watch(path, diagnostics);
+    const chain = new Chain(directory, LINES);
+    // What happened until now is for nobody to count.
+    changes?.take();
+    chain.look([{ name: "", what: "unknown" }]);
+    const stamps = paths.length < args.length ? new LocalStamps() : undefined;
+    const buffer = new Uint8Array(CHUNK);
+    const most = isFile(OUTPUT) ? CHUNK : PIPE_BUF;
+    let output = buffer.subarray(0, 0);
+    if (changes) poller.set(0, changes.fd, READABLE);
+    while (!ended) {
+      if (output.length === 0) {
+        const bytes = buffer.subarray(0, chain.read(buffer));
+        output = stamps ? stamps.turn(bytes) : bytes;
+      }
+      // Without anything to write, what can still be found is its end.
+      poller.set(1, OUTPUT, output.length > 0 ? WRITABLE : 0);
+      await poller.waitHere(changes ? -1 : LOOK);
+      if (poller.found(1) > 0) {
+        if (output.length === 0) return 0;
+        const n = write(OUTPUT, output.subarray(0, most));
+        if (n < 0) return outputFailed(new SysError(-n), diagnostics);
+        output = output.subarray(n);
+      }
+      if (changes && poller.found(0) === 0) continue;
+      const missed = chain.look(changes?.take());
+      if (missed > 0) {
+        diagnostics.warn(
+          `${path}: ${missed} finished before they were read, and gone: ` +
+            "lines are missing here",
+        );
+      }
+    }
+    return 0;
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    diagnostics.say(`fatal: unable to read ${path}: `, error);
+    return 111;
+  }
+}
+
+function watch(path: string, diagnostics: Diagnostics): Changes | undefined {
+  try {
+    return new Changes(encode(path));
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    // A user may watch only so much; looking often is nearly as good.
+    diagnostics.warn(`unable to watch ${path}: `, error);
+    return undefined;
+  }
+}
+
+/** Nobody reading any more is how most of them end. */
+function outputFailed(error: SysError, diagnostics: Diagnostics): number {
+  if (error.code === "EPIPE") return 0;
+  diagnostics.say("fatal: unable to write: ", error);
+  return 111;
+}
+
+/** Whether a write never waits for a reader. */
+function isFile(fd: number): boolean {
+  try {
+    seek(fd, 0, "here");
+    return true;
+  } catch (error) {
+    if (error instanceof SysError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,389 @@
+import { assert, assertEquals } from "@std/assert";
+import { encode } from "../../src/bytes.ts";
+import { LocalStamps } from "../../src/multilog/local_stamps.ts";
+import {
+  bytes,
+  chosenSeed,
+  folder,
+  installed,
+  latin1,
+  ours,
+  run,
+  seeded,
+  testWith,
+  until,
+} from "../tools.ts";
+import {
+  inOrder,
+  mode,
+  numbered,
+  oldFiles,
+  ORIGINAL,
+  start,
+  wakeUps,
+} from "./harness.ts";
+
+/** A follower that is running; it is killed when its scope ends. */
+class Follower implements AsyncDisposable {
+  text = "";
+  errors = "";
+  readonly #child: Deno.ChildProcess;
+  readonly #reading: Promise<unknown>[] = [];
+
+  /** Starts it; what it prints is read at once, or later. */
+  constructor(cwd: string, words: string[], later = false) {
+    this.#child = new Deno.Command(ours.multilog, {
+      args: ["--follow", ...words],
+      cwd,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#reading.push(this.#readErrors());
+    if (!later) this.read();
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Begins to read what it prints. */
+  read() {
+    this.#reading.push((async () => {
+      for await (const chunk of this.#child.stdout) this.text += latin1(chunk);
+    })());
+  }
+
+  async #readErrors() {
+    for await (const chunk of this.#child.stderr) this.errors += latin1(chunk);
+  }
+
+  signal(name: Deno.Signal) {
+    this.#child.kill(name);
+  }
+
+  /** Waits until it has printed something. */
+  async prints(what: string): Promise<void> {
+    await until(
+      `${JSON.stringify(what)} is printed; it said ${this.errors}`,
+      () => this.text.includes(what),
+    );
+  }
+
+  async code(): Promise<number> {
+    const { code } = await this.#child.status;
+    if (this.#reading.length < 2) this.read();
+    await Promise.all(this.#reading);
+    return code;
+  }
+
+  /** Waits until it sleeps. */
+  async sleeps(): Promise<void> {
+    let before;
+    do {
+      before = wakeUps(this.pid);
+      await new Promise((resolve) => setTimeout(resolve, 60));
+    } while (wakeUps(this.pid) > before || before === 0);
+  }
+
+  async [Symbol.asyncDispose]() {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.code();
+  }
+}
+
+Deno.test("--follow prints the last lines, what comes, and ends quietly", async () => {
+  using work = folder();
+  await using writer = await start(["./log"], { cwd: work.path });
+  await writer.write(numbered(0, 25));
+  await until(
+    "it is written",
+    () => Deno.statSync(`${work.path}/log/current`).size > 0,
+  );
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    await using follower = new Follower(work.path, ["./log"]);
+    await follower.prints("24\n");
+    assertEquals(follower.text, numbered(15, 25));
+    await writer.write(`${signal}\n`);
+    await follower.prints(`${signal}\n`);
+    follower.signal(signal);
+    assertEquals(await follower.code(), 0);
+    assertEquals(follower.errors, "");
+    await writer.write(numbered(15, 25));
+    await until("it is written", () => {
+      const text = Deno.readTextFileSync(`${work.path}/log/current`);
+      return text.endsWith(`${signal}\n${numbered(15, 25)}`);
+    });
+  }
+});
+
+Deno.test("--follow waits for a log that isn't there yet", async () => {
+  using work = folder();
+  Deno.mkdirSync(`${work.path}/log`);
+  await using follower = new Follower(work.path, ["./log"]);
+  await follower.sleeps();
+  await run([ours.multilog, "s4096", "n200", "./log"], {
+    cwd: work.path,
+    stdin: numbered(0, 3000),
+  });
+  await follower.prints("\n2999\n");
+  assertEquals(inOrder(follower.text), 3000);
+});
+
+for (const program of [undefined, ORIGINAL]) {
+  testWith(
+    program ? [program] : [],
+    `--follow loses and doubles nothing across rotations of ${
+      program ? "the original" : "ours"
+    }`,
+    async () => {
+      using work = folder();
+      await using writer = await start(["s4096", "n1000", "./log"], {
+        cwd: work.path,
+        ...(program ? { program: installed(program)! } : {}),
+      });
+      await using follower = new Follower(work.path, ["./log"]);
+      await writer.write(numbered(0, 1));
+      await follower.prints("0\n");
+      for (let n = 1; n < 60000; n += 500) {
+        await writer.write(numbered(n, n + 500));
+      }
+      // Stopped, it finds many finished files behind the one that it has open.
+      follower.signal("SIGSTOP");
+      await writer.write(numbered(60001, 80001));
+      await writer.write("80001\n");
+      assertEquals(await writer.finish(), 0);
+      follower.signal("SIGCONT");
+      await follower.prints("\n80001\n");
+      const text = follower.text.replace("60001\n", "60000\n60001\n");
+      assert(oldFiles(`${work.path}/log`).length > 50);
+      assertEquals(inOrder(text.replace("60000\n60000\n", "60000\n")), 80002);
+      assertEquals(follower.errors, "");
+    },
+  );
+}
+
+Deno.test("--follow reads what a processor takes away, and goes on behind a new writer", async () => {
+  using work = folder();
+  const script = ["s4096", "!cat >/dev/null", "./log"];
+  let next = 0;
+  await using follower = await (async () => {
+    await using writer = await start(script, { cwd: work.path });
+    const follower = new Follower(work.path, ["./log"]);
+    await follower.sleeps();
+    for (; next < 20000; next += 1000) {
+      await writer.write(numbered(next, next + 1000));
+    }
+    await follower.prints(`\n${next - 1}\n`);
+    await writer.finish();
+    return follower;
+  })();
+  // Cut off: `current` becomes an old file, and a new one comes.
+  {
+    await using writer = await start(script, { cwd: work.path });
+    await writer.write(numbered(next, next + 10));
+    next += 10;
+    await follower.prints(`\n${next - 1}\n`);
+    writer.signal("SIGKILL");
+    await writer.code();
+  }
+  await using writer = await start(script, { cwd: work.path });
+  await writer.write(numbered(next, next + 10));
+  next += 10;
+  await follower.prints(`\n${next - 1}\n`);
+  assertEquals(inOrder(follower.text), next);
+  assertEquals(follower.errors, "");
+});
+
+Deno.test("--follow says so when files went before it could read them", async () => {
+  using work = folder();
+  await using writer = await start(["!cat >/dev/null", "./log"], {
+    cwd: work.path,
+  });
+  const old = () => oldFiles(`${work.path}/log`).length;
+  const rotate = async (text: string) => {
+    const before = old();
+    await writer.write(text);
+    await until(
+      "it is written",
+      () => Deno.statSync(`${work.path}/log/current`).size > 0,
+    );
+    await writer.notices("SIGALRM");
+    await until("it is processed", () => old() > before);
+  };
+  await using follower = new Follower(work.path, ["./log"]);
+  await follower.sleeps();
+  await rotate("seen\n");
+  await follower.prints("seen\n");
+  await follower.sleeps();
+  follower.signal("SIGSTOP");
+  await rotate("one\n");
+  await rotate("two\n");
+  await rotate("three\n");
+  await writer.write("four\n");
+  follower.signal("SIGCONT");
+  await follower.prints("four\n");
+  // `one` it had open.
+  assertEquals(follower.text, "seen\none\nfour\n");
+  assertEquals(
+    follower.errors,
+    "multilog: warning: ./log: 2 finished before they were read, and gone: " +
+      "lines are missing here\n",
+  );
+});
+
+Deno.test("--follow holds a finished file open while its output stands still", async () => {
+  using work = folder();
+  await using writer = await start(["s65536", "!cat >/dev/null", "./log"], {
+    cwd: work.path,
+  });
+  await using follower = new Follower(work.path, ["./log"], true);
+  await writer.write("first\n");
+  await until(
+    "it is written",
+    () => Deno.statSync(`${work.path}/log/current`).size > 0,
+  );
+  await follower.sleeps();
+  // More than a pipe holds, finished file by file.
+  const log = `${work.path}/log`;
+  let next = 0;
+  for (let file = 1; file <= 8; file++) {
+    await writer.write(numbered(next, next + 14000));
+    next += 14000;
+    await until("a file is processed", () => oldFiles(log).length >= file);
+  }
+  follower.read();
+  await follower.prints(`\n${next - 1}\n`);
+  assertEquals(inOrder(follower.text.replace("first\n", "")), next);
+  assertEquals(follower.errors, "");
+});
+
+Deno.test("--follow ends when nobody reads it any more", async () => {
+  using work = folder();
+  await using writer = await start(["./log"], { cwd: work.path });
+  await writer.write("first\n");
+  const { code, text, stderr } = await run(
+    [
+      "sh",
+      "-c",
+      '{ "$0" --follow ./log; echo $? >code; } | head -n 1',
+      ours.multilog,
+    ],
+    { cwd: work.path },
+  );
+  assertEquals([code, text, stderr], [0, "first\n", ""]);
+  assertEquals(Deno.readTextFileSync(`${work.path}/code`), "0\n");
+});
+
+Deno.test("--follow sleeps while nothing comes", async () => {
+  using work = folder();
+  await using _writer = await start(["./log"], { cwd: work.path });
+  await using follower = new Follower(work.path, ["./log"]);
+  await follower.sleeps();
+  const before = wakeUps(follower.pid);
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  assert(wakeUps(follower.pid) - before <= 3, "it woke up");
+});
+
+Deno.test("--follow of no directory fails, and of two is wrong usage", async () => {
+  using work = folder();
+  const { code, stderr } = await run([ours.multilog, "--follow", "./none"], {
+    cwd: work.path,
+  });
+  assertEquals([code, stderr], [
+    111,
+    "multilog: fatal: unable to read ./none: file does not exist\n",
+  ]);
+  for (const words of [[], ["./a", "./b"], ["-x"]]) {
+    const { code, stderr } = await run([ours.multilog, "--follow", ...words]);
+    assertEquals([code, stderr], [
+      100,
+      "multilog: usage: multilog --follow dir [--local]\n",
+    ]);
+  }
+});
+
+testWith(
+  ["tai64nlocal"],
+  "--follow --local shows the times that tai64nlocal shows",
+  async () => {
+    const stamps = [
+      "@400000006562f3f505ca1ac4 now",
+      "@4000000000000000000001f4 1969",
+      "@400000006046f8ab1dcd6500 winter",
+      "@40000000606fd72c3b9ac9ff summer",
+      "@4000000100000000000000ff 2106",
+    ];
+    for (
+      const zone of ["UTC", "Europe/Berlin", "XYZ-5:45", "America/New_York"]
+    ) {
+      using work = folder();
+      Deno.mkdirSync(`${work.path}/log`);
+      Deno.writeTextFileSync(
+        `${work.path}/log/current`,
+        `${stamps.join("\n")}\n`,
+      );
+      const env = { TZ: zone };
+      const { text: expected } = await run([installed("tai64nlocal")!], {
+        stdin: `${stamps.join("\n")}\n`,
+        env,
+      });
+      const { text } = await run(
+        ["sh", "-c", '"$0" --follow ./log --local | head -n 5', ours.multilog],
+        { cwd: work.path, env },
+      );
+      assertEquals(text, expected, zone);
+    }
+  },
+);
+
+Deno.test("stamps are turned wherever the stream is cut, and nothing else is", () => {
+  const seed = chosenSeed();
+  console.log(`seed ${seed}`);
+  const random = seeded(seed);
+  const lines = [
+    "@400000006562f3f505ca1ac4 a line",
+    "",
+    "@",
+    "@400000006562f3f505ca1ac no stamp",
+    "@400000006562f3f505ca1acX no stamp",
+    "@ffffffffffffffff00000000 no time",
+    "@400000006562f3f5ffffffff no nanoseconds",
+    "with @400000006562f3f505ca1ac4 inside",
+    "@400000006562f3f505ca1ac4",
+    "@400000006562f3f505ca1ac4@400000006562f3f505ca1ac4",
+    "\xff@",
+  ];
+  const stamp = /^@400000006562f3f505ca1ac4/;
+  const whole = new LocalStamps();
+  const local = latin1(whole.turn(encode("@400000006562f3f505ca1ac4\n")))
+    .trimEnd();
+  assert(/^2023-11-2\d \d\d:\d\d:\d\d\.097131204$/.test(local), local);
+  const input = bytes(`${lines.join("\n")}\n`);
+  const expected = latin1(
+    bytes(lines.map((line) => `${line.replace(stamp, local)}\n`).join("")),
+  );
+  for (let round = 0; round < 300; round++) {
+    const stamps = new LocalStamps();
+    let out = "";
+    for (let at = 0; at < input.length;) {
+      const end = at + Math.ceil(random() * (round % 40 + 1));
+      out += latin1(stamps.turn(input.slice(at, end)));
+      at = end;
+    }
+    assertEquals(out, expected);
+  }
+});
+
+Deno.test("a log that is followed has modes as ever", async () => {
+  using work = folder();
+  await using writer = await start(["./log"], { cwd: work.path });
+  await using follower = new Follower(work.path, ["./log"]);
+  await follower.sleeps();
+  assertEquals(await writer.finish(), 0);
+  assertEquals(mode(`${work.path}/log/current`), "744");
+});

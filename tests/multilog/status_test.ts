@@ -1,0 +1,252 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { duration, type LogStatus, table } from "../../src/multilog/status.ts";
+import { folder, installed, ours, run, testWith, until } from "../tools.ts";
+import { look, numbered, ORIGINAL, start, waitFor } from "./harness.ts";
+
+async function json(cwd: string, ...paths: string[]): Promise<LogStatus[]> {
+  const { text, stderr, code } = await run(
+    [ours.multilog, "--status", "--json", ...paths],
+    { cwd },
+  );
+  assertEquals([stderr, code], ["", 0]);
+  return text.split("\n").slice(0, -1).map((line) => JSON.parse(line));
+}
+
+async function one(cwd: string): Promise<LogStatus> {
+  const [log] = await json(cwd, "./log");
+  return log!;
+}
+
+Deno.test("--status tells sizes, the writer, its limit, and how it ended", async () => {
+  using work = folder();
+  {
+    await using writer = await start(["s5000", "./log"], { cwd: work.path });
+    await writer.write(numbered(0, 2000));
+    const bytes = numbered(0, 2000).length;
+    await until("all is written", async () => {
+      const { current, oldBytes } = await one(work.path);
+      return current + oldBytes === bytes;
+    });
+    const log = await one(work.path);
+    assertEquals(log.directory, "./log");
+    assertEquals(log.limit, 5000);
+    assertEquals(
+      log.oldFiles,
+      Object.keys(look(`${work.path}/log`))
+        .filter((name) => name.startsWith("@")).length,
+    );
+    assertEquals([log.running, log.writer], [true, writer.pid]);
+    assert(log.newest! >= 0 && log.newest! < 20, `${log.newest}`);
+    assertEquals([log.processing, log.failing, log.notice], [null, null, null]);
+    assertEquals(await writer.finish(), 0);
+  }
+  const ended = await one(work.path);
+  assertEquals([ended.running, ended.writer, ended.cutOff, ended.limit], [
+    false,
+    null,
+    false,
+    null,
+  ]);
+  {
+    await using writer = await start(["./log"], { cwd: work.path });
+    writer.signal("SIGKILL");
+    await writer.code();
+  }
+  assertEquals((await one(work.path)).cutOff, true);
+});
+
+testWith([ORIGINAL], "--status knows the original, too", async () => {
+  using work = folder();
+  await using _writer = await start(["s4097", "./log"], {
+    cwd: work.path,
+    program: installed(ORIGINAL)!,
+  });
+  const log = await one(work.path);
+  assertEquals([log.limit, log.running], [4097, true]);
+});
+
+Deno.test("--status disturbs neither a writer nor its files", async () => {
+  using work = folder();
+  await using writer = await start(["./log"], { cwd: work.path });
+  await writer.write("a line\n");
+  await until(
+    "it is written",
+    () => look(`${work.path}/log`).current?.text === "a line\n",
+  );
+  const times = () =>
+    ["", "/current", "/lock", "/state"].map((name) => {
+      const { mtime, ctime, ino, size } = Deno.statSync(
+        `${work.path}/log${name}`,
+      );
+      return [name, mtime?.getTime(), ctime?.getTime(), ino, size];
+    });
+  const before = times();
+  for (let i = 0; i < 5; i++) await one(work.path);
+  assertEquals(times(), before);
+});
+
+testWith(
+  ["strace"],
+  "--status takes no lock and opens nothing to write",
+  async () => {
+    using work = folder();
+    await run([ours.multilog, "./log"], { cwd: work.path, stdin: "a\n" });
+    const trace = `${work.path}/trace`;
+    const { code } = await run(
+      [
+        "strace",
+        "-f",
+        "-o",
+        trace,
+        "-e",
+        "trace=flock,openat,fcntl",
+        ours.multilog,
+        "--status",
+        "./log",
+      ],
+      { cwd: work.path },
+    );
+    assertEquals(code, 0);
+    const calls = Deno.readTextFileSync(trace).split("\n");
+    const from = calls.findIndex((call) => call.includes('"./log/"'));
+    assert(from >= 0, "the directory was opened");
+    for (const call of calls.slice(from)) {
+      assert(!/flock\(|F_SETLK|F_OFD_SETLK/.test(call), call);
+      if (call.includes("openat(")) {
+        assert(!/O_(WRONLY|RDWR|CREAT)/.test(call), call);
+      }
+    }
+  },
+);
+
+Deno.test("--status tells of a processor that runs, and of one that fails", async () => {
+  using work = folder();
+  {
+    await using writer = await start(["!cat; " + waitFor("go"), "./log"], {
+      cwd: work.path,
+    });
+    await writer.write("a line\n");
+    await writer.notices("SIGALRM");
+    await until(
+      "the processor runs",
+      async () => (await one(work.path)).processing !== null,
+    );
+    assertEquals((await one(work.path)).failing, null);
+    Deno.writeTextFileSync(`${work.path}/go`, "");
+    await writer.finish();
+  }
+  Deno.removeSync(`${work.path}/log`, { recursive: true });
+  await using writer = await start(["!false", "./log"], { cwd: work.path });
+  await writer.write("a line\n");
+  await writer.notices("SIGALRM");
+  await until(
+    "it is seen to fail",
+    async () => (await one(work.path)).failing !== null,
+  );
+  const log = await one(work.path);
+  assert(log.failing! > 4 && log.failing! < 30, `${log.failing}`);
+  assert(Math.abs(log.failing! - log.processing!) < 0.01);
+});
+
+Deno.test("--status tells since when tryto has kept logs, and why", async () => {
+  using work = folder();
+  const processor = `!${ours.tryto} -pv -n1 sh -c 'echo >&2 no way; exit 1'`;
+  const before = Date.now() / 1000;
+  await using writer = await start([processor, "./log"], { cwd: work.path });
+  for (let file = 1; file <= 2; file++) {
+    await writer.write("a line\n");
+    await until(
+      "it is written",
+      async () => (await one(work.path)).current > 0,
+    );
+    await writer.notices("SIGALRM");
+    await until("a log is kept", async () => {
+      const { oldFiles, processing } = await one(work.path);
+      return oldFiles === file && processing === null;
+    });
+  }
+  const log = await one(work.path);
+  assertEquals(log.notice, "tryto: fatal: child crashed, giving up.");
+  const [first] = Object.keys(look(`${work.path}/log`));
+  assert(first!.startsWith("@"));
+  // Whole seconds of the first kept file's name.
+  const most = Date.now() / 1000 - before + 1.5;
+  assert(log.failing! > 0 && log.failing! < most, `${log.failing} ${most}`);
+  const { text } = await run([ours.multilog, "--status", "./log"], {
+    cwd: work.path,
+  });
+  assertMatch(text, /failing \d+s {2}\.\/log\n {4}tryto: fatal: child/);
+});
+
+Deno.test("--status goes on behind a directory that isn't there", async () => {
+  using work = folder();
+  await run([ours.multilog, "./log"], { cwd: work.path, stdin: "a line\n" });
+  const { code, text, stderr } = await run(
+    [ours.multilog, "--status", "./none", "./log"],
+    { cwd: work.path },
+  );
+  assertEquals(code, 111);
+  assertEquals(
+    stderr,
+    "multilog: warning: unable to open directory ./none: file does not exist\n",
+  );
+  const [head, row] = text.split("\n") as [string, string];
+  assertEquals(
+    head,
+    "CURRENT  OF  OLD  BYTES  NEWEST  WRITER  PROCESSOR  DIRECTORY",
+  );
+  assertMatch(row, /^ {6}7 {3}\? {4}0 {6}0 {6}\d+s {7}- {10}- {2}\.\/log$/);
+});
+
+Deno.test("--status without directories, or with an unknown word, is wrong usage", async () => {
+  for (const words of [[], ["--json"], ["-x", "./log"]]) {
+    const { code, text, stderr } = await run(
+      [ours.multilog, "--status", ...words],
+    );
+    assertEquals([code, text, stderr], [
+      100,
+      "",
+      "multilog: usage: multilog --status dir ... [--json]\n",
+    ]);
+  }
+});
+
+Deno.test("--status and --follow are patterns in any other place", async () => {
+  using work = folder();
+  const { code, stderr } = await run(
+    [ours.multilog, "-*", "+x", "--status", "--follow", "./log"],
+    { cwd: work.path, stdin: "x\n-status\n" },
+  );
+  assertEquals([code, stderr], [0, ""]);
+  assertEquals(look(`${work.path}/log`).current!.text, "x\n");
+});
+
+Deno.test("a table fits a terminal", () => {
+  const log: LogStatus = {
+    directory: `/var/log/${"a".repeat(80)}/main`,
+    current: 16777215,
+    limit: 16777215,
+    oldFiles: 99,
+    oldBytes: 1660944285,
+    newest: 86400,
+    running: true,
+    writer: 4194304,
+    cutOff: false,
+    processing: 7200,
+    failing: 172800,
+    notice: "x".repeat(200),
+  };
+  const lines = table([log], 80).split("\n");
+  assertEquals(lines.length, 4);
+  for (const line of lines) assert(line.length <= 80, line);
+  assert(lines[1]!.endsWith("a/main") && lines[1]!.includes("  ..."));
+  assert(table([log], Infinity).includes(log.directory));
+  assertEquals(table([], 80), "");
+});
+
+Deno.test("durations are one number", () => {
+  assertEquals(
+    [0.5, 119, 120, 7199, 7200, 172799, 172800].map(duration),
+    ["0s", "119s", "2m", "119m", "2h", "47h", "2d"],
+  );
+});
