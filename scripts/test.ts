@@ -15,6 +15,21 @@ const PEERS: Record<string, string> = {
   "nc": "netcat-openbsd",
 };
 
+/** The programs that README.md's recipes have at the other end. */
+const RECIPES: Record<string, string> = {
+  "openssl": "openssl",
+  "stunnel": "stunnel4",
+  "ssh": "openssh-client",
+  "sshd": "openssh-server",
+  "rsyslogd": "rsyslog",
+  "kcat": "kcat",
+  "rabbitmq-server": "rabbitmq-server",
+  "/usr/lib/python3/dist-packages/pika/__init__.py": "python3-pika",
+};
+
+/** What answers for Debian's packages whether they may start their services. */
+const POLICY = "/usr/sbin/policy-rc.d";
+
 async function exists(path: string): Promise<boolean> {
   try {
     await Deno.stat(path);
@@ -30,6 +45,7 @@ async function exists(path: string): Promise<boolean> {
 }
 
 async function installed(program: string): Promise<boolean> {
+  if (program.startsWith("/")) return await exists(program);
   const path = `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin`;
   for (const folder of path.split(":")) {
     if (await exists(`${folder}/${program}`)) return true;
@@ -37,9 +53,9 @@ async function installed(program: string): Promise<boolean> {
   return false;
 }
 
-async function missing(): Promise<string[]> {
+async function missing(programs: Record<string, string>): Promise<string[]> {
   const packages = [];
-  for (const [program, debianPackage] of Object.entries(PEERS)) {
+  for (const [program, debianPackage] of Object.entries(programs)) {
     if (!await installed(program)) packages.push(debianPackage);
   }
   return packages;
@@ -57,20 +73,49 @@ async function aptGet(args: string[]) {
   console.log(`test: apt-get ${args[0]} failed: ${lines.at(-1)}`);
 }
 
-/** Installs the originals where that is possible; tests skip what they miss. */
-async function installPeers() {
-  let packages = await missing();
-  if (packages.length === 0) return;
-  if (Deno.uid() === 0 && await installed("apt-get")) {
-    console.log(`test: installing ${packages.join(" ")}`);
-    await aptGet(["update"]);
-    await aptGet(["install", "-y", "--no-install-recommends", ...packages]);
-    packages = await missing();
+/**
+ * Whether to install the recipes' programs too. Some are servers, which a machine
+ * with an init system would start at its next boot: there only when told to.
+ */
+async function wantsRecipes(): Promise<boolean> {
+  const told = Deno.env.get("LOGFERRY_RECIPES");
+  return told ? told !== "0" : !await exists("/run/systemd/system");
+}
+
+/** Installs packages; none of the services in them is started. */
+async function install(packages: string[]) {
+  console.log(`test: installing ${packages.join(" ")}`);
+  const held = await exists(POLICY);
+  if (!held) {
+    await Deno.writeTextFile(POLICY, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
   }
-  if (packages.length > 0) {
+  try {
+    await aptGet(["install", "-y", "--no-install-recommends", ...packages]);
+  } finally {
+    if (!held) await Deno.remove(POLICY);
+  }
+}
+
+/** Installs what is missing where that is possible; tests skip what they miss. */
+async function installMissing() {
+  const mayInstall = Deno.uid() === 0 && await installed("apt-get");
+  let updated = false;
+  const stillMissing = [];
+  for (const programs of [PEERS, RECIPES]) {
+    let packages = await missing(programs);
+    const wanted = programs === PEERS || await wantsRecipes();
+    if (packages.length > 0 && mayInstall && wanted) {
+      if (!updated) await aptGet(["update"]);
+      updated = true;
+      await install(packages);
+      packages = await missing(programs);
+    }
+    stillMissing.push(...packages);
+  }
+  if (stillMissing.length > 0) {
     console.log(
       `test: not installed, so what needs them is skipped: ${
-        packages.join(" ")
+        stillMissing.join(" ")
       }`,
     );
   }
@@ -150,7 +195,7 @@ async function main(args: string[]): Promise<Result> {
   const flags = await testArguments(args);
   const nothing = { passed: 0, failed: 1, skipped: [] };
   if (await deno(["run", "-A", "scripts/compile.ts"]) !== 0) return nothing;
-  await installPeers();
+  await installMissing();
   const report = await Deno.makeTempFile({ suffix: ".xml" });
   try {
     const code = await deno([
