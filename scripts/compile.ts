@@ -14,6 +14,14 @@ const PERMISSIONS: Record<string, string[]> = {
   "socklog-tcp": ["--allow-ffi"],
 };
 
+/** The machines that there is a runtime for, and a C library that is known. */
+const TARGETS = [
+  "x86_64-unknown-linux-gnu",
+  "aarch64-unknown-linux-gnu",
+  "x86_64-apple-darwin",
+  "aarch64-apple-darwin",
+];
+
 const SOURCE_FOLDERS = ["cmd", "src"];
 const SOURCE_FILES = ["mod.ts", "deno.json", "scripts/compile.ts"];
 
@@ -42,25 +50,37 @@ async function newestSource(): Promise<number> {
   return Math.max(...await Promise.all(paths.map(modified)));
 }
 
-async function deno(args: string[]) {
+/** A target's folder; what is made for other machines doesn't run here. */
+function folderOf(target: string): string {
+  return target === Deno.build.target ? "dist" : `dist/${target}`;
+}
+
+async function deno(args: string[], target: string = Deno.build.target) {
+  const env = Deno.env.toObject();
+  // It is this machine's, and would be taken for any other's as well.
+  if (target !== Deno.build.target) delete env.DENORT_BIN;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args,
+    env,
+    clearEnv: true,
     stdin: "null",
     stdout: "null",
     stderr: "piped",
   }).output();
   if (success) return;
   const output = new TextDecoder().decode(stderr).trim();
-  if (!Deno.env.has("DENORT_BIN") && output.includes("dl.deno.land")) {
+  if (env.DENORT_BIN === undefined && output.includes("dl.deno.land")) {
     throw new CompileError(
-      "no runtime to compile with: dl.deno.land does not answer, and npm has none for this Deno and machine",
+      target === Deno.build.target
+        ? "no runtime to compile with: dl.deno.land does not answer, and npm has none for this Deno and machine"
+        : `no runtime for ${target}: dl.deno.land does not answer`,
     );
   }
   throw new CompileError(output);
 }
 
-async function compile(name: string, flags: string[]) {
-  const path = `dist/${name}`;
+async function compile(name: string, target: string) {
+  const path = `${folderOf(target)}/${name}`;
   const temporary = `${path}.${Deno.pid}`;
   const start = new Date();
   try {
@@ -73,17 +93,20 @@ async function compile(name: string, flags: string[]) {
       // what is in it is run: no thing for a program that root starts.
       "--no-code-cache",
       ...PERMISSIONS[name]!,
-      ...flags,
+      "--target",
+      target,
       "--output",
       temporary,
       `cmd/${name}.ts`,
-    ]);
+    ], target);
     // A source saved meanwhile may not be in it, so it is as old as its start.
     await Deno.utime(temporary, start, start);
     // Renamed into place, because one that runs can't be written to.
     await Deno.rename(temporary, path);
   } catch (error) {
     await Deno.remove(temporary).catch(() => {});
+    // A new folder goes, too; one with files in it stays.
+    await Deno.remove(folderOf(target)).catch(() => {});
     throw error;
   }
   const { size } = await Deno.stat(path);
@@ -94,17 +117,25 @@ async function compile(name: string, flags: string[]) {
  * Compiles what isn't up to date, in the checkout's folder.
  *
  * @param args The command line
+ * @returns The folder that they are in
  * @throws {CompileError} With what the compiler said
  */
-export async function compileAll(args: string[] = []): Promise<void> {
+export async function compileAll(args: string[] = []): Promise<string> {
   Deno.chdir(new URL("..", import.meta.url));
   const { _: named, force, target } = parseArgs(args, {
     boolean: ["force"],
     string: ["_", "target"],
+    default: { target: Deno.build.target },
     unknown(arg, key) {
       if (key !== undefined) throw new CompileError(`unknown option: ${arg}`);
     },
   });
+  if (!TARGETS.includes(target)) {
+    throw new CompileError(
+      `no such target: ${target} (there are ${TARGETS.join(", ")})`,
+    );
+  }
+  const folder = folderOf(target);
   const names = named.length > 0 ? named : Object.keys(PERMISSIONS);
   const newest = await newestSource();
   const stale = [];
@@ -112,18 +143,18 @@ export async function compileAll(args: string[] = []): Promise<void> {
     if (!Object.hasOwn(PERMISSIONS, name)) {
       throw new CompileError(`no such executable: ${name}`);
     }
-    if (!force && !target && await modified(`dist/${name}`) > newest) {
-      console.log(`dist/${name}  up to date`);
+    if (!force && await modified(`${folder}/${name}`) > newest) {
+      console.log(`${folder}/${name}  up to date`);
     } else {
       stale.push(name);
     }
   }
-  if (stale.length === 0) return;
+  if (stale.length === 0) return folder;
   // Checked once for all of them, and before any is replaced.
   await deno(["check", "--quiet", ...stale.map((name) => `cmd/${name}.ts`)]);
-  await Deno.mkdir("dist", { recursive: true });
-  const flags = target ? ["--target", target] : [];
-  await Promise.all(stale.map((name) => compile(name, flags)));
+  await Deno.mkdir(folder, { recursive: true });
+  await Promise.all(stale.map((name) => compile(name, target)));
+  return folder;
 }
 
 if (import.meta.main) {
