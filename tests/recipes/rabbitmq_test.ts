@@ -192,10 +192,8 @@ testWith(
     }
     const halves = found.filter((line) => line.startsWith("half"));
     assert(halves.length > 5000, "it was not half-way when the node died");
-    const told = found.filter((line) => line.startsWith("tryto: "));
-    assert(
-      told.includes("tryto: fatal: child timed out, giving up."),
-      told.join(),
-    );
+    // Some of its commands are refused where there is no majority, others wait.
+    const end = /^tryto: fatal: child (timed out|crashed), giving up\.$/;
+    assertEquals(found.filter((line) => end.test(line)).length, 1);
   },
 );
