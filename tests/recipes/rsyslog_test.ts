@@ -1,7 +1,7 @@
 /** README.md's recipe of delivery to rsyslog, with the real one. */
 import { assertEquals } from "@std/assert";
 import { linesOf } from "../../scripts/demo/logs.ts";
-import { installed, testWith } from "../tools.ts";
+import { installed, run, testWith } from "../tools.ts";
 import {
   Client,
   filesOf,
@@ -22,9 +22,11 @@ testWith(["rsyslogd"], "recipe: delivery to rsyslog", async () => {
   });
   kitchen.cook("client/run", files.get("log/run"), {
     "192.0.2.1 10514": `127.0.0.1 ${port}`,
+    "tryto -pv": "tryto -n 1 -t 3 -pv",
   });
+  let starts = 0;
   const start = async () => {
-    const pid = kitchen.at("rsyslog/pid");
+    const pid = kitchen.at(`pid${++starts}`);
     const conf = kitchen.at("etc/net.conf");
     const rsyslogd = installed("rsyslogd")!;
     kitchen.start("rsyslog", [rsyslogd, "-n", "-f", conf, "-i", pid]);
@@ -46,13 +48,30 @@ testWith(["rsyslogd"], "recipe: delivery to rsyslog", async () => {
   assertEquals(await client.send(text(odd)), "");
   assertEquals(arrived(), latin1(odd).map((line) => `127.0.0.1: ${line}`));
 
-  await kitchen.stop("rsyslog");
+  // What was delivered is in the file, whatever happens to rsyslog now.
+  const many = lines("one of very many", 40_000);
+  assertEquals(await client.send(text(many)), "");
+  await kitchen.kill("rsyslog");
+  const before = odd.length + many.length;
+  assertEquals(arrived().length, before);
+
+  // It can't write just now: its file is a pipe that nobody reads.
+  const all = kitchen.at("net/all");
+  Deno.renameSync(all, `${all}.away`);
+  await run(["/usr/bin/mkfifo", all]);
+  kitchen.start("holder", ["sh", "-c", `exec sleep 99 <>${all}`]);
+  await start();
+  const waiting = text(lines("waiting ".repeat(10), 3000));
+  assertEquals(await client.send(waiting), waiting);
+  await kitchen.kill("rsyslog");
+  Deno.renameSync(`${all}.away`, all);
+
   const kept = text(lines("kept"));
   assertEquals(await client.send(kept), kept);
 
   await start();
   assertEquals(await client.send(text(lines("second"))), "");
-  assertEquals(withoutDetails(arrived().slice(odd.length)), [
+  assertEquals(withoutDetails(arrived().slice(before)), [
     "127.0.0.1: tryto: fatal: child crashed, giving up.",
     ...lines("second").map((line) => `127.0.0.1: ${line}`),
   ]);
