@@ -22,6 +22,22 @@ export interface StartOptions {
   fifo?: string;
 }
 
+/** Waits for something that must happen before long: no test hangs. */
+async function soon<T>(what: string, promise: Promise<T>): Promise<T> {
+  let timer: number | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`never happened: ${what}`)),
+      30_000,
+    );
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** A multilog that is running; it is killed when its scope ends. */
 export class Running implements AsyncDisposable {
   /** Its process id. */
@@ -67,7 +83,8 @@ export class Running implements AsyncDisposable {
 
   /** Writes to its standard input. */
   async write(text: string | Uint8Array): Promise<void> {
-    await this.#writer!.write(bytes(text));
+    const writing = this.#writer!.write(bytes(text));
+    await soon("it reads what is written", writing);
   }
 
   /** Ends its standard input. */
@@ -86,8 +103,8 @@ export class Running implements AsyncDisposable {
 
   /** Waits until it has ended; its exit code. */
   async code(): Promise<number> {
-    const { code } = await this.#child.status;
-    await this.#listening;
+    const { code } = await soon("it ends", this.#child.status);
+    await soon("its standard error ends", this.#listening);
     return code;
   }
 
@@ -130,7 +147,7 @@ export class Running implements AsyncDisposable {
     await this.#errors.cancel();
     await this.#listening;
     try {
-      await this.#writer?.close();
+      await this.#writer?.abort();
     } catch {
       // Closed before, or nobody there to read.
     }

@@ -208,11 +208,6 @@ const FAULTS: [inject: string, script: string[], said: string][] = [
     ["!cat", "./log"],
     "remove ./log/previous, pausing: input/output error",
   ],
-  [
-    "clone3,vfork,clone:error=EAGAIN",
-    ["!cat", "./log"],
-    "run processor in ./log, pausing: temporarily unavailable",
-  ],
 ];
 
 testWith(
@@ -386,6 +381,24 @@ Deno.test("trouble later: current becomes a directory, which is then removed", a
     assertEquals(await log.finish(), 0);
     assertEquals(whole(path), FILE + "one\n");
   }
+});
+
+Deno.test("trouble later: the processor can't be started", async () => {
+  using at = folder();
+  const path = `${at.path}/log`;
+  await using log = await start(["s4096", "!cat", "./log"], { cwd: at.path });
+  Deno.mkdirSync(`${path}/newstate`);
+  await log.write(FILE + "one\n");
+  await log.says(
+    "multilog: warning: unable to run processor in ./log, pausing: " +
+      "is a directory\n",
+  );
+  await until("the service goes on", () => text(`${path}/current`) === "one\n");
+  Deno.removeSync(`${path}/newstate`);
+  log.signal("SIGALRM");
+  await until("it runs", () => oldFiles(path).length > 0);
+  assertEquals(await log.finish(), 0);
+  assertEquals(whole(path), FILE + "one\n");
 });
 
 Deno.test("trouble later: standard error is closed, or nobody reads it", async () => {
