@@ -1,0 +1,182 @@
+// Breaks things while logs are on their way, and counts the lines.
+//
+//   deno task faults [--minutes 5] [--seed N] [--only NAME] [--list]
+import { parseArgs } from "@std/cli/parse-args";
+import type { Count } from "../tests/faults/checker.ts";
+import { FAULTS } from "../tests/faults/faults.ts";
+import {
+  alone,
+  closeAll,
+  mixed,
+  type Plan,
+  play,
+  possible,
+  type Round,
+} from "../tests/faults/rounds.ts";
+import { removeStale } from "../tests/faults/wire.ts";
+import { compileAll, CompileError } from "./compile.ts";
+import { bold, columns, dim, green, red, say } from "./demo/screen.ts";
+
+const USAGE =
+  "usage: deno task faults [--minutes N] [--seed N] [--only NAME] [--list]";
+
+/** Rounds at a time: most of each is waiting. */
+const AT_ONCE = 3;
+/** How long one fault lasts when it is alone, in milliseconds. */
+const ALONE = 2500;
+/** How long faults are mixed, in milliseconds. */
+const MIXED = 12000;
+/** How long the end of a round may take, in milliseconds. */
+const END = 8000;
+
+/** What a count's rows are called, and what they mean. */
+const ROWS: [key: keyof Count, name: string, meaning: string][] = [
+  ["fed", "lines written", "by the clients' services"],
+  ["server", "lines on the server", ""],
+  ["client", "lines kept on the client", "sent in vain, cut off, or current"],
+  ["both", "lines in both places", "cut when the server had them already"],
+  ["copies", "further copies on the server", "sent once more, for the same"],
+  ["parts", "parts of lines on the server", "where a transmission was cut"],
+  ["late", "transmissions out of turn", "on their way when given up"],
+  ["split", "lines in two files", "at the end of a killed multilog"],
+  ["notices", "notices on the server", "lines about what couldn't be sent"],
+  ["inHand", "lines in a killed multilog's hands", "read, and not yet written"],
+  ["unacknowledged", "lines lost without -a", "with a killed server"],
+  ["lost", "lines lost", ""],
+];
+
+function table(count: Count): string[] {
+  return columns(
+    ROWS.map(([key, name, meaning]) => [name, count[key], meaning]),
+  );
+}
+
+function show({ name, seed, done, count, violations, seconds }: Round): void {
+  const verdict = violations.length > 0 ? red("BROKEN") : green("ok");
+  say(
+    `  ${verdict}  ${name.padEnd(24)} ` +
+      `${count.fed} lines: ${count.server} sent, ${count.client} kept, ` +
+      `${count.lost} lost ${dim(`(${seconds.toFixed(0)} s)`)}`,
+  );
+  if (violations.length === 0 && !name.startsWith("mixed")) return;
+  for (const what of done) say(dim(`        ${what}`));
+  for (const violation of violations) say(red(`        ${violation}`));
+  if (violations.length > 0) say(`        seed of this round: ${seed}`);
+}
+
+function sum(rounds: readonly Round[]): Count {
+  const total = Object.fromEntries(ROWS.map(([key]) => [key, 0]));
+  for (const { count } of rounds) {
+    for (const [key] of ROWS) total[key]! += count[key];
+  }
+  return total as unknown as Count;
+}
+
+async function faults(args: string[]): Promise<number> {
+  const flags = parseArgs(args, {
+    string: ["minutes", "seed", "only"],
+    boolean: ["list", "help"],
+    default: { minutes: "5" },
+    unknown: (flag) => {
+      say(`faults: ${flag}: unknown\n${USAGE}`);
+      Deno.exit(1);
+    },
+  });
+  if (flags.help) {
+    say(USAGE);
+    return 0;
+  }
+  if (flags.list) {
+    for (const { name } of FAULTS) say(name);
+    say("mixed");
+    return 0;
+  }
+  const minutes = Number(flags.minutes);
+  const seed = Number(flags.seed ?? Math.floor(Math.random() * 1e6));
+  if (!(minutes > 0) || !Number.isInteger(seed)) {
+    say(USAGE);
+    return 1;
+  }
+  await compileAll();
+  removeStale();
+  const can = await possible();
+  const end = performance.now() + 60000 * minutes;
+  const { only } = flags;
+  if (only !== undefined && only !== "mixed") {
+    const chosen = can.faults.filter(({ name }) => name === only);
+    if (chosen.length === 0) {
+      const lack = can.skipped.find(({ name }) => name === only);
+      say(`faults: ${only}: ${lack ? lack.why : "there is none, see --list"}`);
+      return 1;
+    }
+    can.faults = chosen;
+  }
+
+  say(bold("Breaking things, and counting lines"));
+  say();
+  say(`  for ${minutes} minutes; the same again: --seed ${seed}`);
+  for (const { name, why } of can.skipped) say(`  skipped: ${name} (${why})`);
+  say();
+
+  /** First each fault by itself, then whatever comes. */
+  const plans = function* (): Generator<Plan> {
+    let number = seed;
+    if (only !== "mixed") {
+      // From another one each time, so that short runs get round too.
+      const first = seed % can.faults.length;
+      for (let i = 0; i < can.faults.length; i++) {
+        const fault = can.faults[(first + i) % can.faults.length]!;
+        yield alone(fault, number++, can, ALONE);
+      }
+    }
+    while (true) {
+      yield only === undefined || only === "mixed"
+        ? mixed(number++, can, MIXED)
+        : alone(can.faults[0]!, number++, can, ALONE);
+    }
+  }();
+  const rounds: Round[] = [];
+  const worker = async () => {
+    while (performance.now() + ALONE + END < end || rounds.length === 0) {
+      const plan = plans.next().value as Plan;
+      if (
+        plan.entries.length > 1 && rounds.length > 0 &&
+        performance.now() + MIXED + END > end
+      ) return;
+      const round = await play(plan);
+      rounds.push(round);
+      show(round);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+
+  const bad = rounds.filter(({ violations }) => violations.length > 0);
+  say();
+  say(bold(`${rounds.length} rounds`));
+  say();
+  const [...lines] = table(sum(rounds));
+  const last = lines.pop()!;
+  for (const line of lines) say(line);
+  say(bold(bad.length > 0 ? red(last) : green(last)));
+  say();
+  if (bad.length === 0) say(green("Every line is where it should be."));
+  else say(red(`${bad.length} rounds broke a promise.`));
+  return bad.length === 0 ? 0 : 1;
+}
+
+if (import.meta.main) {
+  const interrupted = async () => {
+    await closeAll();
+    Deno.exit(130);
+  };
+  Deno.addSignalListener("SIGINT", interrupted);
+  Deno.addSignalListener("SIGTERM", interrupted);
+  try {
+    Deno.exit(await faults(Deno.args));
+  } catch (error) {
+    await closeAll();
+    if (!(error instanceof CompileError)) throw error;
+    console.error(`faults: ${error.message}`);
+    Deno.exit(1);
+  }
+}
