@@ -2,7 +2,7 @@
 //
 //   deno task compile [--force] [--target TRIPLE] [multilog] [tryto] [socklog-tcp]
 import { parseArgs } from "@std/cli/parse-args";
-import { walk } from "@std/fs";
+import { copy, exists, walk } from "@std/fs";
 
 /**
  * What each executable may do. All input and output goes through libc, so this
@@ -55,12 +55,17 @@ function folderOf(target: string): string {
   return target === Deno.build.target ? "dist" : `dist/${target}`;
 }
 
-async function deno(args: string[], target: string = Deno.build.target) {
+async function deno(
+  args: string[],
+  target: string = Deno.build.target,
+  cwd: string = Deno.cwd(),
+) {
   const env = Deno.env.toObject();
   // It is this machine's, and would be taken for any other's as well.
   if (target !== Deno.build.target) delete env.DENORT_BIN;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args,
+    cwd,
     env,
     clearEnv: true,
     stdin: "null",
@@ -79,26 +84,55 @@ async function deno(args: string[], target: string = Deno.build.target) {
   throw new CompileError(output);
 }
 
-async function compile(name: string, target: string) {
+/** The times that an executable has of its sources, in place of their own. */
+const SOURCE_TIME = new Date(Date.UTC(2020, 0, 1));
+
+/**
+ * Copies the sources. An executable remembers when each of them was saved; of
+ * these copies, all at the same time, always the same one comes out.
+ */
+async function copySources(): Promise<string> {
+  const folder = await Deno.makeTempDir({ prefix: "logferry-" });
+  for (const name of [...SOURCE_FOLDERS, "deno.json"]) {
+    await copy(name, `${folder}/${name}`);
+  }
+  if (await exists("vendor")) {
+    await Deno.symlink(await Deno.realPath("vendor"), `${folder}/vendor`);
+  }
+  for await (const { path, isSymlink } of walk(folder)) {
+    if (!isSymlink) await Deno.utime(path, SOURCE_TIME, SOURCE_TIME);
+  }
+  return folder;
+}
+
+async function compile(
+  name: string,
+  target: string,
+  sources: string,
+  start: Date,
+) {
   const path = `${folderOf(target)}/${name}`;
   const temporary = `${path}.${Deno.pid}`;
-  const start = new Date();
   try {
-    await deno([
-      "compile",
-      "--quiet",
-      "--no-check",
-      "--no-prompt",
-      // The cache would be a file in /tmp whose name anybody can guess, and
-      // what is in it is run: no thing for a program that root starts.
-      "--no-code-cache",
-      ...PERMISSIONS[name]!,
-      "--target",
+    await deno(
+      [
+        "compile",
+        "--quiet",
+        "--no-check",
+        "--no-prompt",
+        // The cache would be a file in /tmp whose name anybody can guess, and
+        // what is in it is run: no thing for a program that root starts.
+        "--no-code-cache",
+        ...PERMISSIONS[name]!,
+        "--target",
+        target,
+        "--output",
+        `${Deno.cwd()}/${temporary}`,
+        `cmd/${name}.ts`,
+      ],
       target,
-      "--output",
-      temporary,
-      `cmd/${name}.ts`,
-    ], target);
+      sources,
+    );
     // A source saved meanwhile may not be in it, so it is as old as its start.
     await Deno.utime(temporary, start, start);
     // Renamed into place, because one that runs can't be written to.
@@ -150,10 +184,18 @@ export async function compileAll(args: string[] = []): Promise<string> {
     }
   }
   if (stale.length === 0) return folder;
+  const start = new Date();
   // Checked once for all of them, and before any is replaced.
   await deno(["check", "--quiet", ...stale.map((name) => `cmd/${name}.ts`)]);
   await Deno.mkdir(folder, { recursive: true });
-  await Promise.all(stale.map((name) => compile(name, target)));
+  const sources = await copySources();
+  try {
+    await Promise.all(
+      stale.map((name) => compile(name, target, sources, start)),
+    );
+  } finally {
+    await Deno.remove(sources, { recursive: true });
+  }
   return folder;
 }
 

@@ -21,7 +21,7 @@ const FULL_PIPE = 64 * 1024;
 const WIDE_PIPE = 256 * 1024;
 
 /** What the command line can ask for instead of a script. */
-const HELP = `usage: multilog script
+export const HELP = `usage: multilog script
        multilog --status dir... [--json]   what is in logs, who writes to them
        multilog --follow dir [--local]     what comes to a log, from now on
 

@@ -1,0 +1,69 @@
+/**
+ * Reads the text that `--help` prints, so that a manual page says the same.
+ *
+ * @module
+ */
+
+/** What `--help` says of an option, or of a few that belong together. */
+export interface HelpItem {
+  /** The options as they are written, such as `-t seconds`. */
+  readonly tags: readonly string[];
+  /** What it says of them. */
+  readonly text: string;
+}
+
+/** What `--help` says. */
+export interface Help {
+  /** The ways to start the program. */
+  readonly usage: readonly string[];
+  /** The options, in their order. */
+  readonly items: readonly HelpItem[];
+}
+
+/** Begins like an option or an action, and is no sentence. */
+const TAG = /^(?:[-+=.!/]\S+|[a-z]+)(?: [a-z]+(?:\+[a-z]+)?)?$/;
+/** How far a line is indented that only goes on. */
+const CONTINUED = /^ {8,}(\S.*)$/;
+
+/**
+ * Takes a help text apart. A line of options is indented by two; two spaces
+ * and more stand between an option and its text, and between two of them.
+ *
+ * @param help The text
+ * @returns What it says
+ */
+export function parseHelp(help: string): Help {
+  const usage: string[] = [];
+  const items: { tags: string[]; text: string }[] = [];
+  let inUsage = true;
+  let inItems = false;
+  for (const line of help.split("\n")) {
+    if (inUsage) {
+      inUsage = line !== "";
+      // What a way is for stands far to the right.
+      const [way] = line.slice(7).split(/ {2,}/);
+      if (way) usage.push(way);
+      continue;
+    }
+    const continued = CONTINUED.exec(line);
+    if (continued && inItems) {
+      items.at(-1)!.text += ` ${continued[1]}`;
+      continue;
+    }
+    inItems = /^ {2}\S/.test(line);
+    if (!inItems) continue;
+    let tags: string[] = [];
+    let texts = 0;
+    for (const part of line.trim().split(/ {2,}/)) {
+      const isTag = part.startsWith("-") || texts === 0 && TAG.test(part);
+      if (isTag) {
+        tags.push(part);
+      } else if (tags.length > 0) {
+        items.push({ tags, text: part });
+        tags = [];
+        texts++;
+      }
+    }
+  }
+  return { usage, items };
+}

@@ -1,0 +1,255 @@
+/**
+ * The manual page of multilog.
+ *
+ * @module
+ */
+import { HELP } from "../../src/multilog/multilog.ts";
+import type { Page } from "./page.ts";
+
+/** The page. */
+export const multilog: Page = {
+  name: "multilog",
+  part: 8,
+  summary: "append selected lines to automatically rotated logs",
+  help: HELP,
+  sections: [
+    {
+      title: "DESCRIPTION",
+      text: `
+\`multilog\` reads lines from standard input and appends those that are selected
+to any number of logs. It takes the place of daemontools' multilog(8): scripts,
+files, messages and exit codes are the same. Where it differs, this page says
+"Different from the original".
+
+A _script_ is any number of arguments, and each of them is one action. For each
+line all actions are carried out, in their order. In a shell, quote them.
+
+A last line without a newline gets one.
+
+Everything that was read has been written before \`multilog\` waits for more.`,
+    },
+    {
+      title: "SELECTING LINES",
+      text: "At first each line is selected.",
+      items: [
+        { tag: "-pattern", text: "Others stay as they are." },
+        { tag: "+pattern", text: "Others stay as they are." },
+      ],
+      more: `
+In a pattern, a star at the end matches anything; a star in front of another
+character matches any string without that character; anything else matches
+itself. The pattern must match the whole line, of which only the first 1000
+bytes are looked at, the timestamp included.
+
+    multilog t '-*' '+* fatal: *' ./main
+
+logs the lines that begin, behind the timestamp, with a word and \`fatal:\`.`,
+    },
+    {
+      title: "TIMESTAMPS, ALERTS AND STATUS FILES",
+      items: [
+        {
+          tag: "t",
+          text:
+            `As the first action only. The line begins with \`@\`, 24 hexadecimal digits of TAI64N, and
+a space. tai64nlocal(8), or \`multilog --follow\` _dir_ \`--local\`, shows local time.
+
+Lines that come in one piece may be stamped with moments that are some
+nanoseconds apart; no stamp is earlier than the one before it, unless the clock
+was set back.`,
+        },
+        {
+          tag: "e",
+          text: "Of a longer line the first 200 bytes are followed by `...`.",
+        },
+        {
+          tag: "=file",
+          text: `It is padded with newlines to 1001 bytes, and written over the
+beginning of the file. Nothing protects the file against an outage.
+
+Different from the original: of lines that come in one piece only the last one
+is written.`,
+        },
+      ],
+    },
+    {
+      title: "LOGS",
+      items: [
+        {
+          tag: "./dir /dir",
+          text: `Any name that begins with a dot or a slash. It is made where
+there is none, with mode 0700. Only one process at a time may write to a log,
+and only one action: the file \`lock\` in it is locked (flock(2)).`,
+        },
+        {
+          tag: "ssize",
+          text: `For the logs that follow. \`current\` is big enough when it has
+_size_ bytes, or when it ends with a newline and has at most 2000 bytes less.
+It never has more. (99999)`,
+        },
+        {
+          tag: "nnum",
+          text: `For the logs that follow. When there are more old files, those
+with the smallest names are removed. (10)`,
+        },
+        {
+          tag: "asec",
+          text: `For the logs that follow. A log that is continued after a
+restart keeps its age: the first line's timestamp tells it, or else the time
+when the file was made.
+
+Different from the original, which has no such action, and ignores it.`,
+        },
+      ],
+      more: `
+A log is a directory. In it,
+
+\`current\` is the file that is written. Its mode is 0644 while \`multilog\` runs,
+and 0744 when it was written to the disk and left complete.
+
+\`@\`_timestamp_\`.s\` is an old file that is complete and on the disk.
+
+\`@\`_timestamp_\`.u\` is a file that was cut off by an outage. It may have lost
+its end, and no processor has seen it.
+
+\`lock\`, \`state\`, and, while a processor runs, \`previous\`, \`processed\` and
+\`newstate\` belong to \`multilog\`.
+
+When \`current\` is big enough it is synced, gets mode 0744, and becomes an old
+file, or goes to the processor.
+
+Different from the original: the directory is synced, too, so that names
+survive an outage. A new name sorts behind all that are there, also when the
+clock was set back; the original then removes the newest file as the oldest.`,
+    },
+    {
+      title: "PROCESSORS",
+      items: [
+        {
+          tag: "!processor",
+          text:
+            `For the logs that follow; \`!\` alone is for none. When \`current\`
+is big enough it is renamed to \`previous\`, and \`sh -c\` _processor_ is run in the
+directory, with descriptor 0 reading \`previous\`, 1 writing \`processed\`, 4
+reading \`state\`, and 5 writing \`newstate\`.
+
+When it exits 0, \`processed\` becomes the old file, and \`newstate\` becomes
+\`state\`. Otherwise \`multilog\` says so, pauses for 5 seconds, and runs it again
+with empty files, for as long as it takes: see tryto(1).
+
+Different from the original, which reads nothing while the processor runs, so
+that the service which is being logged stands still. This one goes on reading
+into a new \`current\`. It waits for the processor only when that one is big
+enough, too, on ALRM, and before it exits. One processor at a time runs in a
+directory.`,
+        },
+      ],
+    },
+    {
+      title: "WHAT A START FINDS",
+      text: `
+When \`current\` has mode 0744, it is continued. Otherwise the last run was cut
+off. Then \`state\` and \`newstate\` are removed. If \`processed\` has mode 0744, it
+becomes an old file with \`.s\` and \`previous\` is removed; else \`processed\` is
+removed, and \`previous\` becomes an old file with \`.u\`. \`current\` becomes an old
+file with \`.u\`.`,
+    },
+    {
+      title: "TROUBLE",
+      text: `
+When writing fails after the start, a full disk for example, \`multilog\` says so
+on standard error, pauses for 5 seconds, and tries the same step again. Nothing
+is lost or written twice; but nothing is read meanwhile.
+
+Different from the original, which ignores what it doesn't know without a word:
+words that are no action, settings that no log follows, and numbers out of range
+are ignored or corrected with a warning. \`multilog t log\`, without \`./\`, throws
+every line away in either.
+
+Different from the original: arguments must be UTF-8 (exit code 101), and a
+limit on the address space, such as \`softlimit -m\` sets, ends the program at its
+start.`,
+    },
+    {
+      title: "SIGNALS",
+      text: `
+TERM: the line in hand is read to its end, and not a byte more; then \`multilog\`
+waits for processors, syncs, and exits 0. The next one finds the rest in the
+pipe.
+
+ALRM: each \`current\` that isn't empty is big enough now.`,
+    },
+    {
+      title: "LOOKING AT LOGS",
+      text: `
+Different from the original, \`--status\`, \`--follow\`, \`--help\` and \`--version\`,
+the first two as the first argument and the others as the only one, aren't
+patterns.`,
+      items: [
+        {
+          tag: "--status dir...",
+          text:
+            `Prints a table of logs: the size of \`current\` and the size at which it
+is big enough (\`?\` unless a \`multilog\` writes to it whose arguments the user may
+see); how many old files there are, and their bytes; the age of the newest line;
+the writer's process number, or \`-\`, or \`cut off\`; and for how long a processor
+has been \`running\`, \`failing\`, or is \`due\` at the next start. Below stands the
+last line of the processor's notes, if there are any.
+
+No lock is taken and no file written. Whether a processor fails is seen from
+outside: \`multilog\` had to run it again, or tryto(1) says in \`state\` that it kept
+the log; the time goes back as far as there are old files. The exit code is 111
+when a directory couldn't be read.`,
+        },
+        {
+          tag: "--json",
+          text: `With \`--status\`: for each log one line of JSON instead, with
+\`directory\`, \`current\`, \`limit\`, \`oldFiles\`, \`oldBytes\` (bytes), \`newest\`
+(seconds), \`running\` (whether there is a writer), \`writer\` (its process number),
+\`cutOff\`, \`processing\`, \`failing\` (seconds) and \`notice\`; \`null\` for what there
+isn't, or what can't be known.`,
+        },
+        {
+          tag: "--follow dir",
+          text:
+            `Prints the last 10 lines of \`current\`, and everything that comes, also
+when files are finished, processed, or cut off, or when the writer is another
+one, until INT or TERM, or until nobody reads it. What a processor does to lines
+isn't seen. When files were finished and removed faster than they could be
+opened, it says how many.`,
+        },
+        {
+          tag: "--local",
+          text:
+            `With \`--follow\`: a timestamp at a line's beginning is shown as
+local time, as tai64nlocal(8) shows it. Different from that, anything else that
+begins with \`@\` stays as it is.`,
+        },
+        { tag: "--help", text: "Prints a summary." },
+        { tag: "--version", text: "Prints the version." },
+      ],
+    },
+    {
+      title: "EXIT CODES",
+      text: `
+0 at the end of input, or on TERM. 111 when it can't start, because a log is in
+use or can't be opened, without having read anything; or when standard input
+can't be read. 100 for a wrong use of \`--status\` or \`--follow\`.`,
+    },
+    {
+      title: "EXAMPLES",
+      text: `
+Log with timestamps; send each finished file, and each that is a minute old, to
+a log server, and keep those that can't be sent:
+
+    multilog t a60 s999999 n50 \\
+      '!tryto -pv socklog-tcp send -a 192.0.2.1 10116' ./main`,
+    },
+    {
+      title: "SEE ALSO",
+      text:
+        "tryto(1), socklog-tcp(8), tai64nlocal(8), supervise(8), runsv(8), " +
+        "s6-supervise(8)",
+    },
+  ],
+};

@@ -1,0 +1,180 @@
+/**
+ * Makes a manual page of a program: what `--help` says, and what there is to
+ * say beyond it.
+ *
+ * @module
+ */
+import { type Help, parseHelp } from "./help.ts";
+
+/**
+ * Text in paragraphs, an empty line between two. In it, `code` is bold and
+ * _word_ is in italics; lines that are indented by four are an example.
+ */
+export type Text = string;
+
+/** An option, or an action. */
+export interface Item {
+  /** How it is written, such as `-t seconds`. */
+  readonly tag: string;
+  /** What there is to say beyond `--help`'s sentence. */
+  readonly text: Text;
+  /** Whether `--help`'s sentence is left out, too short to stand alone. */
+  readonly alone?: boolean;
+}
+
+/** A section. */
+export interface Section {
+  /** Its title. */
+  readonly title: string;
+  /** Its text. */
+  readonly text?: Text;
+  /** Its options. */
+  readonly items?: readonly Item[];
+  /** Text behind them. */
+  readonly more?: Text;
+}
+
+/** A manual page. */
+export interface Page {
+  /** The program's name. */
+  readonly name: string;
+  /** The part of the manual. */
+  readonly part: 1 | 8;
+  /** What stands behind its name in lists. */
+  readonly summary: string;
+  /** What `--help` prints. */
+  readonly help: string;
+  /** The sections behind the synopsis. */
+  readonly sections: readonly Section[];
+}
+
+/** A page and its program's `--help` don't fit. */
+export class PageError extends Error {
+  /** The class's name. */
+  override name = "PageError";
+}
+
+/** The day that the pages show: that of their last change. */
+const DATE = "2026-11-23";
+
+/**
+ * Writes a page as roff, for man(1).
+ *
+ * @param page The page
+ * @param version The program's version
+ * @returns The page's source
+ * @throws {PageError} When `--help` has an option that the page hasn't
+ */
+export function render(page: Page, version: string): string {
+  const help = parseHelp(page.help);
+  checkComplete(page, help);
+  const head = `${page.name.toUpperCase()} ${page.part} ${DATE}`;
+  const lines = [
+    `.TH ${head} "Logferry ${version}" "Logferry"`,
+    ".SH NAME",
+    `${page.name} \\- ${escape(page.summary)}`,
+    ".SH SYNOPSIS",
+  ];
+  help.usage.forEach((way, index) => {
+    if (index > 0) lines.push(".br");
+    lines.push(`\\fB${literal(way)}\\fR`);
+  });
+  for (const { title, text, items = [], more } of page.sections) {
+    lines.push(`.SH ${title.includes(" ") ? `"${title}"` : title}`);
+    if (text) lines.push(...paragraphs(text));
+    for (const item of items) {
+      const sentence = item.alone ? "" : sentenceOf(help, item.tag);
+      const whole = [sentence, item.text].filter((part) => part !== "");
+      lines.push(
+        ".TP",
+        `\\fB${literal(item.tag)}\\fR`,
+        ...paragraphs(whole.join(" "), ".IP"),
+      );
+    }
+    if (more) lines.push(".PP", ...paragraphs(more));
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/** The options' beginnings: `-t` of `-t seconds`, `-h`, `-p` of `-h -p`. */
+function* beginnings(tags: readonly string[]): Generator<string> {
+  for (const tag of tags) {
+    const words = tag.split(" ");
+    yield words[0]!;
+    for (const word of words.slice(1)) if (/^[-/]/.test(word)) yield word;
+  }
+}
+
+function checkComplete({ name, sections }: Page, help: Help): void {
+  const items = sections.flatMap(({ items = [] }) => items);
+  const described = new Set(beginnings(items.map(({ tag }) => tag)));
+  for (const tag of beginnings(help.items.flatMap(({ tags }) => tags))) {
+    if (!described.has(tag)) {
+      throw new PageError(`${name}: --help has ${tag}, the page hasn't`);
+    }
+  }
+}
+
+/** What `--help` says of one option alone, as a sentence. */
+function sentenceOf(help: Help, tag: string): string {
+  const found = help.items.find(({ tags }) => tags.join(" ") === tag);
+  if (found === undefined) return "";
+  const text = found.text.replace(/^\(\w+\) /, "");
+  return `${text[0]!.toUpperCase()}${text.slice(1)}.`;
+}
+
+function paragraphs(text: Text, separator = ".PP"): string[] {
+  const lines: string[] = [];
+  let example = false;
+  for (const [index, block] of text.trim().split(/\n\n+/).entries()) {
+    if (block.startsWith("    ")) {
+      example = true;
+      lines.push(separator === ".IP" ? ".IP" : ".PP", ".nf");
+      for (const line of block.split("\n")) {
+        lines.push(guard(literal(line.slice(2))));
+      }
+      lines.push(".fi");
+      continue;
+    }
+    if (index > 0 || example) lines.push(separator);
+    lines.push(...wrap(markup(block)));
+    example = false;
+  }
+  return lines;
+}
+
+/** Roff fills lines by itself; its own are as short as anybody's. */
+function wrap(text: string): string[] {
+  const lines = [""];
+  for (const word of text.split(/\s+/)) {
+    const line = lines.at(-1)!;
+    if (line === "") lines[lines.length - 1] = word;
+    else if (line.length + word.length < 78) {
+      lines[lines.length - 1] = `${line} ${word}`;
+    } else lines.push(word);
+  }
+  return lines.map(guard);
+}
+
+function markup(text: string): string {
+  return text.split("`").map((piece, index) =>
+    index % 2 === 1
+      ? `\\fB${literal(piece)}\\fR`
+      : escape(piece).replace(/(?<!\w)_(\w+)_(?!\w)/g, "\\fI$1\\fR")
+  ).join("");
+}
+
+/** A line that begins with a dot or a quote would be a request. */
+function guard(line: string): string {
+  return /^[.']/.test(line) ? `\\&${line}` : line;
+}
+
+function escape(text: string): string {
+  return text.replaceAll("\\", "\\e");
+}
+
+/** Text that may be typed, or copied from the page: nothing made pretty. */
+function literal(text: string): string {
+  return escape(text).replaceAll("-", "\\-").replaceAll("'", "\\(aq")
+    .replaceAll("^", "\\(ha").replaceAll("~", "\\(ti");
+}

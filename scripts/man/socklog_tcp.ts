@@ -1,0 +1,242 @@
+/**
+ * The manual page of socklog-tcp.
+ *
+ * @module
+ */
+import { HELP } from "../../src/socklog/help.ts";
+import type { Page } from "./page.ts";
+
+/** The page. */
+export const socklogTcp: Page = {
+  name: "socklog-tcp",
+  part: 8,
+  summary: "take log lines from the network, or send them there",
+  help: HELP,
+  sections: [
+    {
+      title: "DESCRIPTION",
+      text: `
+The first form is the log server. It takes the place of
+
+    tcpserver [options] host port socklog ucspi NAME...
+
+and knows the same options: see tcpserver(1) and socklog(8). It writes each line
+that it gets to standard output. The second form runs _program_ for each
+connection, with descriptors 0 and 1 as the network, as tcpserver(1) does.
+\`send\` sends standard input to a log server. \`connect\` runs _program_ with
+descriptor 6 reading from the network and 7 writing to it, as tcpclient(1) does.
+
+Where it differs from those, this page says "Different from the original".
+
+_host_ is a name or an address; 0 is any address for a server, and 127.0.0.1 for
+the others. \`::\` is any address of IPv6, too. _port_ is a number or a name from
+services(5); 0 is any free one.
+
+Started under the name \`tcpserver\` or \`tcpclient\`, by a link for example, it has
+that program's command line.`,
+    },
+    {
+      title: "LINES",
+      text: `
+Lines end with a newline, with a NUL, or with the connection; empty ones are
+dropped. A line comes out as
+
+    $NAME: facility.priority: line
+
+with the value of each _NAME_ that is set, eight of them at the most, and
+with the names of the facility and the priority in place of a \`<\`_number_\`>\` at
+its beginning, where they are known. A _NAME_ is a variable of tcp-environ(5),
+such as TCPREMOTEIP, or of the server's own environment. What stands behind
+_port_ is taken for a _program_ unless it is \`socklog\`, \`ucspi\`, or written in
+capitals.`,
+      items: [
+        {
+          tag: "socklog -r",
+          text: "Write each line once more, as it came.",
+        },
+        {
+          tag: "socklog -R",
+          text: "Write each line only as it came.",
+        },
+      ],
+      more: `
+Different from the original, which mixes lines that are long or arrive in
+pieces: lines are always whole. One of more than 65536 bytes comes out in pieces
+of that length, each behind the same names.
+
+Different from the original: lines go to standard output, and messages to
+standard error. With \`exec 2>&1\` in the run script both go one way, as ever.
+
+Different from the original: all connections are served by one process, whose
+memory is bounded, whatever the clients do. When standard output is full nothing
+is read, and the clients feel it. A connection is closed when its lines were
+written, not before.`,
+    },
+    {
+      title: "OPTIONS OF A SERVER",
+      items: [
+        { tag: "-c n", text: "Further ones wait." },
+        {
+          tag: "-b n",
+          text:
+            `That is, to be accepted. Different from the original, where it is 20: 1024
+unless given.`,
+        },
+        {
+          tag: "-x cdb",
+          text: `They are compiled by tcprules(1), may change while the server
+runs, and set variables or deny connections, by address or name.`,
+        },
+        {
+          tag: "-X",
+          alone: true,
+          text:
+            "With \`-x\`, allow all connections when there is no such file.",
+        },
+        {
+          tag: "-B text",
+          text: "It is sent first, before names are looked up.",
+        },
+        { tag: "-1", text: "On standard output, when it is listening." },
+        { tag: "-g gid", text: "Become this group, when it is listening." },
+        { tag: "-u uid", text: "Become this user, when it is listening." },
+        {
+          tag: "-U",
+          text: "Like `-g $GID -u $UID`, which envuidgid(8) sets.",
+        },
+        {
+          tag: "-o",
+          text: "And so answer along the route that a client chose.",
+        },
+        { tag: "-O", text: "Remove IP options. This is the default." },
+        {
+          tag: "-p",
+          text: `Be paranoid: forget the client's name unless it leads back to
+the client's address.`,
+        },
+        { tag: "-P", text: "Don't. This is the default." },
+        {
+          tag: "-w n",
+          text: `What they had sent of a line is written. Different from the
+original, which has no such option.`,
+        },
+        {
+          tag: "-a",
+          alone: true,
+          text: `When the client has sent everything, and all lines of the
+connection were written, tell it the number of bytes. Clients that know nothing
+of it take no notice. Different from the original, which has no such option.`,
+        },
+      ],
+    },
+    {
+      title: "OPTIONS OF ALL",
+      items: [
+        {
+          tag: "-v",
+          text: `Say more: each connection's beginning and end, on standard
+error. Different from the original: connections are numbered from 1, where it
+shows process numbers.`,
+        },
+        { tag: "-q", text: "Say nothing, not even errors." },
+        { tag: "-Q", text: "Say errors. This is the default." },
+        {
+          tag: "-h",
+          text: `Look up the other host's name, for TCPREMOTEHOST. This is the
+default. Different from the original: a log server looks nothing up that neither
+a _NAME_, nor the rules, nor \`-v\` needs.`,
+        },
+        { tag: "-H", text: "Don't." },
+        {
+          tag: "-r",
+          text: `Ask the other host whose connection it is, for TCPREMOTEINFO.
+This is the default. Different from the original: a log server doesn't ask what
+nobody wants to know.`,
+        },
+        { tag: "-R", text: "Don't." },
+        { tag: "-t n", text: "Wait for that answer for _n_ seconds. (26)" },
+        {
+          tag: "-l name",
+          alone: true,
+          text: "This host's name, for TCPLOCALHOST; it isn't looked up.",
+        },
+        { tag: "-D", text: "That is, TCP_NODELAY." },
+        { tag: "-d", text: "Let them wait a little. This is the default." },
+        {
+          tag: "--help",
+          text: "Different from the original: a summary.",
+        },
+        {
+          tag: "--version",
+          text: "Different from the original: the version.",
+        },
+      ],
+    },
+    {
+      title: "OPTIONS OF SEND AND CONNECT",
+      items: [
+        {
+          tag: "-T x+y",
+          text: `Try each address of the host for _x_ seconds, and then those
+that didn't answer for _y_ seconds each; without \`+\`_y_ only once. (2+58)`,
+        },
+        { tag: "-i address", text: "The connection's local address." },
+        { tag: "-p port", text: "The connection's local port." },
+        {
+          tag: "-a",
+          alone: true,
+          text:
+            `\`send\` only: succeed only when the server acknowledges exactly
+the bytes that were sent. The server needs \`-a\`, too.`,
+        },
+      ],
+      more: `
+\`send\` sends all of its input, closes its side of the connection, and waits for
+the server to close the other: only that is success. A connection that is refused,
+that times out, is reset, or is closed before everything was sent, is a failure.
+
+Different from the original, \`tcpclient\` with \`cat >&7\`, which is content when
+the kernel has the bytes, though they may never arrive.
+
+Without \`-a\`, a server that is killed when it has read lines, and has not
+written them, takes them along, and \`send\` can't know.`,
+    },
+    {
+      title: "SIGNALS",
+      text: `
+TERM: the log server stops listening, writes what it has read, closes the
+connections so that \`send\` knows that it failed, and exits 0. Different from the
+original, which leaves connections to processes of their own. A server that runs
+programs leaves those alone, as the original does.`,
+    },
+    {
+      title: "EXIT CODES",
+      text: `
+100 for wrong usage, also for a word behind _port_ that is neither a program nor
+a name: different from the original, which finds out when the first client
+comes. 111 for trouble: an address in use, a connection that can't be had, a
+transmission that failed, or a standard output that nobody reads. 0 otherwise;
+\`connect\` becomes _program_.`,
+    },
+    {
+      title: "EXAMPLES",
+      text: `
+A log server's run script, and its log's:
+
+    exec 2>&1
+    exec envuidgid log socklog-tcp -a -vUHR -l0 0 10116 TCPREMOTEIP
+
+    exec setuidgid log multilog s999999 n50 /var/log/logferry/all
+
+A client's log:
+
+    exec setuidgid log multilog t a60 s999999 n50 \\
+      '!tryto -pv socklog-tcp send -a 192.0.2.1 10116' ./main`,
+    },
+    {
+      title: "SEE ALSO",
+      text: "multilog(8), tryto(1), tcpserver(1), tcpclient(1), socklog(8), " +
+        "tcprules(1), tcp-environ(5)",
+    },
+  ],
+};

@@ -1,0 +1,107 @@
+// Makes dist/logferry-VERSION-TARGET.tar.gz, to be unpacked over /usr/local:
+// executables, manual pages, licence, example services, and SHA256SUMS.
+//
+//   deno task package [--target TRIPLE]
+import { parseArgs } from "@std/cli/parse-args";
+import { walk } from "@std/fs";
+import { VERSION } from "../src/version.ts";
+import { compileAll, CompileError } from "./compile.ts";
+import { render } from "./man/page.ts";
+import { pages } from "./man/pages.ts";
+import { type Entry, tar } from "./package/tar.ts";
+
+const DOCUMENTS = "share/doc/logferry";
+const EXAMPLES = "scripts/examples";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+function encode(text: string): Bytes {
+  return new TextEncoder().encode(text) as Bytes;
+}
+
+async function sha256(bytes: Bytes): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
+}
+
+/** The example services; a run script is executable, whatever the disk says. */
+async function* examples(): AsyncGenerator<Entry> {
+  for await (const { path, isFile, name } of walk(EXAMPLES)) {
+    if (!isFile) continue;
+    yield {
+      name: `${DOCUMENTS}/examples${path.slice(EXAMPLES.length)}`,
+      mode: name === "run" ? 0o755 : 0o644,
+      bytes: await Deno.readFile(path),
+    };
+  }
+}
+
+/** Everything that is packed, in the order of the names. */
+async function collect(folder: string): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  const add = (name: string, bytes: Bytes, mode = 0o644) => {
+    entries.push({ name, mode, bytes });
+  };
+  for (const page of pages) {
+    const { name, part } = page;
+    add(`bin/${name}`, await Deno.readFile(`${folder}/${name}`), 0o755);
+    add(`share/man/man${part}/${name}.${part}`, encode(render(page, VERSION)));
+  }
+  for (const name of ["LICENSE", "README.md"]) {
+    add(`${DOCUMENTS}/${name}`, await Deno.readFile(name));
+  }
+  for await (const entry of examples()) entries.push(entry);
+  const byName = (a: Entry, b: Entry) => a.name < b.name ? -1 : 1;
+  entries.sort(byName);
+  const sums = await Promise.all(
+    entries.map(async ({ name, bytes }) => `${await sha256(bytes)}  ${name}\n`),
+  );
+  add(`${DOCUMENTS}/SHA256SUMS`, encode(sums.join("")));
+  return entries.sort(byName);
+}
+
+/**
+ * Makes the archive, in the checkout's folder.
+ *
+ * @param args The command line
+ * @returns Its path
+ * @throws {CompileError} When an executable can't be made
+ */
+export async function makePackage(args: string[] = []): Promise<string> {
+  Deno.chdir(new URL("..", import.meta.url));
+  const { target } = parseArgs(args, {
+    string: ["target"],
+    default: { target: Deno.build.target },
+    unknown(arg) {
+      throw new CompileError(`unknown word: ${arg}`);
+    },
+  });
+  const entries = await collect(await compileAll(["--target", target]));
+  const path = `dist/logferry-${VERSION}-${target}.tar.gz`;
+  const temporary = `${path}.${Deno.pid}`;
+  try {
+    using file = await Deno.create(temporary);
+    // Its gzip says neither when nor where it was made.
+    await ReadableStream.from(tar(entries))
+      .pipeThrough(new CompressionStream("gzip"))
+      .pipeTo(file.writable);
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw error;
+  }
+  const { size } = await Deno.stat(path);
+  console.log(`${path}  ${(size / 1e6).toFixed(1)} MB`);
+  return path;
+}
+
+if (import.meta.main) {
+  try {
+    await makePackage(Deno.args);
+  } catch (error) {
+    if (!(error instanceof CompileError)) throw error;
+    console.error(`package: ${error.message}`);
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,191 @@
+import { assert, assertEquals } from "@std/assert";
+import { VERSION } from "../src/version.ts";
+import {
+  folder,
+  inCheckout,
+  installed,
+  type Outcome,
+  run,
+  testWith,
+  until,
+} from "./tools.ts";
+
+const NAME = `logferry-${VERSION}-${Deno.build.target}.tar.gz`;
+
+/** Runs a script of a checkout. */
+async function script(
+  checkout: string,
+  name: string,
+  words: string[] = [],
+  env: Record<string, string> = {},
+): Promise<Outcome> {
+  return await run(
+    [Deno.execPath(), "run", "-A", `${checkout}/scripts/${name}.ts`, ...words],
+    { cwd: checkout, env },
+  );
+}
+
+async function sha256(path: string): Promise<string> {
+  return (await run(["sha256sum", path])).text.split(" ")[0]!;
+}
+
+/** What a clone has, in another place, made at another time. */
+async function copyTo(checkout: string) {
+  Deno.mkdirSync(checkout);
+  const names = ["cmd", "scripts", "src", "vendor", "deno.json", "mod.ts"];
+  const { code, stderr } = await run([
+    "cp",
+    "-R",
+    ...[...names, "LICENSE", "README.md"].map(inCheckout),
+    checkout,
+  ]);
+  assertEquals([code, stderr], [0, ""]);
+}
+
+testWith(
+  ["tar", "sha256sum"],
+  "the package is the same wherever it is made, and runs from where it is unpacked",
+  async (t) => {
+    using work = folder();
+    const elsewhere = `${work.path}/a clone`;
+    const here = await script(inCheckout(""), "package");
+    assertEquals([here.code, here.stderr], [0, ""]);
+    const archive = inCheckout(`dist/${NAME}`);
+    await t.step("it is the same", async () => {
+      await copyTo(elsewhere);
+      const there = await script(elsewhere, "package");
+      assertEquals([there.code, there.stderr], [0, ""]);
+      assertEquals(
+        await sha256(archive),
+        await sha256(`${elsewhere}/dist/${NAME}`),
+      );
+    });
+
+    const root = `${work.path}/usr/local`;
+    Deno.mkdirSync(root, { recursive: true });
+    // What is there keeps its mode.
+    Deno.mkdirSync(`${root}/bin`, { mode: 0o700 });
+    const { code, stderr } = await run(["tar", "-xzf", archive, "-C", root]);
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(Deno.statSync(`${root}/bin`).mode! & 0o777, 0o700);
+
+    await t.step("tar lists nothing of whoever made it", async () => {
+      const { text } = await run(["tar", "-tvzf", archive], {
+        env: { TZ: "UTC" },
+      });
+      const lines = text.trimEnd().split("\n");
+      assert(lines.length > 20);
+      for (const line of lines) {
+        assert(
+          /^-rw(xr-x|-r--)r-[x-] root\/root +\d+ 2020-01-01 00:00 (bin|share)\//
+            .test(line),
+          line,
+        );
+      }
+      const names = lines.map((line) => line.split(" ").at(-1)!);
+      assertEquals(names, names.toSorted());
+    });
+
+    await t.step("its sums are right", async () => {
+      const { code, text } = await run(
+        ["sha256sum", "-c", "share/doc/logferry/SHA256SUMS"],
+        { cwd: root },
+      );
+      assertEquals(code, 0, text);
+      assert(text.includes("bin/multilog: OK\n"));
+      const { text: found } = await run(["find", ".", "-type", "f"], {
+        cwd: root,
+      });
+      // All but the sums themselves.
+      assertEquals(text.split("\n").length, found.split("\n").length - 1);
+    });
+
+    await t.step("no text names a folder of whoever made it", async () => {
+      const { code } = await run(
+        ["grep", "-rqF", inCheckout(""), `${root}/share`],
+      );
+      assertEquals(code, 1);
+    });
+
+    await t.step("the programs take a line from client to server", async () => {
+      const env = { PATH: `${root}/bin:${Deno.env.get("PATH")}` };
+      for (const name of ["multilog", "tryto", "socklog-tcp"]) {
+        const { text } = await run([name, "--version"], { env });
+        assertEquals(text, `${name} ${VERSION}\n`);
+      }
+      const server = new Deno.Command("sh", {
+        args: [
+          "-c",
+          "exec socklog-tcp -1aHR -l0 127.0.0.1 0 TCPREMOTEIP >lines",
+        ],
+        cwd: work.path,
+        env,
+        stdin: "null",
+      }).spawn();
+      try {
+        const lines = () => Deno.readTextFileSync(`${work.path}/lines`);
+        await until("it listens", () => {
+          try {
+            return lines().endsWith("\n");
+          } catch {
+            return false;
+          }
+        });
+        const port = lines().trim();
+        const { code, stderr } = await run([
+          "multilog",
+          `!tryto -pv socklog-tcp send -a 127.0.0.1 ${port}`,
+          "s4096",
+          "./main",
+        ], { cwd: work.path, env, stdin: `${"x".repeat(3000)}\n` });
+        assertEquals([code, stderr], [0, ""]);
+        // Settings in front of the directory; the file was big enough.
+        assertEquals(lines(), `${port}\n127.0.0.1: ${"x".repeat(3000)}\n`);
+      } finally {
+        server.kill("SIGTERM");
+        assertEquals((await server.status).code, 0);
+      }
+    });
+
+    if (installed("man") && installed("groff")) {
+      await t.step("man finds the pages", async () => {
+        for (const name of ["multilog", "tryto", "socklog-tcp"]) {
+          const { text, code } = await run(
+            [installed("man")!, "-M", `${root}/share/man`, name],
+            { env: { MANPAGER: "cat", LC_ALL: "C" } },
+          );
+          assertEquals(code, 0);
+          assert(text.includes(`Logferry ${VERSION}`), name);
+        }
+      });
+    }
+  },
+);
+
+Deno.test("another machine's package needs its runtime, and says so", async () => {
+  using work = folder();
+  const checkout = `${work.path}/clone`;
+  await copyTo(checkout);
+  const other = Deno.build.arch === "x86_64" ? "aarch64" : "x86_64";
+  for (const name of ["package", "compile"]) {
+    const { code, stderr } = await script(
+      checkout,
+      name,
+      ["--target", `${other}-unknown-linux-gnu`],
+      // No network, whatever there is.
+      {
+        HTTPS_PROXY: "http://127.0.0.1:9",
+        DENO_DIR: `${work.path}/deno`,
+      },
+    );
+    assertEquals([code, stderr], [
+      1,
+      `${name}: no runtime for ${other}-unknown-linux-gnu: ` +
+      "dl.deno.land does not answer\n",
+    ]);
+    const unknown = await script(checkout, name, ["--target", "pdp11"]);
+    assertEquals(unknown.code, 1);
+    assert(unknown.stderr.startsWith(`${name}: no such target: pdp11 (`));
+  }
+  assertEquals([...Deno.readDirSync(`${checkout}/dist`)], []);
+});
