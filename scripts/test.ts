@@ -13,6 +13,7 @@ const PEERS: Record<string, string> = {
   "strace": "strace",
   "ip": "iproute2",
   "nc": "netcat-openbsd",
+  "mandoc": "mandoc",
 };
 
 /** The programs that README.md's recipes have at the other end. */
