@@ -16,6 +16,43 @@
  * Deno.removeSync(dir, { recursive: true });
  * ```
  *
+ * @example Serve log lines
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { Framer, Stream } from "./mod.ts";
+ *
+ * const framer = new Framer();
+ * async function* linesOf(listener: Deno.TcpListener) {
+ *   using connection = await listener.accept();
+ *   const stream = new Stream(new TextEncoder().encode("192.0.2.7: "));
+ *   let n: number | null;
+ *   while ((n = await connection.read(framer.input)) !== null) {
+ *     for (let at = 0; at < n;) {
+ *       at = framer.take(stream, at, n);
+ *       yield framer.output();
+ *       framer.taken(framer.size);
+ *     }
+ *   }
+ *   framer.end(stream);
+ *   yield framer.output();
+ *   framer.taken(framer.size);
+ * }
+ *
+ * const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+ * const client = await Deno.connect({ port: listener.addr.port });
+ * await client.write(new TextEncoder().encode("<13>one\n<14>two"));
+ * client.close();
+ * let text = "";
+ * for await (const lines of linesOf(listener)) {
+ *   text += new TextDecoder().decode(lines);
+ * }
+ * listener.close();
+ * assertEquals(
+ *   text,
+ *   "192.0.2.7: user.notice: one\n192.0.2.7: user.info: two\n",
+ * );
+ * ```
+ *
  * @module
  */
 export type { Bytes } from "./src/bytes.ts";

@@ -4,7 +4,14 @@
  * @module
  */
 
-/** Bytes that the C library can be given: not shared between threads. */
+/**
+ * Bytes that the C library can be given: not shared between threads.
+ *
+ * @example
+ * ```ts
+ * const bytes: Bytes = encode("a line\n");
+ * ```
+ */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
 const encoder = new TextEncoder();

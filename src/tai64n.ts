@@ -10,7 +10,17 @@ import type { Moment } from "./sys/clock.ts";
 
 export type { Moment };
 
-/** How many bytes a label has, its `@` included. */
+/**
+ * How many bytes a label has, its `@` included.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const line = "@400000003b9aca09000001f4 a line";
+ * assertEquals(line.slice(LABEL_LENGTH), " a line");
+ * ```
+ */
 export const LABEL_LENGTH = 25;
 
 const DIGITS = new TextEncoder().encode("0123456789abcdef");

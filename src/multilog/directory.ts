@@ -71,7 +71,25 @@ export function isOld(name: string): boolean {
   return name.length >= OLD_NAME_LENGTH && name[0] === "@";
 }
 
-/** A log directory that this process writes to. */
+/**
+ * A log directory that this process writes to.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { Trouble } from "./trouble.ts";
+ *
+ * const dir = Deno.makeTempDirSync();
+ * const settings = { size: 4096, keep: 5, processor: "", age: 0 };
+ * const trouble = new Trouble(console.error);
+ * const log = LogDirectory.open(`${dir}/log`, settings, trouble);
+ * // Nothing else may be appended before this has been.
+ * await log.append(new TextEncoder().encode("one line\n"));
+ * await log.close();
+ * assertEquals(Deno.readTextFileSync(`${dir}/log/current`), "one line\n");
+ * Deno.removeSync(dir, { recursive: true });
+ * ```
+ */
 export class LogDirectory {
   /** The directory's name, as it was given. */
   readonly path: string;

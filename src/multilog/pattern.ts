@@ -7,10 +7,28 @@ import { type Bytes, encode } from "../bytes.ts";
 
 const STAR = 0x2a;
 
-/** How many bytes of a line a pattern sees, its timestamp included. */
+/**
+ * How many bytes of a line a pattern sees, its timestamp included.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ *
+ * const line = new TextEncoder().encode("x".repeat(5000));
+ * const end = Math.min(line.length, PATTERN_SIGHT);
+ * assert(matches(pattern("*"), line, 0, end));
+ * ```
+ */
 export const PATTERN_SIGHT = 1000;
 
-/** A pattern, as bytes. */
+/**
+ * A pattern, as bytes.
+ *
+ * @example
+ * ```ts
+ * const patterns: Pattern[] = ["fatal: *", "* fatal: *"].map(pattern);
+ * ```
+ */
 export type Pattern = Bytes;
 
 /**
@@ -18,6 +36,13 @@ export type Pattern = Bytes;
  *
  * @param text Stars and non-stars, see {@linkcode matches}
  * @returns The pattern
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(new TextDecoder().decode(pattern("+* fatal: *")), "+* fatal: *");
+ * ```
  */
 export function pattern(text: string): Pattern {
   return encode(text);

@@ -5,18 +5,82 @@
  */
 import { type Pattern, pattern } from "./pattern.ts";
 
-/** The smallest size of a log file, in bytes. */
+/**
+ * The smallest size of a log file, in bytes.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(parseScript([`s${SIZE_MIN}`, "./log"]).warnings, []);
+ * ```
+ */
 export const SIZE_MIN = 4096;
-/** The largest size of a log file, in bytes. */
+/**
+ * The largest size of a log file, in bytes.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(parseScript([`s${SIZE_MAX}`, "./log"]).warnings, []);
+ * ```
+ */
 export const SIZE_MAX = 16777215;
-/** The size of a log file unless the script says, in bytes. */
+/**
+ * The size of a log file unless the script says, in bytes.
+ *
+ * @example
+ * ```ts
+ * const settings: LogSettings = {
+ *   size: SIZE_DEFAULT,
+ *   keep: KEEP_DEFAULT,
+ *   processor: "",
+ *   age: 0,
+ * };
+ * ```
+ */
 export const SIZE_DEFAULT = 99999;
-/** The smallest number of log files, `current` included. */
+/**
+ * The smallest number of log files, `current` included.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(parseScript([`n${KEEP_MIN}`, "./log"]).warnings, []);
+ * ```
+ */
 export const KEEP_MIN = 2;
-/** The number of log files unless the script says, `current` included. */
+/**
+ * The number of log files unless the script says, `current` included.
+ *
+ * @example
+ * ```ts
+ * const settings: LogSettings = {
+ *   size: SIZE_DEFAULT,
+ *   keep: KEEP_DEFAULT,
+ *   processor: "",
+ *   age: 0,
+ * };
+ * ```
+ */
 export const KEEP_DEFAULT = 10;
 
-/** What the actions `s`, `n`, `!` and `a` say of the directories behind them. */
+/**
+ * What the actions `s`, `n`, `!` and `a` say of the directories behind them.
+ *
+ * @example
+ * ```ts
+ * // Compressed, and at least one file an hour.
+ * const settings: LogSettings = {
+ *   size: 16777215,
+ *   keep: 100,
+ *   processor: "gzip",
+ *   age: 3600,
+ * };
+ * ```
+ */
 export interface LogSettings {
   /** The size at which `current` is finished, in bytes. */
   size: number;

@@ -10,13 +10,40 @@ import { SysError } from "../sys/errors.ts";
 /** How long a pause is, in milliseconds. */
 export const PAUSE = 5000;
 
-/** A start that failed; the message says what, in the originals' words. */
+/**
+ * A start that failed; the message says what, in the originals' words.
+ *
+ * @example
+ * ```ts
+ * import { assertRejects } from "@std/assert";
+ * import { logStream } from "./stream.ts";
+ *
+ * const stream = logStream(["/proc/no/log"]);
+ * const writer = stream.getWriter();
+ * writer.closed.catch(() => {});
+ * await assertRejects(() => writer.write(new Uint8Array(1)), StartError);
+ * ```
+ */
 export class StartError extends Error {
   /** The class's name. */
   override name = "StartError";
 }
 
-/** Warnings, pauses, and what cuts a pause short. */
+/**
+ * Warnings, pauses, and what cuts a pause short.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const warnings: string[] = [];
+ * const trouble = new Trouble((message) => warnings.push(message));
+ * const pause = trouble.pause("unable to write to ./log/current, pausing");
+ * trouble.hurry();
+ * await pause;
+ * assertEquals(warnings.length, 1);
+ * ```
+ */
 export class Trouble {
   readonly #warn: (message: string) => void;
   readonly #sleepers = new Set<() => void>();

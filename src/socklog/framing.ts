@@ -21,7 +21,21 @@ const EXTRA = 2 * LONGEST_PREFIX + 64;
 const LESS = 0x3c;
 const GREATER = 0x3e;
 
-/** How lines come out. */
+/**
+ * How lines come out.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options: FramerOptions = { form: "raw" };
+ * const framer = new Framer(options);
+ * const stream = new Stream(new Uint8Array(0));
+ * const { read } = new TextEncoder().encodeInto("<13>up\n", framer.input);
+ * framer.take(stream, 0, read);
+ * assertEquals(new TextDecoder().decode(framer.output()), "<13>up\n");
+ * ```
+ */
 export interface FramerOptions {
   /**
    * `"cooked"`: a leading `<n>` becomes `facility.priority: `. `"raw"`: it
@@ -30,7 +44,20 @@ export interface FramerOptions {
   form?: "cooked" | "raw" | "both";
 }
 
-/** What belongs to one stream between two reads. */
+/**
+ * What belongs to one stream between two reads.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const framer = new Framer();
+ * const stream = new Stream(new TextEncoder().encode("192.0.2.7: "));
+ * const { read } = new TextEncoder().encodeInto("half a li", framer.input);
+ * framer.take(stream, 0, read);
+ * assertEquals([framer.size, stream.length], [0, 9]);
+ * ```
+ */
 export class Stream {
   /** What each of its lines begins with. */
   readonly prefix: Bytes;

@@ -16,7 +16,17 @@ const FACILITIES = [
 ] as readonly (string | undefined)[];
 const PRIORITIES = "emerg alert crit err warn notice info debug".split(" ");
 
-/** What stands in a line's place of its `<n>`. */
+/**
+ * What stands in a line's place of its `<n>`.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const found: Priority = priority(13, 2);
+ * assertEquals(new TextDecoder().decode(found.text), "user.notice: ");
+ * ```
+ */
 export interface Priority {
   /** `facility.priority: `. */
   readonly text: Bytes;

@@ -13,7 +13,17 @@ const REALTIME = 0;
 const words = new Uint32Array(4);
 const bytes = new Uint8Array(words.buffer);
 
-/** A moment: seconds since 1970, and nanoseconds. */
+/**
+ * A moment: seconds since 1970, and nanoseconds.
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ *
+ * const moment: Moment = readClock();
+ * assert(moment.nanoseconds < 1e9);
+ * ```
+ */
 export interface Moment {
   /** Whole seconds since 1970-01-01 00:00:00 UTC, leap seconds not counted. */
   seconds: number;
