@@ -1,0 +1,253 @@
+// The example services, each under its own supervisor: a line that a client's
+// service writes arrives in the log server's log.
+import { assert, assertEquals } from "@std/assert";
+import {
+  folder,
+  inCheckout,
+  installed,
+  ours,
+  run,
+  testWith,
+  until,
+} from "./tools.ts";
+
+/** How a supervisor is told what. */
+interface Supervisor {
+  /** The folder of its examples. */
+  name: string;
+  /** What it takes to run them. */
+  needs: string[];
+  /** Starts it on a folder of services. */
+  start: (services: string) => string[];
+  /** Sends a service a signal. */
+  alarm: (service: string) => string[];
+  /** Restarts a service. */
+  restart: (service: string) => string[];
+  /** Ends it, and all that it has started. */
+  stop: (services: string, pid: number) => string[][];
+}
+
+const SERVICES = ["client", "client/log", "server", "server/log"];
+
+const SUPERVISORS: Supervisor[] = [
+  {
+    name: "daemontools",
+    needs: ["svscan", "supervise", "svc", "setuidgid"],
+    start: (services) => ["svscan", services],
+    alarm: (service) => ["svc", "-a", service],
+    restart: (service) => ["svc", "-t", service],
+    stop: (services, pid) => [
+      ["kill", `${pid}`],
+      ["svc", "-dx", ...SERVICES.map((name) => `${services}/${name}`)],
+    ],
+  },
+  {
+    name: "runit",
+    needs: ["runsvdir", "runsv", "sv", "chpst"],
+    start: (services) => ["runsvdir", services],
+    alarm: (service) => ["sv", "alarm", service],
+    restart: (service) => ["sv", "term", service],
+    stop: (_services, pid) => [["kill", "-HUP", `${pid}`]],
+  },
+  {
+    name: "s6",
+    needs: ["s6-svscan", "s6-supervise", "s6-svc", "s6-setuidgid"],
+    start: (services) => ["s6-svscan", services],
+    alarm: (service) => ["s6-svc", "-a", service],
+    restart: (service) => ["s6-svc", "-t", service],
+    stop: (services) => [["s6-svscanctl", "-t", services]],
+  },
+];
+
+/** The processes that work in a folder. */
+function processesIn(path: string): number[] {
+  return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name))
+    .filter((pid) => {
+      try {
+        return Deno.readLinkSync(`/proc/${pid}/cwd`).startsWith(path);
+      } catch {
+        return false; // no process, or one that has ended
+      }
+    });
+}
+
+/**
+ * A port that nobody listens on, below those that outgoing connections get:
+ * one to such a port, while nobody listens there, may connect to itself.
+ */
+function freePort(): number {
+  while (true) {
+    const port = 10116 + Math.floor(Math.random() * 20000);
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+}
+
+function read(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return "";
+  }
+}
+
+/** What the examples say, and what it is here. */
+function adapted(text: string, work: string, port: number): string {
+  const changed = text
+    .replace(/\b(setuidgid|envuidgid|chpst -[uU]) log\b/g, "$1 nobody")
+    .replace("0 10116 ", `127.0.0.1 ${port} `)
+    .replace("192.0.2.1 10116", `127.0.0.1 ${port}`)
+    .replaceAll("/var/log/logferry", `${work}/logs`)
+    .replace("/var/log/messages", `${work}/messages`);
+  assert(!/10116|(uidgid|-[uU]) log|\/var/.test(changed), changed);
+  return changed;
+}
+
+async function layOut(work: string, name: string, port: number) {
+  Deno.chmodSync(work, 0o755);
+  Deno.mkdirSync(`${work}/logs`);
+  const { uid, gid } = { uid: 65534, gid: 65534 };
+  Deno.chownSync(`${work}/logs`, uid, gid);
+  Deno.writeTextFileSync(`${work}/messages`, "not sent\n");
+  // In the checkout they may be out of that user's reach.
+  Deno.mkdirSync(`${work}/bin`);
+  for (const program of Object.values(ours)) {
+    const to = `${work}/bin/${program.slice(program.lastIndexOf("/") + 1)}`;
+    await Deno.copyFile(program, to);
+  }
+  for (const service of SERVICES) {
+    Deno.mkdirSync(`${work}/services/${service}`, { recursive: true });
+    const file = inCheckout(`scripts/examples/${name}/${service}/run`);
+    assert(Deno.statSync(file).mode! & 0o100, `${file} isn't executable`);
+    const text = adapted(await Deno.readTextFile(file), work, port);
+    const to = `${work}/services/${service}/run`;
+    await Deno.writeTextFile(to, text, { mode: 0o755 });
+  }
+}
+
+for (const supervisor of SUPERVISORS) {
+  const { name, needs } = supervisor;
+  testWith(
+    ["root", ...needs],
+    `a line gets from client to server under ${name}`,
+    async () => {
+      using folderOfTest = folder();
+      const work = Deno.realPathSync(folderOfTest.path);
+      const port = freePort();
+      await layOut(work, name, port);
+      const services = `${work}/services`;
+      const command = supervisor.start(services);
+      const env = { PATH: `${work}/bin:${Deno.env.get("PATH")}` };
+      const child = new Deno.Command(installed(command[0]!)!, {
+        args: command.slice(1),
+        cwd: services,
+        env,
+        stdin: "null",
+        stdout: "null",
+        stderr: "null",
+      }).spawn();
+      const tell = async (words: string[]) => {
+        const { code, text, stderr } = await run(words, { env });
+        assertEquals(code, 0, `${words.join(" ")}: ${text}${stderr}`);
+      };
+      const status = async () => {
+        const { text } = await run(
+          [ours.multilog, "--status", "--json", `${work}/logs/client`],
+        );
+        return JSON.parse(text);
+      };
+      /** Has the client send; a signal in its first moment would end it. */
+      const send = async () => {
+        await until(
+          "the client's log runs",
+          async () => (await status()).running,
+        );
+        await tell(supervisor.alarm(`${services}/client/log`));
+      };
+      const received = () =>
+        [
+          ...read(`${work}/logs/all/current`).matchAll(
+            /^127\.0\.0\.1: @[0-9a-f]{24} line (\d+)$/gm,
+          ),
+        ].map(([, number]) => Number(number));
+      let next = 0;
+      const messages = Deno.openSync(`${work}/messages`, { append: true });
+      const log = () =>
+        messages.writeSync(new TextEncoder().encode(
+          `line ${next++}\n`,
+        ));
+      try {
+        await until(
+          "the server's log is open",
+          () =>
+            read(`${work}/logs/all/lock`) === "" &&
+            read(`${work}/logs/all/current`).includes("status: 0/40"),
+          30,
+        );
+        // The first lines may be there before tail is.
+        await until("the client's log is written", () => {
+          log();
+          return read(`${work}/logs/client/current`) !== "";
+        });
+        const first = Number(
+          /line (\d+)\n/.exec(read(`${work}/logs/client/current`))![1],
+        );
+        await send();
+        await until("a line has arrived", () => received().includes(first));
+        assertEquals(received()[0], first);
+
+        // Whoever is started anew in between, no line is lost.
+        for (const service of ["client/log", "server/log", "server"]) {
+          await tell(supervisor.restart(`${services}/${service}`));
+          for (let i = 0; i < 10; i++) {
+            log();
+          }
+        }
+        await until("the server serves again", async () => {
+          log();
+          await send();
+          await new Promise((resolve) => setTimeout(resolve, 200));
+          return received().at(-1)! > first + 30;
+        });
+        const last = next - 1;
+        await until("the last line has arrived", async () => {
+          await send();
+          await new Promise((resolve) => setTimeout(resolve, 200));
+          return received().at(-1) === last;
+        });
+        // One that tryto gave up on is in the client's old files.
+        const kept = [...Deno.readDirSync(`${work}/logs/client`)]
+          .filter(({ name }) => name.startsWith("@"))
+          .map(({ name }) => read(`${work}/logs/client/${name}`)).join("");
+        const everywhere = new Set([
+          ...received(),
+          ...[...kept.matchAll(/ line (\d+)$/gm)].map(([, n]) => Number(n)),
+        ]);
+        for (let n = first; n <= last; n++) {
+          assert(everywhere.has(n), `line ${n} is lost`);
+        }
+
+        const { running, limit } = await status();
+        assertEquals([running, limit], [true, 999999]);
+      } finally {
+        messages.close();
+        for (const words of supervisor.stop(services, child.pid)) {
+          await run(words, { env });
+        }
+        await child.status;
+        try {
+          await until(
+            "everything has ended",
+            () => processesIn(work).length === 0,
+          );
+        } finally {
+          for (const pid of processesIn(work)) Deno.kill(pid, "SIGKILL");
+        }
+      }
+    },
+  );
+}
