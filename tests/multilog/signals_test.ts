@@ -1,7 +1,7 @@
 /**
  * SIGTERM and SIGALRM in every state that multilog can be in.
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { chosenSeed, folder, ours, seeded, testWith, until } from "../tools.ts";
 import {
   canMount,
@@ -248,10 +248,28 @@ Deno.test("ALRM inside a line: nothing is lost or doubled", async () => {
   await log.write("one\ntwo");
   await until("it is written", () => text(`${path}/current`).length > 4);
   log.signal("SIGALRM");
+  // The rest of the line doesn't come for a while: then it isn't waited for.
   await until("finished", () => oldFiles(path).length > 0);
   await log.write(" and a half\nthree\n");
   assertEquals(await log.finish(), 0);
   assertEquals(whole(path), "one\ntwo and a half\nthree\n");
+});
+
+Deno.test("ALRM inside a line whose rest comes soon: the line stays whole", async () => {
+  for (const script of [["t", "./log"], ["!cat", "./log"]]) {
+    using at = folder();
+    const path = `${at.path}/log`;
+    await using log = await start(script, { cwd: at.path });
+    await log.write("one\ntwo");
+    await until("it is written", () => text(`${path}/current`).length > 4);
+    await log.notices("SIGALRM");
+    assertEquals(oldFiles(path), []);
+    await log.write(" and a half\nthree\n");
+    await until("finished", () => oldFiles(path).length > 0);
+    assertEquals(await log.finish(), 0);
+    assertMatch(text(`${path}/${oldFiles(path)[0]}`), /two and a half\n$/);
+    assertMatch(text(`${path}/current`), /^(@[0-9a-f]{24} )?three\n$/);
+  }
 });
 
 Deno.test("ALRM under full load, many in a row: nothing is lost or doubled", async () => {
