@@ -251,3 +251,128 @@ for (const supervisor of SUPERVISORS) {
     },
   );
 }
+
+/** The command that a unit starts, as a shell's words. */
+function execStart(unit: string): string {
+  const text = unit.replaceAll("\\\n", " ");
+  return /^ExecStart=(.*)$/m.exec(text)![1]!;
+}
+
+testWith(
+  ["mkfifo"],
+  "a line gets from client to server through systemd's units",
+  async () => {
+    using folderOfTest = folder();
+    const work = Deno.realPathSync(folderOfTest.path);
+    const port = freePort();
+    const names = [
+      "client.service",
+      "logferry-server.service",
+      "logferry-server-log.service",
+      "logferry-server-log.socket",
+      "multilog@.service",
+      "multilog@.socket",
+    ];
+    Deno.mkdirSync(`${work}/units`);
+    Deno.mkdirSync(`${work}/logs`);
+    Deno.writeTextFileSync(`${work}/messages`, "not sent\n");
+    const units: Record<string, string> = {};
+    for (const name of names) {
+      const file = inCheckout(`scripts/examples/systemd/${name}`);
+      const unit = adapted(Deno.readTextFileSync(file), work, port)
+        .replaceAll("/usr/local/bin/", inCheckout("dist/"))
+        .replace("=/usr/local/bin:", `=${inCheckout("dist")}:`)
+        .replaceAll("%i", "client");
+      units[name] = unit;
+      Deno.writeTextFileSync(`${work}/units/${name}`, unit);
+    }
+    if (installed("systemd-analyze")) {
+      const { stderr } = await run([
+        "systemd-analyze",
+        "verify",
+        ...names.map((name) => `${work}/units/${name}`),
+      ]);
+      // It may say more, of the machine's own units.
+      const ofOurs = stderr.split("\n").filter((line) =>
+        /logferry|multilog|client/.test(line)
+      );
+      assertEquals(ofOurs, []);
+    }
+
+    // What systemd does: it holds both ends of each pipe, and starts the rest.
+    const pipes: Record<string, Deno.FsFile> = {};
+    for (const name of ["logferry-server", "multilog-client"]) {
+      const path = `${work}/${name}`;
+      assertEquals((await run(["mkfifo", path])).code, 0);
+      pipes[name] = Deno.openSync(path, { read: true, write: true });
+    }
+    assert(
+      units["logferry-server-log.socket"]!.includes("/run/logferry-server"),
+    );
+    assert(units["multilog@.socket"]!.includes("/run/multilog-client"));
+    const children: Deno.ChildProcess[] = [];
+    const start = (unit: string): Deno.ChildProcess => {
+      const text = units[unit]!;
+      const out = /^StandardOutput=file:\/run\/(.*)$/m.exec(text)?.[1];
+      const into = /^StandardInput=socket$/m.test(text)
+        ? unit.startsWith("multilog") ? "multilog-client" : "logferry-server"
+        : undefined;
+      const child = new Deno.Command("sh", {
+        args: [
+          "-c",
+          `exec ${execStart(text)}` +
+          (out ? ` >${work}/${out} 2>&1` : "") +
+          // For reading and writing, as systemd opens it.
+          (into ? ` <>${work}/${into}` : ""),
+        ],
+        cwd: work,
+        env: { PATH: `${inCheckout("dist")}:${Deno.env.get("PATH")}` },
+        stdin: "null",
+        stdout: "null",
+        stderr: "null",
+      }).spawn();
+      children.push(child);
+      return child;
+    };
+    const messages = Deno.openSync(`${work}/messages`, { append: true });
+    const log = (text: string) =>
+      messages.writeSync(new TextEncoder().encode(`${text}\n`));
+    const all = () => read(`${work}/logs/all/current`);
+    const client = () => read(`${work}/logs/client/current`);
+    try {
+      start("logferry-server-log.service");
+      start("logferry-server.service");
+      const logger = start("multilog@.service");
+      start("client.service");
+      await until("the server listens", () => all().includes("status: 0/40"));
+      await until("a line is logged", () => {
+        log("first");
+        return client().includes("first\n");
+      });
+      logger.kill("SIGTERM");
+      assertEquals((await logger.status).code, 0);
+      // What comes now stays in the pipe.
+      log("second");
+      const next = start("multilog@.service");
+      await until("the pipe is read on", () => client().includes("second\n"));
+      next.kill("SIGALRM");
+      await until(
+        "both have arrived",
+        () =>
+          /^127\.0\.0\.1: @[0-9a-f]{24} first$/m.test(all()) &&
+          /^127\.0\.0\.1: @[0-9a-f]{24} second$/m.test(all()),
+      );
+    } finally {
+      messages.close();
+      for (const child of children.reverse()) {
+        try {
+          child.kill("SIGTERM");
+        } catch {
+          // It has ended.
+        }
+        await child.status;
+      }
+      for (const pipe of Object.values(pipes)) pipe.close();
+    }
+  },
+);
