@@ -105,6 +105,10 @@ export class LogDirectory {
   #written = false;
   /** Whether the size says that `current` is big enough. */
   #full = false;
+  /** Whether `current` ends inside a line. */
+  #partial = false;
+  /** Whether `current` is to be finished with the line that it ends in. */
+  #wanted = false;
   /** When the oldest line of `current` came, on this process's own clock. */
   #oldest = 0;
   /** The processor that runs, with all that follows it. */
@@ -341,7 +345,7 @@ export class LogDirectory {
         break;
       }
       let end = Math.min(to, at + room);
-      const least = room - SLACK;
+      const least = this.#wanted ? 0 : room - SLACK;
       if (end - at >= least) {
         const newline = bytes.indexOf(NEWLINE, at + Math.max(least - 1, 0));
         if (newline >= 0 && newline < end) end = newline + 1;
@@ -355,8 +359,9 @@ export class LogDirectory {
       this.#bytes += n;
       at += n;
       this.#written = true;
-      this.#full = this.#bytes >= size ||
-        this.#bytes >= size - SLACK && bytes[at - 1] === NEWLINE;
+      this.#partial = bytes[at - 1] !== NEWLINE;
+      this.#full = this.#bytes >= size || !this.#partial &&
+          (this.#wanted || this.#bytes >= size - SLACK);
     }
     return at;
   }
@@ -394,12 +399,14 @@ export class LogDirectory {
   untilDue(): number {
     const { age } = this.#settings;
     if (age === 0 || this.#bytes === 0 || this.#processing) return -1;
+    if (this.#wanted) return -1;
     return Math.max(this.#oldest + 1000 * age - performance.now(), 0);
   }
 
   /**
    * Finishes `current` now, unless it is empty: it becomes an old file, or
-   * goes to the processor. Waits for a processor that is still running, but
+   * goes to the processor. A line that isn't all there yet is not cut: then it
+   * happens at that line's end. Waits for a processor that is still running, but
    * not for the one that it starts.
    */
   async rotate(): Promise<void> {
@@ -408,6 +415,10 @@ export class LogDirectory {
     const insist = <T>(step: () => T, failure: string) =>
       this.#trouble.insist(step, failure);
     if (this.#bytes === 0) return;
+    if (this.#partial && !this.#full) {
+      this.#wanted = true;
+      return;
+    }
     await this.#processing;
     await this.#complete();
     close(this.#current);
@@ -460,6 +471,8 @@ export class LogDirectory {
     );
     this.#bytes = 0;
     this.#full = false;
+    this.#partial = false;
+    this.#wanted = false;
     this.#written = false;
   }
 

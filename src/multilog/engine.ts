@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { type Bytes, NEWLINE } from "../bytes.ts";
+import { type Bytes, latin1, NEWLINE } from "../bytes.ts";
 import { type Moment, readClock } from "../sys/clock.ts";
 import { LABEL_LENGTH, putLabel } from "../tai64n.ts";
 import { matches, type Pattern, PATTERN_SIGHT } from "./pattern.ts";
@@ -54,6 +54,9 @@ const DESELECT = 1;
 const ALERT = 2;
 const STATUS = 3;
 const LOG = 4;
+/** A select or deselect whose pattern, a single star, matches any line. */
+const SELECT_ALL = 5;
+const DESELECT_ALL = 6;
 const KINDS = {
   select: SELECT,
   deselect: DESELECT,
@@ -68,6 +71,14 @@ const WAIT = 0;
 const LAST = 1;
 /** Handed over. */
 const MORE = 2;
+
+/** What an action is to the loop over all lines. */
+function kindOf(action: Action): number {
+  if ("pattern" in action && latin1(action.pattern) === "*") {
+    return action.kind === "select" ? SELECT_ALL : DESELECT_ALL;
+  }
+  return KINDS[action.kind];
+}
 
 const NO_PATTERN: Pattern = new Uint8Array(0);
 
@@ -134,7 +145,7 @@ export class LineEngine {
     this.#outputs = outputs;
     this.#timestamp = timestamp;
     this.#selective = actions.some((action) => action.kind !== "log");
-    this.#kinds = Uint8Array.from(actions, (action) => KINDS[action.kind]);
+    this.#kinds = Uint8Array.from(actions, kindOf);
     this.#patterns = actions.map((action) =>
       "pattern" in action ? action.pattern : NO_PATTERN
     );
@@ -191,6 +202,8 @@ export class LineEngine {
     const to = from + n;
     const inLine = !this.#atStart;
     this.#atStart = memory[to - 1] === NEWLINE;
+    // No search for a newline goes on behind the input.
+    memory[to] = NEWLINE;
     if (this.#timestamp) this.#readClock();
     if (this.#selective) await this.#passSelected(to);
     else if (this.#timestamp) await this.#passStamped(from, to, inLine);
@@ -387,18 +400,21 @@ export class LineEngine {
   #decide(from: number, to: number): void {
     const memory = this.#memory;
     const kinds = this.#kinds;
+    const patterns = this.#patterns;
     let selected = true;
     for (let i = 0; i < kinds.length; i++) {
       switch (kinds[i]) {
+        case SELECT_ALL:
+          selected = true;
+          break;
+        case DESELECT_ALL:
+          selected = false;
+          break;
         case SELECT:
-          if (!selected && matches(this.#patterns[i]!, memory, from, to)) {
-            selected = true;
-          }
+          if (!selected) selected = matches(patterns[i]!, memory, from, to);
           break;
         case DESELECT:
-          if (selected && matches(this.#patterns[i]!, memory, from, to)) {
-            selected = false;
-          }
+          if (selected) selected = !matches(patterns[i]!, memory, from, to);
           break;
         case ALERT:
           if (selected) this.#addAlert(from, to);
@@ -450,9 +466,13 @@ export class LineEngine {
       if (wait) await wait;
     }
     for (let log = 0; log < this.#logs; log++) {
-      // A short run goes with what is in front of it, a long one by itself.
-      const short = this.#runTo[log]! - this.#runFrom[log]! <= LONG_RUN;
-      if (short && this.#gathered[log]! > 0) this.#gatherRun(log);
+      // A short run goes with what is in front of it where there is room, a
+      // long one by itself.
+      const run = this.#runTo[log]! - this.#runFrom[log]!;
+      const gathered = this.#gathered[log]!;
+      if (gathered > 0 && run <= LONG_RUN && gathered + run <= GATHER) {
+        this.#gatherRun(log);
+      }
       const start = this.#gather + log * GATHER;
       await this.#append(log, start, start + this.#gathered[log]!);
       await this.#append(log, this.#runFrom[log]!, this.#runTo[log]!);

@@ -147,3 +147,46 @@ Deno.test("engine: a stamp stands once, where its line begins", async () => {
     "STAMP one\nSTAMP \nSTAMP two",
   );
 });
+
+Deno.test("engine: lines of any length are put side by side, at any fill", async () => {
+  const seed = chosenSeed();
+  console.log(`seed ${seed}`);
+  const random = seeded(seed);
+  for (let round = 0; round < 20; round++) {
+    // How long the runs are, and how long the lines, changes from round to
+    // round: from single short lines to runs of many that are longer than the
+    // room for them.
+    const longest = [10, 40, 200, 3000, 12000, 90000][round % 6]!;
+    const turn = [2, 3, 10, 60, 400][round % 5]!;
+    const lines: string[] = [];
+    let word = "a";
+    for (let size = 0; size < 700_000;) {
+      if (random() < 1 / turn) word = "abcd"[Math.floor(random() * 4)]!;
+      const line = word + "x".repeat(Math.floor(random() * longest));
+      lines.push(line);
+      size += line.length + 1;
+    }
+    const stamped = round % 2 ? ["t"] : [];
+    const start = stamped.length ? "* " : "";
+    const { logs } = await put([
+      ...stamped,
+      ...["-*", `+${start}a*`, "./0", `+${start}b*`, "./1", "-*", "./2"],
+      ...["+*", "./3", `-${start}c*`, "./4", "+*", `-${start}d*`, "./5"],
+    ], [lines.join("\n") + "\n"]);
+    const plain = logs.map((log) =>
+      stamped.length ? log?.replace(/^@[0-9a-f]{24} /gm, "") : log
+    );
+    const expected = (words: string) =>
+      lines.filter((line) => words.includes(line[0]!))
+        .map((line) => line + "\n").join("");
+    // Neighbours in memory that are both often full: what one has too much of
+    // would be in the other, or nowhere.
+    const wanted = ["a", "ab", "", "abcd", "abd", "abc"].map(expected);
+    wanted.forEach((text, log) =>
+      assert(
+        (plain[log] || undefined) === (text || undefined),
+        `round ${round}, log ${log}`,
+      )
+    );
+  }
+});
