@@ -11,9 +11,9 @@ import {
   type Plan,
   play,
   possible,
+  removeStale,
   type Round,
 } from "../tests/faults/rounds.ts";
-import { removeStale } from "../tests/faults/wire.ts";
 import { compileAll, CompileError } from "./compile.ts";
 import { bold, columns, dim, green, red, say } from "./demo/screen.ts";
 
@@ -171,6 +171,18 @@ if (import.meta.main) {
   };
   Deno.addSignalListener("SIGINT", interrupted);
   Deno.addSignalListener("SIGTERM", interrupted);
+  for (const event of ["error", "unhandledrejection"]) {
+    globalThis.addEventListener(event, async (event) => {
+      event.preventDefault();
+      console.error(
+        event instanceof ErrorEvent
+          ? event.error
+          : (event as PromiseRejectionEvent).reason,
+      );
+      await closeAll();
+      Deno.exit(1);
+    });
+  }
   try {
     Deno.exit(await faults(Deno.args));
   } catch (error) {

@@ -163,6 +163,8 @@ class Checker {
   readonly #allowed: Allowed;
   readonly #violations: string[] = [];
   #unspoken = 0;
+  /** For each client the lines that are nowhere, with an excuse. */
+  readonly #excused: Set<number>[];
   readonly #onServer: Uint8Array[];
   readonly #onClient: Uint8Array[];
   readonly #blocks: Block[][];
@@ -195,6 +197,7 @@ class Checker {
     this.#onClient = outcome.fed.map((n) => new Uint8Array(n));
     this.#blocks = outcome.fed.map(() => []);
     this.#runs = outcome.fed.map(() => []);
+    this.#excused = outcome.fed.map(() => new Set());
   }
 
   run(): Findings {
@@ -435,6 +438,8 @@ class Checker {
         !this.#outcome.lines.begins(bytes, block.client, block.last + 1)
       ) return false;
       this.#parts.push({ client: block.client, number: block.last + 1 });
+    } else if (/^@[0-9a-f]{0,24} ?$/.test(text)) {
+      // Of the line nothing has come but of its time.
     } else if (bytes.length >= 10) {
       const client = bytes[0]! - 0x61;
       const number = numberAt(bytes, 0);
@@ -540,6 +545,7 @@ class Checker {
       if (this.#isSplit(client, range[0])) {
         this.count.split++;
         this.count.both++;
+        this.#excused[client]!.add(range[0]);
         range[0]++;
       }
       const [first, last] = range;
@@ -551,8 +557,10 @@ class Checker {
       if (excuses > 0 && bytes <= IN_HAND + 2 * lines.longest) {
         excuses--;
         this.count.inHand += last - first + 1;
+        for (let i = first; i <= last; i++) this.#excused[client]!.add(i);
       } else if (this.#allowed.unacknowledged) {
         this.count.unacknowledged += last - first + 1;
+        for (let i = first; i <= last; i++) this.#excused[client]!.add(i);
       } else {
         this.count.lost += last - first + 1;
         const name = label(client, first);
@@ -640,7 +648,8 @@ class Checker {
     for (const { client, number } of this.#parts) {
       const server = this.#onServer[client]![number] ?? 0;
       if (server + (this.#onClient[client]![number] ?? 0) > 0) continue;
-      // The loss itself has been told.
+      // A killed multilog had the whole in hand, or both halves are there.
+      if (this.#excused[client]!.has(number)) continue;
       this.#violation(`${label(client, number)} is there only in part`);
     }
     for (const { bytes, where } of this.#tails) {

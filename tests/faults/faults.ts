@@ -235,6 +235,7 @@ function descriptors(victim: "server" | "multilog"): Fault {
           args: ["--pid", `${pid}`, `--nofile=${n}:`],
           stderr: "null",
         }).outputSync();
+      if (pid === 0) return "nobody was there";
       let open = 0;
       let before = "1024";
       try {
@@ -252,7 +253,8 @@ function descriptors(victim: "server" | "multilog"): Fault {
   };
 }
 
-const PIDS = "/sys/fs/cgroup/pids";
+/** Where control groups that limit processes are made. */
+export const PIDS = "/sys/fs/cgroup/pids";
 
 /** Lets a live multilog start nothing: no process, no thread. */
 const processes: Fault = {
@@ -260,6 +262,8 @@ const processes: Fault = {
   needs: ["pids"],
   async run(world, random, milliseconds) {
     const { pid } = some(world.clients, random).logger;
+    // 0 would be ourselves.
+    if (pid === 0) return "nobody was there";
     const group = `${PIDS}/logferry-${Deno.pid}-${Math.floor(random() * 1e9)}`;
     Deno.mkdirSync(group);
     const set = (file: string, text: string) =>

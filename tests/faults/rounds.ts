@@ -5,12 +5,19 @@
  *
  * @module
  */
+import { existsSync } from "@std/fs";
 import { canMount } from "../multilog/harness.ts";
 import { seeded } from "../tools.ts";
 import type { Findings } from "./checker.ts";
-import { type Fault, FAULTS, missing, type Requirement } from "./faults.ts";
-import { canWire } from "./wire.ts";
-import { sleep, World, type WorldOptions } from "./world.ts";
+import {
+  type Fault,
+  FAULTS,
+  missing,
+  PIDS,
+  type Requirement,
+} from "./faults.ts";
+import { canWire, removeStaleWires } from "./wire.ts";
+import { processesIn, sleep, World, type WorldOptions } from "./world.ts";
 
 /** What can be broken here. */
 export interface Possible {
@@ -150,6 +157,33 @@ export function mixed(
 }
 
 const worlds = new Set<World>();
+
+/** Removes what runs have left that were killed before they could. */
+export function removeStale(): void {
+  removeStaleWires();
+  const temporary = Deno.env.get("TMPDIR") ?? "/tmp";
+  const stale = (folder: string, pattern: RegExp) => {
+    try {
+      return [...Deno.readDirSync(folder)].map(({ name }) => name)
+        .filter((name) => {
+          const [, pid] = pattern.exec(name) ?? [];
+          return pid !== undefined && !existsSync(`/proc/${pid}`);
+        }).map((name) => `${folder}/${name}`);
+    } catch {
+      return [];
+    }
+  };
+  for (const folder of stale(temporary, /^logferry-faults-(\d+)-/)) {
+    for (const { pid } of processesIn(folder)) Deno.kill(pid, "SIGKILL");
+    for (const { name } of Deno.readDirSync(folder)) {
+      const disk = `${folder}/${name}/disk`;
+      if (!existsSync(disk)) continue;
+      new Deno.Command("umount", { args: ["-l", disk] }).outputSync();
+    }
+    Deno.removeSync(folder, { recursive: true });
+  }
+  for (const group of stale(PIDS, /^logferry-(\d+)-/)) Deno.removeSync(group);
+}
 
 /** Ends all worlds at once, for an end before the end. */
 export async function closeAll(): Promise<void> {

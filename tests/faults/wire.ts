@@ -267,7 +267,7 @@ export class Wire implements AsyncDisposable {
 }
 
 /** Removes the namespaces of runs that were killed before they could. */
-export function removeStale(): void {
+export function removeStaleWires(): void {
   let names: string[];
   try {
     names = [...Deno.readDirSync("/run/netns")].map(({ name }) => name);

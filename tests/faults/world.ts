@@ -177,6 +177,7 @@ export class World implements AsyncDisposable {
   readonly #disks: Disk[] = [];
   readonly #feeding: Promise<void>[] = [];
   #feed = true;
+  #closed = false;
   readonly #flushed: boolean[] = [];
 
   private constructor(options: WorldOptions, folder: string) {
@@ -218,7 +219,7 @@ export class World implements AsyncDisposable {
   static async open(options: Partial<WorldOptions>): Promise<World> {
     const all = { ...USUAL, ...options };
     const folder = Deno.realPathSync(
-      Deno.makeTempDirSync({ prefix: "logferry-" }),
+      Deno.makeTempDirSync({ prefix: `logferry-faults-${Deno.pid}-` }),
     );
     let world: World;
     try {
@@ -360,7 +361,7 @@ export class World implements AsyncDisposable {
     let written = 0;
     let at = 0;
     let filled = 0;
-    while (this.#feed || at < filled) {
+    while (!this.#closed && (this.#feed || at < filled)) {
       if (at === filled) {
         at = filled = 0;
         const allowed = rate > 0
@@ -530,6 +531,8 @@ export class World implements AsyncDisposable {
 
   /** Ends everything at once. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#feed = false;
     const services = [
       ...this.clients.map(({ logger }) => logger),
