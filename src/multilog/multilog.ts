@@ -19,8 +19,6 @@ const INPUT = 0;
 const FULL_PIPE = 64 * 1024;
 /** The size that a full pipe is given, in bytes. */
 const WIDE_PIPE = 256 * 1024;
-/** How long a file that isn't full waits for its last line's end, in ms. */
-const LINE_END = 1000;
 
 /** What the command line can ask for instead of a script. */
 export const HELP = `usage: multilog script
@@ -103,33 +101,22 @@ export async function multilog(
   const oneByte = space.subarray(0, 1);
   let wide = false;
   let code = 0;
-  /** Until when the end of the line in hand is waited for. */
-  let lineEndBy = 0;
   poller.set(0, INPUT, READABLE);
   while (true) {
-    // What has been read may end within a line. A file that is finished before
-    // it is full then gets the rest: else the line were cut, and its halves
-    // two lines on a log server. For a rest that doesn't come none waits long.
-    if (engine.atLineStart() || !(rotating || lines.untilDue() === 0)) {
-      lineEndBy = 0;
-    } else if (lineEndBy === 0) lineEndBy = performance.now() + LINE_END;
-    const patience = lineEndBy - performance.now();
-    const patient = patience > 0;
-    if (rotating && !patient) {
+    if (rotating) {
       rotating = false;
       // At once: each may have to wait for its processor.
       await Promise.all(logs.map((log) => log.rotate()));
     }
-    if (!patient) { for (const log of logs) if (log.due()) await log.rotate(); }
+    for (const log of logs) if (log.due()) await log.rotate();
     if (terminating && engine.atLineStart()) break;
     // A processor's end comes through the event loop; signals don't need it.
-    if (patient) await poller.wait(patience);
-    else if (logs.some((log) => log.processing())) await poller.wait();
+    if (logs.some((log) => log.processing())) await poller.wait();
     else await poller.waitHere(lines.untilDue());
-    if (poller.found(0) === 0 || rotating && !patient) continue;
+    if (poller.found(0) === 0 || rotating) continue;
     if (terminating && engine.atLineStart()) continue;
     // After TERM the line in hand is finished, and not a byte more is taken.
-    const n = read(INPUT, terminating || patient ? oneByte : space);
+    const n = read(INPUT, terminating ? oneByte : space);
     if (n === 0) break;
     if (n === -EAGAIN) continue;
     if (n < 0) {
