@@ -3,8 +3,14 @@
  *
  * @module
  */
-import type { Bytes } from "../bytes.ts";
-import { EAGAIN, isOpen, isReadWrite, write } from "../sys/descriptors.ts";
+import { type Bytes, NEWLINE } from "../bytes.ts";
+import {
+  EAGAIN,
+  isOpen,
+  isReadWrite,
+  roomInPipe,
+  write,
+} from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import { open, status } from "../sys/files.ts";
 import { Readiness, WRITABLE } from "../sys/poll.ts";
@@ -31,6 +37,19 @@ function outputError(error: SysError): Fatal {
 }
 
 /**
+ * What of lines to write at once to a pipe, so that it takes whole ones. A
+ * full pipe takes a part of what it is given; a server that is killed then has
+ * written half a line, and the next one's first, which is acknowledged, would
+ * stand behind that half.
+ */
+function wholeLines(bytes: Bytes, room: number): Bytes {
+  if (bytes.length <= room) return bytes;
+  const end = bytes.lastIndexOf(NEWLINE, room - 1) + 1;
+  // A line longer than that has to go in parts.
+  return bytes.subarray(0, end > 0 ? end : room);
+}
+
+/**
  * Finds the way to write to a descriptor without waiting. `O_NONBLOCK` on the
  * descriptor itself would be seen by everyone who shares it, so a pipe is
  * opened once more for ourselves.
@@ -44,7 +63,7 @@ function wayTo(fd: number): (bytes: Bytes) => number {
   if (type === FIFO) {
     try {
       const own = open(`/proc/self/fd/${fd}`, "append");
-      return (bytes) => write(own, bytes);
+      return (bytes) => write(own, wholeLines(bytes, roomInPipe(own)));
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       // Made by another user, or no /proc here, or its reader is gone: then
@@ -54,7 +73,7 @@ function wayTo(fd: number): (bytes: Bytes) => number {
   const writable = new Readiness(fd, WRITABLE);
   return (bytes) => {
     if (!writable.ready()) return -EAGAIN;
-    return write(fd, bytes.subarray(0, PIPE_BUF));
+    return write(fd, wholeLines(bytes, PIPE_BUF));
   };
 }
 

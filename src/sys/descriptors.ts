@@ -23,6 +23,7 @@ const lib = load({
   pipe: { parameters: ["buffer"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   isatty: { parameters: ["i32"], result: "i32" },
+  ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
 });
 
 const EINTR = errorNumber("EINTR");
@@ -36,6 +37,8 @@ const F_SETFL = 4;
 const FD_CLOEXEC = 1;
 const F_DUPFD_CLOEXEC = darwin ? 67 : 1030;
 const F_SETPIPE_SZ = 1031;
+const F_GETPIPE_SZ = 1032;
+const FIONREAD = darwin ? 0x4004667fn : 0x541bn;
 const O_NONBLOCK = darwin ? 4 : 2048;
 const ACCESS_MODE = 3;
 const READ_WRITE = 2;
@@ -263,6 +266,23 @@ export function dontWait(fd: number): void {
  */
 export function widenPipe(fd: number, size: number): void {
   if (!darwin) lib.fcntl(fd, F_SETPIPE_SZ, size);
+}
+
+/**
+ * How much a pipe is sure to take whole: a write of so many bytes, to a pipe
+ * that doesn't wait, is done in full or not at all, so that also a program that
+ * is killed leaves no part of it.
+ *
+ * @param fd The end to write to, of which nobody else writes much
+ * @returns All of its size when it is empty, else `PIPE_BUF`
+ */
+export function roomInPipe(fd: number): number {
+  const PIPE_BUF = darwin ? 512 : 4096;
+  if (darwin) return PIPE_BUF;
+  const unread = new Int32Array(1);
+  lib.ioctl(fd, FIONREAD, new Uint8Array(unread.buffer));
+  if (unread[0] !== 0) return PIPE_BUF;
+  return Math.max(lib.fcntl(fd, F_GETPIPE_SZ, 0), PIPE_BUF);
 }
 
 /**

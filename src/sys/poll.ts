@@ -35,6 +35,12 @@ const EINTR = errorNumber("EINTR");
 const STILL = 20;
 
 /**
+ * How long a wake-up may be waited for, in milliseconds, where there is no
+ * descriptor left for a pipe that would bring it at once.
+ */
+const SLICE = 50;
+
+/**
  * A set of descriptors to wait for, and a way to end the wait early.
  *
  * A signal or a child's end comes through the event loop, which turns while
@@ -124,16 +130,11 @@ export class Poller {
    * time is over. Signals and children are noticed meanwhile.
    *
    * @param milliseconds How long; -1 for as long as it takes
-   * @throws {SysError} When there are no descriptors left for its own pipe, or
-   * the kernel has no memory
+   * @throws {SysError} When the kernel has no memory
    */
   async wait(milliseconds = -1): Promise<void> {
-    if (this.#wake === undefined) {
-      this.#wake = pipe();
-      dontWait(this.#wake.reader);
-      dontWait(this.#wake.writer);
-      this.set(this.#size, this.#wake.reader, READABLE);
-    }
+    this.#wake ??= this.#openWake();
+    if (this.#wake === undefined) return await this.#waitInSlices(milliseconds);
     const limit = this.#woken ? 0 : atMost(milliseconds);
     this.#waiting = true;
     const n = await lib.wait(this.#bytes, BigInt(this.#size + 1), limit);
@@ -149,6 +150,37 @@ export class Poller {
       while (read(this.#wake.reader, this.#scratch) > 0);
       this.#words[2 * this.#size + 1]! &= 0xffff;
     }
+  }
+
+  #openWake(): { reader: number; writer: number } | undefined {
+    try {
+      const ends = pipe();
+      dontWait(ends.reader);
+      dontWait(ends.writer);
+      this.set(this.#size, ends.reader, READABLE);
+      return ends;
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      if (error.code !== "EMFILE" && error.code !== "ENFILE") throw error;
+      // There may be one the next time.
+      return undefined;
+    }
+  }
+
+  async #waitInSlices(milliseconds: number): Promise<void> {
+    const end = milliseconds < 0 ? Infinity : performance.now() + milliseconds;
+    let n = 0;
+    while (n === 0) {
+      const left = this.#woken ? 0 : Math.max(end - performance.now(), 0);
+      const slice = Math.min(left, SLICE);
+      n = await lib.wait(this.#bytes, BigInt(this.#size), atMost(slice));
+      if (n === 0 && left === 0) break;
+    }
+    this.#woken = false;
+    if (n >= 0) return;
+    // As above: whatever it is, it is seen in this thread.
+    this.#forget();
+    this.look();
   }
 
   /**

@@ -1,0 +1,104 @@
+/**
+ * What the faults have found, each held by a small test.
+ */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { close, dontWait, pipe, read } from "../../src/sys/descriptors.ts";
+import { ended, kill, spawn } from "../../src/sys/process.ts";
+import { dial, say } from "../socklog/servers.ts";
+import { folder, latin1, ours, run, testWith, until } from "../tools.ts";
+
+Deno.test("faults: a killed server leaves whole lines in a full pipe", async () => {
+  for (const length of [30, 300, 3000]) {
+    const { reader, writer } = pipe();
+    const pid = spawn({
+      args: [
+        ours.socklogTcp,
+        "-1",
+        "-HR",
+        "-l0",
+        "127.0.0.1",
+        "0",
+        "TCPREMOTEIP",
+      ],
+      env: [],
+      fds: new Map([[1, writer]]),
+    });
+    const over = ended(pid);
+    close(writer);
+    dontWait(reader);
+    const buffer = new Uint8Array(65536);
+    let text = "";
+    const take = () => {
+      const n = read(reader, buffer);
+      if (n > 0) text += latin1(buffer.subarray(0, n));
+      return n;
+    };
+    try {
+      await until("it listens", () => {
+        take();
+        return text.endsWith("\n");
+      });
+      const port = Number(text);
+      text = "";
+      const connection = await dial(port);
+      const lines = `${"x".repeat(length)}\n`.repeat(Math.ceil(3e6 / length));
+      const sent = say(connection, lines).catch(() => {});
+      // Its reader takes a little, now and then, as one with a slow disk does.
+      for (let i = 0; i < 5; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        take();
+      }
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      kill(pid, 9);
+      await over;
+      while (take() > 0);
+      assert(text.length > 100000, `${text.length} bytes`);
+      for (const line of text.split("\n").slice(0, -1)) {
+        assertEquals(line, `127.0.0.1: ${"x".repeat(length)}`);
+      }
+      assert(text.endsWith("\n"), "the last line is cut");
+      await sent;
+      connection.close();
+    } finally {
+      kill(pid, 9);
+      await over;
+      close(reader);
+    }
+  }
+});
+
+testWith(
+  ["prlimit"],
+  "faults: with hardly a descriptor multilog goes on, or says why not",
+  async () => {
+    let good = 0;
+    let last = 0;
+    for (let limit = 12; limit < 32; limit++) {
+      using at = folder();
+      // A log that is continued needs no more when it starts than later.
+      await run([ours.multilog, "./log"], { cwd: at.path, stdin: "" });
+      const { code, stderr } = await run(
+        ["sh", "-c", '(echo one; sleep 0.2; echo two) | "$@"', "sh"].concat(
+          ["prlimit", `--nofile=${limit}`, ours.multilog, "./log"],
+        ),
+        { cwd: at.path },
+      );
+      // With too few the runtime itself doesn't start, in its own words.
+      if (/panicked/.test(stderr) && good === 0) continue;
+      assert(!/Uncaught|\.ts:|panicked/.test(stderr), `${limit}: ${stderr}`);
+      if (code === 0) {
+        assertEquals(
+          Deno.readTextFileSync(`${at.path}/log/current`),
+          "one\ntwo\n",
+          `with ${limit}`,
+        );
+        good++;
+      } else {
+        assertEquals(code, 111);
+        assertStringIncludes(stderr, "multilog: fatal: ");
+        last = limit;
+      }
+    }
+    assert(good > 3, `never went well, not even with ${last}`);
+  },
+);
