@@ -1,9 +1,18 @@
 // Breaks things while logs are on their way, and counts the lines.
 //
 //   deno task faults [--minutes 5] [--seed N] [--only NAME] [--list]
+//   deno task faults --crossings      with the originals in one place each
 import { parseArgs } from "@std/cli/parse-args";
 import type { Count } from "../tests/faults/checker.ts";
 import { FAULTS } from "../tests/faults/faults.ts";
+import {
+  cross,
+  type Crossing,
+  CROSSINGS,
+  crossingsHere,
+  type Promised,
+  PROMISES,
+} from "../tests/faults/crossings.ts";
 import {
   alone,
   closeAll,
@@ -18,7 +27,8 @@ import { compileAll, CompileError } from "./compile.ts";
 import { bold, columns, dim, green, red, say } from "./demo/screen.ts";
 
 const USAGE =
-  "usage: deno task faults [--minutes N] [--seed N] [--only NAME] [--list]";
+  "usage: deno task faults [--minutes N] [--seed N] [--only NAME] [--list]\n" +
+  "       deno task faults --crossings [--seed N]";
 
 /** Rounds at a time: most of each is waiting. */
 const AT_ONCE = 3;
@@ -72,10 +82,55 @@ function sum(rounds: readonly Round[]): Count {
   return total as unknown as Count;
 }
 
+/** One promise after the other, with the originals in one place each. */
+async function crossings(seed: number): Promise<number> {
+  const can = await possible();
+  const here = crossingsHere();
+  const missing = CROSSINGS.filter((crossing) => !here.includes(crossing));
+  say(bold("The same faults with one of the originals in one place"));
+  say();
+  for (const { name } of missing) say(`  skipped: ${name} (not installed)`);
+  const results = new Map<string, string>();
+  const jobs = PROMISES.flatMap((promised) =>
+    here.map((crossing) => ({ promised, crossing }))
+  );
+  let next = 0;
+  let told = 0;
+  let broken = 0;
+  const key = (promised: Promised, { name }: Crossing) =>
+    `${promised.name}/${name}`;
+  const tell = () => {
+    for (; told < PROMISES.length; told++) {
+      const promised = PROMISES[told]!;
+      if (here.some((one) => !results.has(key(promised, one)))) return;
+      say(`  ${promised.name}`);
+      for (const crossing of here) {
+        const result = results.get(key(promised, crossing))!;
+        const word = result === "" ? green("kept") : red(`broken: ${result}`);
+        say(`      ${crossing.name.padEnd(24)} ${word}`);
+      }
+    }
+  };
+  const worker = async () => {
+    while (next < jobs.length) {
+      const { promised, crossing } = jobs[next++]!;
+      const result = await cross(crossing, promised, seed + next, can);
+      results.set(key(promised, crossing), result ?? "");
+      if (result !== undefined && crossing === CROSSINGS[0]) broken++;
+      tell();
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  say();
+  if (broken === 0) say(green("Ours keep all of them."));
+  else say(red(`Ours broke ${broken}.`));
+  return broken === 0 ? 0 : 1;
+}
+
 async function faults(args: string[]): Promise<number> {
   const flags = parseArgs(args, {
     string: ["minutes", "seed", "only"],
-    boolean: ["list", "help"],
+    boolean: ["list", "help", "crossings"],
     default: { minutes: "5" },
     unknown: (flag) => {
       say(`faults: ${flag}: unknown\n${USAGE}`);
@@ -99,6 +154,7 @@ async function faults(args: string[]): Promise<number> {
   }
   await compileAll();
   removeStale();
+  if (flags.crossings) return await crossings(seed);
   const can = await possible();
   const end = performance.now() + 60000 * minutes;
   const { only } = flags;

@@ -433,13 +433,13 @@ class Checker {
     }
     if (!this.#allowed.cuts) return stream.half !== undefined;
     // A cut transmission's last line, so far as it came.
-    if (block) {
+    if (/^@[0-9a-f]{0,24} ?$/.test(text)) {
+      // Of the line nothing has come but a part of its time.
+    } else if (block) {
       if (
         !this.#outcome.lines.begins(bytes, block.client, block.last + 1)
       ) return false;
       this.#parts.push({ client: block.client, number: block.last + 1 });
-    } else if (/^@[0-9a-f]{0,24} ?$/.test(text)) {
-      // Of the line nothing has come but of its time.
     } else if (bytes.length >= 10) {
       const client = bytes[0]! - 0x61;
       const number = numberAt(bytes, 0);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { kill } from "../../src/sys/process.ts";
 import { installed } from "../tools.ts";
 import { SIGNALS } from "./service.ts";
 import { type Client, type Process, sleep, type World } from "./world.ts";
@@ -61,6 +62,11 @@ function send(
     case "server":
       broken.cuts = true;
       if (kills && !options.acknowledge) broken.unacknowledged = true;
+      // The original is a process for each connection, and they go together.
+      if (options.originals.server && server.receiver.pid > 0) {
+        kill(-server.receiver.pid, number);
+        return [server.receiver.pid];
+      }
       return server.receiver.signal(number) ? [server.receiver.pid] : [];
     case "server-multilog":
       // The server waits for it, and a sender only as long as it may.
@@ -119,11 +125,8 @@ function stopping(victim: Victim): Fault {
       }
       await sleep(Math.max(end - performance.now(), 500));
       for (const pid of stopped) {
-        try {
-          Deno.kill(pid, "SIGCONT");
-        } catch {
-          // Somebody has ended it meanwhile.
-        }
+        // All of its group, where it leads one: the original server's children.
+        if (!kill(-pid, SIGNALS.CONT)) kill(pid, SIGNALS.CONT);
       }
       return stopped.length ? "once" : "nobody was there";
     },
@@ -338,6 +341,27 @@ const clock: Fault = {
   },
 };
 
+/** The server's log stands still, and then the server dies with what it has. */
+const killBehindFullPipe: Fault = {
+  name: "kill behind a full pipe",
+  needs: [],
+  async run(world, random, milliseconds) {
+    const { server } = world;
+    const end = performance.now() + milliseconds;
+    let done = 0;
+    do {
+      world.broken.cuts = true;
+      server.logger.signal(SIGNALS.STOP);
+      await sleep(500 + 500 * random());
+      done += send(world, "server", "KILL", random).length;
+      await sleep(100);
+      server.logger.signal(SIGNALS.CONT);
+      await sleep(500);
+    } while (performance.now() < end);
+    return times(done);
+  },
+};
+
 const rotate: Fault = {
   name: "alrm multilog",
   needs: [],
@@ -419,6 +443,7 @@ export const FAULTS: readonly Fault[] = [
   ...VICTIMS.map((victim) => ending(victim, "TERM")),
   ...VICTIMS.map(stopping),
   rotate,
+  killBehindFullPipe,
   down("server"),
   down("server-multilog"),
   full("client"),

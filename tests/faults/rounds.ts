@@ -77,6 +77,8 @@ export interface Round extends Findings {
   /** What was done. */
   done: string[];
   seconds: number;
+  /** How long a service was kept waiting at the most, in seconds. */
+  stall: number;
 }
 
 function worldOf(
@@ -219,6 +221,7 @@ export async function play(plan: Plan): Promise<Round> {
       seed: plan.seed,
       done,
       seconds: (performance.now() - start) / 1000,
+      stall: world.longestStall,
     };
   } finally {
     worlds.delete(world);

@@ -170,6 +170,8 @@ export class World implements AsyncDisposable {
   readonly lines: LineMaker;
   /** What has been broken so far. */
   readonly broken: Broken;
+  /** How long a service has been kept waiting at the most, in seconds. */
+  longestStall = 0;
   /** What was found besides lines that are not where they should be. */
   readonly violations: string[] = [];
   readonly #writers: number[] = [];
@@ -178,6 +180,8 @@ export class World implements AsyncDisposable {
   readonly #feeding: Promise<void>[] = [];
   #feed = true;
   #closed = false;
+  /** Whether what is in hand is never going to be read. */
+  #unread = false;
   readonly #flushed: boolean[] = [];
 
   private constructor(options: WorldOptions, folder: string) {
@@ -361,7 +365,10 @@ export class World implements AsyncDisposable {
     let written = 0;
     let at = 0;
     let filled = 0;
-    while (!this.#closed && (this.#feed || at < filled)) {
+    let moved = begin;
+    while (
+      !this.#closed && !this.#unread && (this.#feed || at < filled)
+    ) {
       if (at === filled) {
         at = filled = 0;
         const allowed = rate > 0
@@ -378,11 +385,15 @@ export class World implements AsyncDisposable {
         if (filled === 0) {
           if (client.fed >= this.options.most) return;
           await sleep(10);
+          moved = performance.now();
           continue;
         }
       }
       const n = write(writer, chunk.subarray(at, filled));
+      const now = performance.now();
+      this.longestStall = Math.max(this.longestStall, (now - moved) / 1000);
       if (n > 0) {
+        moved = now;
         at += n;
         written += n;
       } else await sleep(5);
@@ -437,7 +448,14 @@ export class World implements AsyncDisposable {
    */
   async finish(): Promise<Findings> {
     this.#feed = false;
-    await Promise.all(this.#feeding);
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(() => {
+      this.violations.push("a client's multilog doesn't read any more");
+      this.#unread = true;
+      late.resolve();
+    }, 1000 * PATIENCE);
+    await Promise.race([Promise.all(this.#feeding), late.promise]);
+    clearTimeout(timer);
     // What was killed comes back, and what was stopped goes on.
     await sleep(600);
     for (const client of this.clients) {

@@ -1,0 +1,71 @@
+/**
+ * The whole suite is worth what its checker sees: so the code is broken, in
+ * three places, and each time the count has to say so.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { folder } from "../tools.ts";
+import { FAULTS } from "./faults.ts";
+import { alone, play, possible } from "./rounds.ts";
+import { type Change, compileChanged, SETTABLE_CLOCK } from "./variants.ts";
+
+const BROKEN: [what: string, fault: string, says: RegExp, Change][] = [
+  [
+    "tryto keeps only what the sender hasn't read",
+    "without server",
+    /lost/,
+    {
+      program: "tryto",
+      file: "src/tryto/tryto.ts",
+      from: "    this.#log.rewind();\n    const copy",
+      to: "    const copy",
+    },
+  ],
+  [
+    "multilog ends a file behind a newline, and two bytes more",
+    "nothing",
+    /ends within a line|no whole line/,
+    {
+      program: "multilog",
+      file: "src/multilog/directory.ts",
+      from: "newline < end) end = newline + 1;",
+      to: "newline < end) end = Math.min(newline + 3, end);",
+    },
+  ],
+  [
+    "socklog-tcp takes a byte for written that isn't",
+    "nothing",
+    /no whole line/,
+    {
+      program: "socklog-tcp",
+      file: "src/socklog/server.ts",
+      from: "this.#framer.taken(written);",
+      to: "this.#framer.taken(Math.min(written + 1, this.#framer.size));",
+    },
+  ],
+];
+
+for (const [what, name, says, change] of BROKEN) {
+  Deno.test(`faults: seen when ${what}`, async () => {
+    using at = folder();
+    const executables = await compileChanged(at.path, change);
+    const can = await possible();
+    const fault = FAULTS.find((fault) => fault.name === name)!;
+    const plan = alone(fault, 11, { ...can, wired: false, disks: false }, 1500);
+    plan.options.executables = executables;
+    const { violations } = await play(plan);
+    assert(says.test(violations.join("\n")), violations.join("\n"));
+  });
+}
+
+Deno.test("faults: a clock that jumps back and forth costs no line", async () => {
+  using at = folder();
+  const executables = await compileChanged(at.path, SETTABLE_CLOCK);
+  const can = await possible(true);
+  const fault = FAULTS.find(({ name }) => name === "clock")!;
+  const plan = alone(fault, 12, { ...can, wired: false, disks: false }, 2500);
+  plan.options.executables = executables;
+  plan.options.stamps = true;
+  const { violations, count } = await play(plan);
+  assertEquals(violations, []);
+  assert(count.fed > 0);
+});
