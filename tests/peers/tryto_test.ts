@@ -43,8 +43,10 @@ function assertSame({ ours, theirs }: Pair, what: string): void {
   const { seconds, ...results } = ours;
   const { seconds: theirSeconds, ...theirResults } = theirs;
   assertEquals(results, theirResults, what);
+  // A busy machine makes either of them late; what hangs is later than that.
+  // The pauses themselves are measured in tests of their own.
   const difference = Math.abs(seconds - theirSeconds);
-  assert(difference < 0.9, `${what}: ${seconds} s, not ${theirSeconds} s`);
+  assert(difference < 5, `${what}: ${seconds} s, not ${theirSeconds} s`);
 }
 
 /** Some of many at once: the machine has few processors. */
