@@ -14,7 +14,7 @@
  *
  * @module
  */
-import { type Bytes, latin1, NEWLINE } from "../../src/bytes.ts";
+import { type Bytes, encode, latin1, NEWLINE } from "../../src/bytes.ts";
 import { type LineMaker, numberAt, ownerAt } from "./lines.ts";
 
 /** A file of a log. */
@@ -33,6 +33,8 @@ export interface Outcome {
   readonly fed: readonly number[];
   /** For each client its log's files, in their order. */
   readonly kept: readonly Iterable<LogFile>[];
+  /** What the server knows the clients by. */
+  readonly address: string;
   /** The server's log's files, in their order. */
   readonly received: Iterable<LogFile>;
 }
@@ -360,6 +362,7 @@ class Checker {
 
   #readServer(files: Iterable<LogFile>): void {
     const streams = new Map<string, Stream>();
+    const address = encode(this.#outcome.address);
     const portOf = new Map<string, string>();
     const message = (text: string) => {
       const [, id, address] =
@@ -375,11 +378,13 @@ class Checker {
       this.#allowed.serverLogKills,
       "server",
       (bytes, from, to, where, tries = false) => {
-        const colon = bytes.indexOf(COLON, from);
+        const colon = address.every((byte, i) => byte === bytes[from + i])
+          ? from + address.length
+          : -1;
         const second = colon < 0 ? -1 : bytes.indexOf(COLON, colon + 1);
         const isDigit = (at: number) => bytes[at]! >= 0x30 && bytes[at]! < 0x3a;
         if (
-          !isDigit(from) || second < 0 || second + 1 >= to ||
+          bytes[colon] !== COLON || second < 0 || second + 1 >= to ||
           second - from > 30 || !isDigit(colon + 2) ||
           bytes[second + 1] !== SPACE
         ) {

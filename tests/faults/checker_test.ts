@@ -68,6 +68,7 @@ function judge(sketch: Sketch, allowed: Partial<Allowed> = {}): Findings {
   return check({
     lines: maker,
     fed: sketch.fed,
+    address: "10.0.0.1",
     kept: sketch.kept.map(files),
     received: files(sketch.received),
   }, { ...NOTHING_BROKEN, ...allowed });
@@ -179,6 +180,17 @@ const PLANTED: [
         );
       }),
     "no whole line",
+  ],
+  [
+    "the first byte of an address dropped",
+    ({ received }) =>
+      edit(
+        received,
+        "@1.s",
+        (text) =>
+          text.replace(over(2001, 0, 5, 6), over(2001, 0, 5, 6).slice(1)),
+      ),
+    "no whole line: 0.0.0.1",
   ],
   [
     "a line cut",

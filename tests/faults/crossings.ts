@@ -94,10 +94,10 @@ export const PROMISES: readonly Promised[] = [
     broken: lines,
   },
   {
-    name: "server away: the service isn't kept waiting",
-    fault: "without server",
-    milliseconds: 5000,
-    options: { rate: 4000, size: 65536 },
+    name: "server stands still: the service isn't kept waiting",
+    fault: "stop server",
+    milliseconds: 9000,
+    options: { clients: 1, rate: 16000, size: 65536, limit: 4 },
     broken: stalls,
   },
   {
@@ -115,10 +115,10 @@ export const PROMISES: readonly Promised[] = [
     broken: lines,
   },
   {
-    name: "server stands still: the limit holds, nothing lost",
-    fault: "stop server",
-    milliseconds: 7000,
-    options: { size: 200000, limit: 2, rate: 200000 },
+    name: "server stands still and dies: the limit holds, nothing lost",
+    fault: "stop and kill server",
+    milliseconds: 6000,
+    options: { size: 100000, limit: 2, rate: 100000 },
     broken: lines,
   },
   {

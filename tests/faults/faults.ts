@@ -362,6 +362,19 @@ const killBehindFullPipe: Fault = {
   },
 };
 
+/** The server takes what the kernel takes for it, and then it is dead. */
+const standAndDie: Fault = {
+  name: "stop and kill server",
+  needs: [],
+  async run(world, random, milliseconds) {
+    const stopped = send(world, "server", "STOP", random);
+    await sleep(milliseconds);
+    return times(
+      stopped.length && send(world, "server", "KILL", random).length,
+    );
+  },
+};
+
 const rotate: Fault = {
   name: "alrm multilog",
   needs: [],
@@ -444,6 +457,7 @@ export const FAULTS: readonly Fault[] = [
   ...VICTIMS.map(stopping),
   rotate,
   killBehindFullPipe,
+  standAndDie,
   down("server"),
   down("server-multilog"),
   full("client"),

@@ -542,6 +542,7 @@ export class World implements AsyncDisposable {
     return check({
       lines: this.lines,
       fed: this.clients.map(({ fed }) => fed),
+      address: this.wire?.client.address ?? "127.0.0.1",
       kept: this.clients.map(({ log }) => filesOf(log)),
       received: filesOf(this.server.log),
     }, this.broken);
