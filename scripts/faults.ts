@@ -2,6 +2,7 @@
 //
 //   deno task faults [--minutes 5] [--seed N] [--only NAME] [--list]
 //   deno task faults --crossings      with the originals in one place each
+//   deno task faults --soak [--lines 10000000]
 import { parseArgs } from "@std/cli/parse-args";
 import type { Count } from "../tests/faults/checker.ts";
 import { FAULTS } from "../tests/faults/faults.ts";
@@ -15,7 +16,6 @@ import {
 } from "../tests/faults/crossings.ts";
 import {
   alone,
-  closeAll,
   mixed,
   type Plan,
   play,
@@ -23,12 +23,16 @@ import {
   removeStale,
   type Round,
 } from "../tests/faults/rounds.ts";
+import { closeAll } from "../tests/faults/world.ts";
+import { soak } from "../tests/faults/soak.ts";
+import { compileChanged, SETTABLE_CLOCK } from "../tests/faults/variants.ts";
 import { compileAll, CompileError } from "./compile.ts";
 import { bold, columns, dim, green, red, say } from "./demo/screen.ts";
 
 const USAGE =
   "usage: deno task faults [--minutes N] [--seed N] [--only NAME] [--list]\n" +
-  "       deno task faults --crossings [--seed N]";
+  "       deno task faults --crossings [--seed N]\n" +
+  "       deno task faults --soak [--lines N] [--seed N]";
 
 /** Rounds at a time: most of each is waiting. */
 const AT_ONCE = 3;
@@ -127,11 +131,58 @@ async function crossings(seed: number): Promise<number> {
   return broken === 0 ? 0 : 1;
 }
 
+/** Our programs, with a clock that can be set. */
+async function settableClock(): Promise<Disposable & { path: string }> {
+  const at = Deno.makeTempDirSync({ prefix: `logferry-faults-${Deno.pid}-` });
+  folders.push(at);
+  return {
+    path: await compileChanged(at, SETTABLE_CLOCK),
+    [Symbol.dispose]: removeFolders,
+  };
+}
+
+/** What goes at the end, whatever end it is. */
+const folders: string[] = [];
+
+function removeFolders(): void {
+  for (const folder of folders.splice(0)) {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+/** Many lines, and nothing that grows. */
+async function soaking(lines: number, seed: number): Promise<number> {
+  if (!(lines > 0)) {
+    say(USAGE);
+    return 1;
+  }
+  say(bold(`${lines} lines, with a restart every few seconds`));
+  say();
+  const found = await soak(lines, seed, (text) => say(`  ${text}`));
+  const { count, violations, growth, restarts, seconds } = found;
+  say();
+  for (const line of table(count)) say(line);
+  say();
+  const rows = growth.map(({ name, memory, descriptors }) => [
+    name,
+    `${memory[0].toFixed(1)} MB, later ${memory[1].toFixed(1)} MB`,
+    `${descriptors[0]} descriptors, later ${descriptors[1]}`,
+  ]);
+  for (const line of columns(rows)) say(line);
+  say();
+  say(`  ${restarts} restarts, ${seconds.toFixed(0)} seconds`);
+  for (const violation of violations) say(red(`  ${violation}`));
+  if (violations.length === 0) {
+    say(green("  Every line is where it should be."));
+  }
+  return violations.length === 0 ? 0 : 1;
+}
+
 async function faults(args: string[]): Promise<number> {
   const flags = parseArgs(args, {
-    string: ["minutes", "seed", "only"],
-    boolean: ["list", "help", "crossings"],
-    default: { minutes: "5" },
+    string: ["minutes", "seed", "only", "lines"],
+    boolean: ["list", "help", "crossings", "soak"],
+    default: { minutes: "5", lines: "10000000" },
     unknown: (flag) => {
       say(`faults: ${flag}: unknown\n${USAGE}`);
       Deno.exit(1);
@@ -155,7 +206,9 @@ async function faults(args: string[]): Promise<number> {
   await compileAll();
   removeStale();
   if (flags.crossings) return await crossings(seed);
-  const can = await possible();
+  if (flags.soak) return await soaking(Number(flags.lines), seed);
+  using clock = minutes >= 2 ? await settableClock() : undefined;
+  const can = await possible(clock?.path);
   const end = performance.now() + 60000 * minutes;
   const { only } = flags;
   if (only !== undefined && only !== "mixed") {
@@ -223,6 +276,7 @@ async function faults(args: string[]): Promise<number> {
 if (import.meta.main) {
   const interrupted = async () => {
     await closeAll();
+    removeFolders();
     Deno.exit(130);
   };
   Deno.addSignalListener("SIGINT", interrupted);
@@ -236,6 +290,7 @@ if (import.meta.main) {
           : (event as PromiseRejectionEvent).reason,
       );
       await closeAll();
+      removeFolders();
       Deno.exit(1);
     });
   }

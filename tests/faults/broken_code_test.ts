@@ -61,10 +61,9 @@ for (const [what, name, says, change] of BROKEN) {
 Deno.test("faults: a clock that jumps back and forth costs no line", async () => {
   using at = folder();
   const executables = await compileChanged(at.path, SETTABLE_CLOCK);
-  const can = await possible(true);
+  const can = await possible(executables);
   const fault = FAULTS.find(({ name }) => name === "clock")!;
   const plan = alone(fault, 12, { ...can, wired: false, disks: false }, 2500);
-  plan.options.executables = executables;
   plan.options.stamps = true;
   const { violations, count } = await play(plan);
   assertEquals(violations, []);

@@ -28,19 +28,26 @@ export interface Possible {
   /** Whether worlds can be wired, and have disks. */
   wired: boolean;
   disks: boolean;
+  /** Where there are programs with a clock to set, their folder. */
+  clock: string | undefined;
 }
 
 /**
  * Looks what can be broken here.
  *
- * @param clock Whether there are programs with a clock to set
+ * @param clock Where there are programs with a clock to set, their folder
  * @returns What can
  */
-export async function possible(clock = false): Promise<Possible> {
+export async function possible(clock?: string): Promise<Possible> {
   const wired = await canWire();
   const disks = canMount();
   const lacks: Map<Requirement, string> = missing({ wire: wired, disks });
-  if (!clock) lacks.set("clock", "no program whose clock can be set");
+  if (clock === undefined) {
+    lacks.set(
+      "clock",
+      "no program whose clock can be set; it has a test of its own",
+    );
+  }
   const faults: Fault[] = [];
   const skipped = [];
   for (const fault of FAULTS) {
@@ -48,7 +55,7 @@ export async function possible(clock = false): Promise<Possible> {
     if (need === undefined) faults.push(fault);
     else skipped.push({ name: fault.name, why: lacks.get(need)! });
   }
-  return { faults, skipped, wired, disks };
+  return { faults, skipped, wired, disks, clock };
 }
 
 /** One fault's place in a round. */
@@ -115,6 +122,9 @@ export function alone(
 ): Plan {
   const random = seeded(seed);
   const options = worldOf(random, seed, can);
+  if (fault.needs.includes("clock") && can.clock) {
+    options.executables = can.clock;
+  }
   return {
     name: fault.name,
     seed,
@@ -155,10 +165,11 @@ export function mixed(
     }
     at += 200 + 1300 * random();
   }
+  if (entries.some(({ fault }) => fault.needs.includes("clock")) && can.clock) {
+    options.executables = can.clock;
+  }
   return { name: `mixed ${seed}`, seed, entries, options };
 }
-
-const worlds = new Set<World>();
 
 /** Removes what runs have left that were killed before they could. */
 export function removeStale(): void {
@@ -187,11 +198,6 @@ export function removeStale(): void {
   for (const group of stale(PIDS, /^logferry-(\d+)-/)) Deno.removeSync(group);
 }
 
-/** Ends all worlds at once, for an end before the end. */
-export async function closeAll(): Promise<void> {
-  await Promise.all([...worlds].map((world) => world[Symbol.asyncDispose]()));
-}
-
 /**
  * Runs a round.
  *
@@ -202,28 +208,23 @@ export async function play(plan: Plan): Promise<Round> {
   const start = performance.now();
   const done: string[] = [];
   await using world = await World.open(plan.options);
-  worlds.add(world);
-  try {
-    await Promise.all(plan.entries.map(async (entry) => {
-      const { fault, at, lasts, seed } = entry;
-      await sleep(at);
-      const what = await fault.run(world, seeded(seed), lasts);
-      done.push(
-        `${(at / 1000).toFixed(1)} s, for ${(lasts / 1000).toFixed(1)} s: ` +
-          `${fault.name}${what && `, ${what}`}`,
-      );
-    }));
-    await sleep(500);
-    const findings = await world.finish();
-    return {
-      ...findings,
-      name: plan.name,
-      seed: plan.seed,
-      done,
-      seconds: (performance.now() - start) / 1000,
-      stall: world.longestStall,
-    };
-  } finally {
-    worlds.delete(world);
-  }
+  await Promise.all(plan.entries.map(async (entry) => {
+    const { fault, at, lasts, seed } = entry;
+    await sleep(at);
+    const what = await fault.run(world, seeded(seed), lasts);
+    done.push(
+      `${(at / 1000).toFixed(1)} s, for ${(lasts / 1000).toFixed(1)} s: ` +
+        `${fault.name}${what && `, ${what}`}`,
+    );
+  }));
+  await sleep(500);
+  const findings = await world.finish();
+  return {
+    ...findings,
+    name: plan.name,
+    seed: plan.seed,
+    done,
+    seconds: (performance.now() - start) / 1000,
+    stall: world.longestStall,
+  };
 }

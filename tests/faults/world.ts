@@ -159,6 +159,13 @@ export function processesIn(folder: string): Process[] {
   return found;
 }
 
+const worlds = new Set<World>();
+
+/** Ends all worlds at once, for an end before the end. */
+export async function closeAll(): Promise<void> {
+  await Promise.all([...worlds].map((world) => world[Symbol.asyncDispose]()));
+}
+
 /** Both sides, running. */
 export class World implements AsyncDisposable {
   readonly options: WorldOptions;
@@ -233,6 +240,7 @@ export class World implements AsyncDisposable {
       Deno.removeSync(folder, { recursive: true });
       throw error;
     }
+    worlds.add(world);
     await world.#listening();
     return world;
   }
@@ -558,6 +566,7 @@ export class World implements AsyncDisposable {
       this.server.receiver,
       this.server.logger,
     ];
+    worlds.delete(this);
     await Promise.all(services.map((service) => service.destroy()));
     // A processor whose multilog was killed is in no session that is known.
     for (let i = 0; i < 50; i++) {

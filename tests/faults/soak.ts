@@ -1,0 +1,140 @@
+/**
+ * A day's work in minutes: many lines over loopback, a restart somewhere every
+ * few seconds, and memory and descriptors looked at all the time.
+ *
+ * @module
+ */
+import { seeded } from "../tools.ts";
+import type { Findings } from "./checker.ts";
+import { type Service, SIGNALS } from "./service.ts";
+import { sleep, World } from "./world.ts";
+
+/** How large something was, early and late. */
+export interface Growth {
+  /** Whose. */
+  name: string;
+  /** What it had once it was warm, and at the end: MB, descriptors. */
+  memory: [early: number, late: number];
+  descriptors: [early: number, late: number];
+}
+
+/** What a soak has found. */
+export interface Soaked extends Findings {
+  growth: Growth[];
+  restarts: number;
+  seconds: number;
+}
+
+/** How often all is looked at, and something is restarted, in milliseconds. */
+const SAMPLE = 200;
+const RESTARTS = 3000;
+
+function look(pid: number): { memory: number; descriptors: number } {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  // What is the process's own: files and libraries are shared.
+  const memory = Number(/^RssAnon:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024;
+  return {
+    memory,
+    descriptors: [...Deno.readDirSync(`/proc/${pid}/fd`)].length,
+  };
+}
+
+/**
+ * Soaks.
+ *
+ * @param lines How many lines, of all clients together
+ * @param seed What decides on the rest
+ * @param tell Told how it goes
+ * @returns What was found
+ */
+export async function soak(
+  lines: number,
+  seed: number,
+  tell: (text: string) => void,
+): Promise<Soaked> {
+  const start = performance.now();
+  const random = seeded(seed);
+  const clients = 2;
+  await using world = await World.open({
+    seed,
+    clients,
+    size: 2000000,
+    serverSize: 16000000,
+    longest: 100,
+    rate: 0,
+    limit: 60,
+    most: Math.ceil(lines / clients),
+  });
+  const { server } = world;
+  /** These are never restarted, so that they have time to grow. */
+  const watched: [string, Service][] = [
+    ["the server", server.receiver],
+    ["the server's multilog", server.logger],
+    ["client a's multilog", world.clients[0]!.logger],
+  ];
+  const growth: Growth[] = watched.map(([name]) => ({
+    name,
+    memory: [0, 0],
+    descriptors: [0, 0],
+  }));
+  const sample = (when: 0 | 1) =>
+    watched.forEach(([, { pid }], i) => {
+      const { memory, descriptors } = look(pid);
+      const one = growth[i]!;
+      // What it needs between two collections comes and goes.
+      one.memory[when] = Math.max(one.memory[when]!, memory);
+      one.descriptors[when] = Math.max(one.descriptors[when]!, descriptors);
+    });
+  let restarts = 0;
+  let told = 0;
+  while (world.fed() < clients * Math.ceil(lines / clients)) {
+    await sleep(SAMPLE);
+    const share = world.fed() / lines;
+    if (share > 0.05 && share < 0.35) sample(0);
+    if (share > 0.7) sample(1);
+    if (Math.floor(share * 10) > told) {
+      told = Math.floor(share * 10);
+      tell(`${told * 10}%  ${world.fed()} lines, ${restarts} restarts`);
+    }
+    if (random() > SAMPLE / RESTARTS) continue;
+    restarts++;
+    // One half by the book, one half not.
+    const kind = random();
+    const second = world.clients[1]!;
+    if (kind < 0.5) second.logger.signal(SIGNALS.TERM);
+    else {
+      const what = kind < 0.75 ? "sender" : "tryto";
+      world.broken.cuts = true;
+      for (const { pid } of world.passing(second, what)) {
+        try {
+          Deno.kill(pid, "SIGKILL");
+        } catch {
+          // It was done.
+        }
+      }
+    }
+  }
+  const findings = await world.finish();
+  for (const { name, memory, descriptors } of growth) {
+    // Too few lines to have been looked at.
+    if (memory[0] === 0) continue;
+    if (memory[1] > 1.3 * memory[0] + 8) {
+      findings.violations.push(
+        `${name} grew from ${memory[0].toFixed(0)} to ${
+          memory[1].toFixed(0)
+        } MB`,
+      );
+    }
+    if (descriptors[1] > descriptors[0] + 3) {
+      findings.violations.push(
+        `${name} had ${descriptors[0]}, then ${descriptors[1]} descriptors`,
+      );
+    }
+  }
+  return {
+    ...findings,
+    growth,
+    restarts,
+    seconds: (performance.now() - start) / 1000,
+  };
+}
