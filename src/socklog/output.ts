@@ -9,6 +9,7 @@ import {
   isOpen,
   isReadWrite,
   roomInPipe,
+  widenPipe,
   write,
 } from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
@@ -35,6 +36,9 @@ const PASSING = ["ENOSPC", "EDQUOT", "EFBIG", "EIO", "ENOMEM", "ENOBUFS"];
 function outputError(error: SysError): Fatal {
   return new Fatal(`unable to write to standard output: ${error.message}`);
 }
+
+/** The size that a pipe on standard output is given, in bytes. */
+const WIDE_PIPE = 256 * 1024;
 
 /**
  * What of lines to write at once to a pipe, so that it takes whole ones. A
@@ -63,6 +67,7 @@ function wayTo(fd: number): (bytes: Bytes) => number {
   if (type === FIFO) {
     try {
       const own = open(`/proc/self/fd/${fd}`, "append");
+      widenPipe(own, WIDE_PIPE);
       return (bytes) => write(own, wholeLines(bytes, roomInPipe(own)));
     } catch (error) {
       if (!(error instanceof SysError)) throw error;

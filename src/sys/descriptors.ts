@@ -38,6 +38,7 @@ const FD_CLOEXEC = 1;
 const F_DUPFD_CLOEXEC = darwin ? 67 : 1030;
 const F_SETPIPE_SZ = 1031;
 const F_GETPIPE_SZ = 1032;
+const PAGE = 4096;
 const FIONREAD = darwin ? 0x4004667fn : 0x541bn;
 const O_NONBLOCK = darwin ? 4 : 2048;
 const ACCESS_MODE = 3;
@@ -274,15 +275,20 @@ export function widenPipe(fd: number, size: number): void {
  * is killed leaves no part of it.
  *
  * @param fd The end to write to, of which nobody else writes much
- * @returns All of its size when it is empty, else `PIPE_BUF`
+ * @returns All of its size when it is empty, at least `PIPE_BUF` otherwise
  */
 export function roomInPipe(fd: number): number {
   const PIPE_BUF = darwin ? 512 : 4096;
   if (darwin) return PIPE_BUF;
   const unread = new Int32Array(1);
   lib.ioctl(fd, FIONREAD, new Uint8Array(unread.buffer));
-  if (unread[0] !== 0) return PIPE_BUF;
-  return Math.max(lib.fcntl(fd, F_GETPIPE_SZ, 0), PIPE_BUF);
+  const size = lib.fcntl(fd, F_GETPIPE_SZ, 0);
+  if (unread[0] === 0) return Math.max(size, PIPE_BUF);
+  // Linux keeps a pipe in pages, and begins a new one only for what doesn't
+  // fit into the last: two neighbours hold more than one page's worth. The
+  // first may have been read in part, and the last has just begun.
+  const used = 2 * Math.ceil(unread[0]! / PAGE) + 3;
+  return Math.max(size - used * PAGE, PIPE_BUF);
 }
 
 /**

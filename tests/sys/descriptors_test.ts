@@ -17,6 +17,7 @@ import {
   pipe,
   place,
   read,
+  roomInPipe,
   seek,
   setMode,
   sync,
@@ -26,7 +27,15 @@ import {
 } from "../../src/sys/descriptors.ts";
 import { errorNumber, SysError } from "../../src/sys/errors.ts";
 import { open } from "../../src/sys/files.ts";
-import { bytes, folder, latin1, run, testWith } from "../tools.ts";
+import {
+  bytes,
+  chosenSeed,
+  folder,
+  latin1,
+  run,
+  seeded,
+  testWith,
+} from "../tools.ts";
 import { denoCommand, shell } from "./_programs.ts";
 
 const EBADF = -errorNumber("EBADF");
@@ -323,4 +332,32 @@ Deno.test("a process without free descriptors is told, and loses none", async ()
   );
   const told = "EMFILE process cannot open more files\n";
   assertEquals(text, `${told.repeat(5)}true\n`, stderr);
+});
+
+Deno.test("roomInPipe: so many bytes are taken whole, or none", () => {
+  const seed = chosenSeed();
+  console.log(`seed ${seed}`);
+  const random = seeded(seed);
+  for (const size of [65536, 262144]) {
+    const { reader, writer } = pipe();
+    dontWait(writer);
+    dontWait(reader);
+    widenPipe(writer, size);
+    let whole = 0;
+    for (let i = 0; i < 5000; i++) {
+      const room = roomInPipe(writer);
+      // As a server does: whole lines, a little less than there is room for.
+      const length = Math.max(room - Math.floor(random() * 3000), 1);
+      const n = write(writer, new Uint8Array(length));
+      assert(n === length || n === -EAGAIN, `${n} of ${length}`);
+      if (n > 4096) whole++;
+      if (random() < 0.3) {
+        write(writer, new Uint8Array(1 + Math.floor(random() * 4096)));
+      }
+      read(reader, new Uint8Array(1 + Math.floor(random() ** 3 * size)));
+    }
+    assert(whole > 0);
+    close(reader);
+    close(writer);
+  }
 });
