@@ -222,6 +222,9 @@ function calls(
   };
 }
 
+/** A program that has so many descriptors has begun its work. */
+const STARTED = 16;
+
 /** Lets a live process have no more descriptors than it has. */
 function descriptors(victim: "server" | "multilog"): Fault {
   return {
@@ -248,6 +251,8 @@ function descriptors(victim: "server" | "multilog"): Fault {
       } catch {
         return "nobody was there";
       }
+      // One that is still starting is the runtime alone.
+      if (open < STARTED) return "nobody was there";
       limit(`${open}`);
       await sleep(milliseconds);
       limit(before);
