@@ -24,6 +24,8 @@ import {
   type Round,
 } from "../tests/faults/rounds.ts";
 import { closeAll } from "../tests/faults/world.ts";
+import { installed, seeded } from "../tests/tools.ts";
+import { FUZZERS } from "../tests/faults/fuzz.ts";
 import { soak } from "../tests/faults/soak.ts";
 import { compileChanged, SETTABLE_CLOCK } from "../tests/faults/variants.ts";
 import { compileAll, CompileError } from "./compile.ts";
@@ -40,6 +42,8 @@ const AT_ONCE = 3;
 const ALONE = 2500;
 /** How long faults are mixed, in milliseconds. */
 const MIXED = 12000;
+/** How long each parser is fed, in milliseconds. */
+const FUZZ = 2000;
 /** How long the end of a round may take, in milliseconds. */
 const END = 8000;
 
@@ -150,6 +154,31 @@ function removeFolders(): void {
   }
 }
 
+/** Any bytes to every parser, for a few seconds each; how many broke. */
+async function fuzz(seed: number): Promise<number> {
+  let broken = 0;
+  for (const { name, needs, once } of FUZZERS) {
+    if (needs.some((need) => installed(need) === undefined)) continue;
+    const random = seeded(seed);
+    const at = Deno.makeTempDirSync({ prefix: `logferry-faults-${Deno.pid}-` });
+    folders.push(at);
+    const end = performance.now() + FUZZ;
+    let cases = 0;
+    try {
+      do {
+        await once(random, { path: at, [Symbol.dispose]() {} });
+        cases++;
+      } while (performance.now() < end);
+      say(`  ${green("ok")}  any bytes as ${name}: ${cases} cases`);
+    } catch (error) {
+      broken++;
+      say(`  ${red("BROKEN")}  any bytes as ${name}, case ${cases + 1}`);
+      say(red(`        ${error instanceof Error ? error.message : error}`));
+    }
+  }
+  return broken;
+}
+
 /** Many lines, and nothing that grows. */
 async function soaking(lines: number, seed: number): Promise<number> {
   if (!(lines > 0)) {
@@ -227,6 +256,7 @@ async function faults(args: string[]): Promise<number> {
   for (const { name, why } of can.skipped) say(`  skipped: ${name} (${why})`);
   say();
 
+  const fuzzed = minutes >= 2 && only === undefined ? await fuzz(seed) : 0;
   /** First each fault by itself, then whatever comes. */
   const plans = function* (): Generator<Plan> {
     let number = seed;
@@ -268,9 +298,10 @@ async function faults(args: string[]): Promise<number> {
   for (const line of lines) say(line);
   say(bold(bad.length > 0 ? red(last) : green(last)));
   say();
-  if (bad.length === 0) say(green("Every line is where it should be."));
-  else say(red(`${bad.length} rounds broke a promise.`));
-  return bad.length === 0 ? 0 : 1;
+  if (bad.length > 0) say(red(`${bad.length} rounds broke a promise.`));
+  else say(green("Every line is where it should be."));
+  if (fuzzed > 0) say(red(`${fuzzed} parsers broke a promise.`));
+  return bad.length === 0 && fuzzed === 0 ? 0 : 1;
 }
 
 if (import.meta.main) {

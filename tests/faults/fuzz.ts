@@ -401,7 +401,7 @@ export const FUZZERS: readonly Fuzzer[] = [
       ).filter((word) => !/^-x|^-u|^-g/.test(word));
       if (program !== ours.multilog) args.splice(below(random, 3), 0, "false");
       const { code, stderr, text } = await run(
-        ["timeout", "-k", "5", "10", program, ...args],
+        ["timeout", "-k", "5", "2", program, ...args],
         { cwd: at.path, stdin: bytes(random, below(random, 5000)) },
       );
       const input = [program, args, code, stderr];
