@@ -24,6 +24,19 @@ import {
 } from "./harness.ts";
 
 /** A follower that is running; it is killed when its scope ends. */
+/** Whether a process has been told what changes to look for. */
+function watches(pid: number): boolean {
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/fdinfo`)) {
+    try {
+      const info = Deno.readTextFileSync(`/proc/${pid}/fdinfo/${name}`);
+      if (info.includes("inotify wd:")) return true;
+    } catch {
+      // It has closed that one meanwhile.
+    }
+  }
+  return false;
+}
+
 class Follower implements AsyncDisposable {
   text = "";
   errors = "";
@@ -79,6 +92,8 @@ class Follower implements AsyncDisposable {
 
   /** Waits until it sleeps. */
   async sleeps(): Promise<void> {
+    // One that is still starting, on a busy machine, may stand still as well.
+    await until("it looks for changes", () => watches(this.pid));
     let before;
     do {
       before = wakeUps(this.pid);
