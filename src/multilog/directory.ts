@@ -412,8 +412,6 @@ export class LogDirectory {
   async rotate(): Promise<void> {
     const { path } = this;
     const fd = this.#fd;
-    const insist = <T>(step: () => T, failure: string) =>
-      this.#trouble.insist(step, failure);
     if (this.#bytes === 0) return;
     if (this.#partial && !this.#full) {
       this.#wanted = true;
@@ -428,13 +426,13 @@ export class LogDirectory {
       await this.#create();
       return;
     }
-    await insist(
+    await this.#insist(
       () => renameIfFile("current", "previous", fd),
       `unable to rename current to previous in directory ${path}`,
     );
-    await insist(() => sync(fd), `unable to write ${path} to disk`);
+    await this.#insist(() => sync(fd), `unable to write ${path} to disk`);
     await this.#create();
-    await insist(
+    await this.#insist(
       () => setModeIfThere("previous", MODE_COMPLETE, fd),
       `unable to set mode of ${path}/previous`,
     );
@@ -444,16 +442,20 @@ export class LogDirectory {
     });
   }
 
+  #insist<T>(step: () => T, failure: string): Promise<T> {
+    return this.#trouble.insist(step, failure);
+  }
+
   /** Syncs `current` and says so by its mode. */
   async #complete(): Promise<void> {
     // What the last run left complete, and nothing has come to, is on the disk.
     if (this.#written) {
-      await this.#trouble.insist(
+      await this.#insist(
         () => sync(this.#current),
         `unable to write ${this.path}/current to disk`,
       );
     }
-    await this.#trouble.insist(
+    await this.#insist(
       () => setMode(this.#current, MODE_COMPLETE),
       `unable to set mode of ${this.path}/current`,
     );
@@ -461,11 +463,11 @@ export class LogDirectory {
 
   async #create(): Promise<void> {
     const { path } = this;
-    this.#current = await this.#trouble.insist(
+    this.#current = await this.#insist(
       () => open("current", "append", 0o600, this.#fd),
       `unable to create ${path}/current`,
     );
-    await this.#trouble.insist(
+    await this.#insist(
       () => setMode(this.#current, MODE_RUNNING),
       `unable to set mode of ${path}/current`,
     );
@@ -480,14 +482,12 @@ export class LogDirectory {
   async #becomeOld(name: "current" | "processed"): Promise<void> {
     const { path } = this;
     const fd = this.#fd;
-    const insist = <T>(step: () => T, failure: string) =>
-      this.#trouble.insist(step, failure);
-    await insist(
+    await this.#insist(
       () => renameIfFile(name, this.#nextName("s"), fd),
       `unable to rename ${path}/${name}`,
     );
-    await insist(() => sync(fd), `unable to write ${path} to disk`);
-    await insist(
+    await this.#insist(() => sync(fd), `unable to write ${path} to disk`);
+    await this.#insist(
       () => this.#trimTo(this.#settings.keep),
       `unable to remove from ${path}`,
     );
@@ -497,13 +497,11 @@ export class LogDirectory {
   async #process(): Promise<void> {
     const { path } = this;
     const fd = this.#fd;
-    const insist = <T>(step: () => T, failure: string) =>
-      this.#trouble.insist(step, failure);
     // Loaded when it is needed: most logs have no processor, and a program
     // that starts in milliseconds notices three files.
     const { runProcessor } = await import("./processor.ts");
     await runProcessor(this.#settings.processor, fd, path, this.#trouble);
-    await insist(() => {
+    await this.#insist(() => {
       const processed = open("processed", "append", 0o600, fd);
       try {
         sync(processed);
@@ -515,7 +513,7 @@ export class LogDirectory {
         close(processed);
       }
     }, `unable to write ${path}/processed to disk`);
-    await insist(() => {
+    await this.#insist(() => {
       const newstate = open("newstate", "append", 0o600, fd);
       try {
         sync(newstate);
@@ -523,11 +521,11 @@ export class LogDirectory {
         close(newstate);
       }
     }, `unable to write ${path}/newstate to disk`);
-    await insist(
+    await this.#insist(
       () => removeIfThere("previous", fd),
       `unable to remove ${path}/previous`,
     );
-    await insist(
+    await this.#insist(
       () => renameIfFile("newstate", "state", fd),
       `unable to rename newstate to state in directory ${path}`,
     );

@@ -203,16 +203,6 @@ export function keep(fd: number): void {
 }
 
 /**
- * Whether a descriptor is kept from being inherited by other programs.
- *
- * @param fd The descriptor
- * @returns Whether it is
- */
-export function isKept(fd: number): boolean {
-  return (lib.fcntl(fd, F_GETFD, 0) & FD_CLOEXEC) !== 0;
-}
-
-/**
  * Whether a number is an open descriptor.
  *
  * @param fd The number
