@@ -1,31 +1,31 @@
 /**
  * Names of hosts and services. What may ask a name server waits in a thread
- * of its own.
+ * of its own, or here where no thread can be had.
  *
  * @module
  */
 import type { Bytes } from "../bytes.ts";
 import { cString, darwin, load } from "./libc.ts";
+import { canStartThread } from "./runtime.ts";
 import { type Endpoint, endpoint } from "./sockets.ts";
 
+const getaddrinfo = {
+  name: "getaddrinfo",
+  parameters: ["buffer", "buffer", "buffer", "buffer"],
+  result: "i32",
+} as const;
+const getnameinfo = {
+  name: "getnameinfo",
+  parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32", "i32"],
+  result: "i32",
+} as const;
+
 const lib = load({
-  numeric: {
-    name: "getaddrinfo",
-    parameters: ["buffer", "buffer", "buffer", "buffer"],
-    result: "i32",
-  },
-  look: {
-    name: "getaddrinfo",
-    parameters: ["buffer", "buffer", "buffer", "buffer"],
-    result: "i32",
-    nonblocking: true,
-  },
+  addresses: getaddrinfo,
+  addressesAside: { ...getaddrinfo, nonblocking: true },
+  name: getnameinfo,
+  nameAside: { ...getnameinfo, nonblocking: true },
   freeaddrinfo: { parameters: ["pointer"], result: "void" },
-  getnameinfo: {
-    parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32", "i32"],
-    result: "i32",
-    nonblocking: true,
-  },
   getservbyname: { parameters: ["buffer", "buffer"], result: "pointer" },
 });
 
@@ -79,10 +79,11 @@ export async function addressesOf(
   const name = cString(host);
   const out = new BigUint64Array(1);
   const list = new Uint8Array(out.buffer);
-  if (lib.numeric(name, null, hints(NUMERIC_HOST), list) === 0) {
+  if (lib.addresses(name, null, hints(NUMERIC_HOST), list) === 0) {
     return endpoints(out[0]!, port);
   }
-  const code = await lib.look(name, null, hints(0), list);
+  const look = canStartThread() ? lib.addressesAside : lib.addresses;
+  const code = await look(name, null, hints(0), list);
   if (code === AGAIN) throw new TemporaryNameError(host);
   return code === 0 ? endpoints(out[0]!, port) : [];
 }
@@ -96,7 +97,8 @@ export async function addressesOf(
 export async function nameOf(of: Endpoint): Promise<string | undefined> {
   const name = new Uint8Array(1025);
   const { length } = of.bytes;
-  const code = await lib.getnameinfo(
+  const look = canStartThread() ? lib.nameAside : lib.name;
+  const code = await look(
     of.bytes,
     length,
     name,

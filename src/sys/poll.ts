@@ -6,6 +6,7 @@
 import { check, errorNumber, lastError, SysError } from "./errors.ts";
 import { close, dontWait, pipe, read, write } from "./descriptors.ts";
 import { load } from "./libc.ts";
+import { canStartThread, loopEvents } from "./runtime.ts";
 
 const lib = load({
   now: { name: "poll", parameters: ["buffer", "usize", "i32"], result: "i32" },
@@ -29,16 +30,27 @@ export const HUNG_UP = 16;
 const EINTR = errorNumber("EINTR");
 
 /**
- * How long the event loop may stand still at a time, in milliseconds. A signal
- * waits as long, and a few times as long where input never ends.
+ * How long the event loop may stand still at a time, in milliseconds, where it
+ * can't be seen that something waits for it.
  */
 const STILL = 20;
 
 /**
+ * The same where it can. Not for ever: a signal that came in the moment in
+ * which the loop last stopped turning isn't seen, and waits as long.
+ */
+const STILL_SEEING = 500;
+
+/**
  * How long a wake-up may be waited for, in milliseconds, where there is no
- * descriptor left for a pipe that would bring it at once.
+ * descriptor for a pipe that would bring it at once, or no thread to wait in.
  */
 const SLICE = 50;
+
+/** The runtime keeps a thread for 10 seconds after its last call. */
+const THREAD_STAYS = 5000;
+/** Until when there surely is one, on `performance.now()`'s clock. */
+let threadUntil = -1;
 
 /**
  * A set of descriptors to wait for, and a way to end the wait early.
@@ -133,11 +145,15 @@ export class Poller {
    * @throws {SysError} When the kernel has no memory
    */
   async wait(milliseconds = -1): Promise<void> {
+    const end = milliseconds < 0 ? Infinity : performance.now() + milliseconds;
     this.#wake ??= this.#openWake();
-    if (this.#wake === undefined) return await this.#waitInSlices(milliseconds);
-    const limit = this.#woken ? 0 : atMost(milliseconds);
     this.#waiting = true;
-    const n = await lib.wait(this.#bytes, BigInt(this.#size + 1), limit);
+    let n: number;
+    let left: number;
+    do {
+      left = this.#woken ? 0 : Math.max(end - performance.now(), 0);
+      n = await this.#pollAside(left);
+    } while (n === 0 && !this.#woken && performance.now() < end);
     this.#waiting = false;
     this.#woken = false;
     if (n < 0) {
@@ -146,10 +162,27 @@ export class Poller {
       this.#forget();
       this.look();
     }
-    if (this.found(this.#size)) {
+    if (this.#wake && this.found(this.#size)) {
       while (read(this.#wake.reader, this.#scratch) > 0);
       this.#words[2 * this.#size + 1]! &= 0xffff;
     }
+  }
+
+  /** Looks in a thread of its own, for as long as it may be waited there. */
+  async #pollAside(milliseconds: number): Promise<number> {
+    const count = BigInt(this.#size + (this.#wake ? 1 : 0));
+    const thread = performance.now() < threadUntil || canStartThread();
+    const limit = atMost(
+      this.#wake && thread ? milliseconds : Math.min(milliseconds, SLICE),
+    );
+    if (thread) {
+      const n = await lib.wait(this.#bytes, count, limit);
+      threadUntil = performance.now() + THREAD_STAYS;
+      return n;
+    }
+    const n = lib.now(this.#bytes, count, limit);
+    await timerTurn();
+    return n;
   }
 
   #openWake(): { reader: number; writer: number } | undefined {
@@ -167,56 +200,51 @@ export class Poller {
     }
   }
 
-  async #waitInSlices(milliseconds: number): Promise<void> {
-    const end = milliseconds < 0 ? Infinity : performance.now() + milliseconds;
-    let n = 0;
-    while (n === 0) {
-      const left = this.#woken ? 0 : Math.max(end - performance.now(), 0);
-      const slice = Math.min(left, SLICE);
-      n = await lib.wait(this.#bytes, BigInt(this.#size), atMost(slice));
-      if (n === 0 && left === 0) break;
-    }
-    this.#woken = false;
-    if (n >= 0) return;
-    // As above: whatever it is, it is seen in this thread.
-    this.#forget();
-    this.look();
-  }
-
   /**
-   * Waits like {@linkcode Poller.wait}, but for the first few milliseconds in
-   * this thread, where the event loop stands still as well: that costs a busy
+   * Waits like {@linkcode Poller.wait}, but for the first while in this
+   * thread, where the event loop stands still as well: that costs a busy
    * program a fraction. It is for waits that only a descriptor, the time or a
    * signal ends.
    *
-   * The runtime hears of a signal in a thread of its own, so neither an
-   * interruption nor anything else is sure to tell this one; therefore the
-   * event loop turns again soon, whether anything is found or not.
+   * The runtime hears of a signal in a thread of its own, so no interruption
+   * is sure to tell this one; what the event loop waits in does, but for a
+   * signal that it took as it stopped turning. Therefore it turns again soon,
+   * whether anything is found or not.
    *
    * @param milliseconds How long; -1 for as long as it takes
    * @throws {SysError} When the kernel has no memory
    */
   async waitHere(milliseconds = -1): Promise<void> {
     const start = performance.now();
+    const events = loopEvents();
+    // What the loop has never waited for doesn't show either.
     this.#turnBy ??= start + STILL;
     const still = this.#turnBy - start;
     if (still > 0 && !this.#woken) {
       const whole = milliseconds >= 0 && milliseconds <= still;
       const limit = atMost(whole ? milliseconds : still);
-      if (this.#poll(this.#size, limit) > 0) return;
-      if (whole && !this.#interrupted) return;
+      // Its place is the one that a wake-up pipe has in other waits.
+      this.set(this.#size, events, READABLE);
+      const n = this.#poll(this.#size + 1, limit);
+      const waiting = this.found(this.#size) !== 0;
+      this.set(this.#size, this.#wake?.reader ?? -1, READABLE);
+      if (!waiting) {
+        if (n > 0) return;
+        if (whole && !this.#interrupted) return;
+      } else if (n > 1) milliseconds = 0;
     }
     const spent = performance.now() - start;
     await this.wait(
       milliseconds < 0 ? -1 : Math.max(milliseconds - spent, 0),
     );
-    this.#turnBy = performance.now() + STILL;
+    this.#turnBy = performance.now() + (events < 0 ? STILL : STILL_SEEING);
   }
 
   /** Ends a wait that is going on, or the next one. */
   wake(): void {
     this.#woken = true;
-    if (this.#waiting) write(this.#wake!.writer, this.#scratch.subarray(0, 1));
+    if (!this.#waiting || this.#wake === undefined) return;
+    write(this.#wake.writer, this.#scratch.subarray(0, 1));
   }
 
   /** Closes the descriptors of the set's own. Not during a wait. */
@@ -239,7 +267,16 @@ const turns = new Uint8Array(0);
  * milliseconds.
  */
 export async function turn(): Promise<void> {
+  // A timer needs no thread, but a millisecond.
+  if (performance.now() >= threadUntil && !canStartThread()) {
+    return await timerTurn();
+  }
   await lib.wait(turns, 0n, 0);
+  threadUntil = performance.now() + THREAD_STAYS;
+}
+
+function timerTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 /**

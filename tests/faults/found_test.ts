@@ -2,6 +2,7 @@
  * What the faults have found, each held by a small test.
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { existsSync } from "@std/fs";
 import { close, dontWait, pipe, read } from "../../src/sys/descriptors.ts";
 import { ended, kill, spawn } from "../../src/sys/process.ts";
 import { dial, say } from "../socklog/servers.ts";
@@ -100,5 +101,39 @@ testWith(
       }
     }
     assert(good > 3, `never went well, not even with ${last}`);
+  },
+);
+
+testWith(
+  ["root", "prlimit", "setpriv"],
+  "faults: with hardly a thread multilog goes on, or has begun nothing",
+  async () => {
+    // A user that nobody is: whatever else it ran would count as well.
+    const id = 1_800_000_000 + Deno.pid;
+    let good = 0;
+    for (let limit = 1; limit < 10; limit++) {
+      using at = folder();
+      Deno.chmodSync(at.path, 0o777);
+      const { code, stderr } = await run(
+        ["sh", "-c", '(echo one; sleep 0.2; echo two) | "$@"', "sh"].concat(
+          ["setpriv", `--reuid=${id}`, `--regid=${id}`, "--clear-groups"],
+          ["prlimit", `--nproc=${limit}`, ours.multilog, "./log"],
+        ),
+        { cwd: at.path },
+      );
+      // With too few the runtime itself doesn't start, in its own words.
+      if (code !== 0) {
+        assertEquals(good, 0, `with ${limit}: ${stderr}`);
+        assert(!existsSync(`${at.path}/log`), `with ${limit}: ${stderr}`);
+        continue;
+      }
+      assertEquals(
+        Deno.readTextFileSync(`${at.path}/log/current`),
+        "one\ntwo\n",
+        `with ${limit}`,
+      );
+      good++;
+    }
+    assert(good > 3, "never went well");
   },
 );

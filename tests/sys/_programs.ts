@@ -75,8 +75,11 @@ const MODULES = [
   "errors",
   "files",
   "limits",
+  "names",
   "poll",
   "process",
+  "runtime",
+  "sockets",
   "users",
 ];
 

@@ -1,0 +1,74 @@
+/**
+ * What the runtime does beside this thread: its event loop, and its threads.
+ *
+ * @module
+ */
+import { close, isInherited, pipe } from "./descriptors.ts";
+import { errorNumber, lastError, SysError } from "./errors.ts";
+import { darwin, load } from "./libc.ts";
+
+const lib = load({
+  epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+  posix_spawn: {
+    parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"],
+    result: "i32",
+  },
+});
+
+const REMOVE = 2;
+const ENOENT = errorNumber("ENOENT");
+/** The runtime opens it among its first descriptors. */
+const FIRST_DESCRIPTORS = 64;
+
+let events: number | undefined;
+
+/**
+ * The descriptor in which the event loop finds what it has to do: a signal, a
+ * call that came back. Readable when the loop should turn, to which a thread
+ * that stands still would otherwise be deaf. Not everything shows: what the
+ * loop took as it turned for the last time, and hasn't acted on, doesn't.
+ *
+ * @returns The descriptor, for nothing but to be waited for; -1 where the
+ * runtime has none that can be found
+ */
+export function loopEvents(): number {
+  return events ??= darwin ? -1 : findEpoll();
+}
+
+/**
+ * Looks for an epoll instance that nobody has handed down. Only one of those
+ * answers, to the wish to forget a descriptor that it never knew, that it
+ * doesn't know it.
+ */
+function findEpoll(): number {
+  let ends;
+  try {
+    ends = pipe();
+  } catch (error) {
+    if (error instanceof SysError) return -1;
+    throw error;
+  }
+  let found = -1;
+  for (let fd = 3; fd < FIRST_DESCRIPTORS && found < 0; fd++) {
+    if (lib.epoll_ctl(fd, REMOVE, ends.reader, null) === 0) continue;
+    if (lastError() === ENOENT && !isInherited(fd)) found = fd;
+  }
+  close(ends.reader);
+  close(ends.writer);
+  return found;
+}
+
+/**
+ * Whether a call can be made in a thread of its own now. Where there is none,
+ * and the system starts none, the runtime would end this program instead of
+ * saying so.
+ *
+ * @returns Whether the system would start one
+ */
+export function canStartThread(): boolean {
+  // A process counts as much as a thread does, and one that has no program
+  // fails behind everything that a thread could fail at.
+  const nothing = new Uint8Array(8);
+  const errno = lib.posix_spawn(nothing, nothing, null, null, nothing, nothing);
+  return errno === ENOENT;
+}

@@ -1,0 +1,59 @@
+import { assertEquals } from "@std/assert";
+import { canStartThread } from "../../src/sys/runtime.ts";
+import { run, testWith } from "../tools.ts";
+import { denoCommand } from "./_programs.ts";
+
+Deno.test({
+  name: "what the event loop waits in shows that a call came back",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    // In a program's first thread; a test has another one, and another loop.
+    const code = `
+      const poller = new poll.Poller(1);
+      const events = new poll.Readiness(runtime.loopEvents());
+      // What waits for the loop from before is taken first.
+      while (events.ready()) await poller.wait(1);
+      const call = poller.wait(50);
+      // The loop must have seen what it waits for.
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      console.log(events.ready(), events.ready(10_000));
+      await call;`;
+    const { text, stderr } = await run(denoCommand(code));
+    assertEquals(text, "false true\n", stderr);
+  },
+});
+
+testWith(
+  ["root", "prlimit"],
+  "waits, turns and names need no thread where none can be started",
+  async () => {
+    assertEquals(canStartThread(), true);
+    const code = `
+      const poller = new poll.Poller(1);
+      const { reader, writer } = descriptors.pipe();
+      poller.set(0, reader, poll.READABLE);
+      new Deno.Command("prlimit", {
+        args: ["--pid", String(Deno.pid), "--nproc=1:1"],
+      }).outputSync();
+      users.setUser(65534);
+      console.log(runtime.canStartThread());
+      // The runtime's threads of before end when they were idle for 10 s.
+      await new Promise((resolve) => setTimeout(resolve, 11_000));
+      setTimeout(() => poller.wake(), 10);
+      await poller.wait();
+      await poller.wait(20);
+      await poller.waitHere(600);
+      await poll.turn();
+      console.log(poller.found(0));
+      descriptors.write(writer, new Uint8Array(1));
+      await poller.wait();
+      console.log(poller.found(0));
+      console.log((await names.addressesOf("localhost", 7)).length > 0);
+      await names.nameOf(sockets.ownAddress(0));
+      console.log("end");`;
+    const { text, stderr } = await run(denoCommand(code), {
+      env: { DENO_NO_UPDATE_CHECK: "1" },
+    });
+    assertEquals(text, "false\n0\n1\ntrue\nend\n", stderr);
+  },
+);
