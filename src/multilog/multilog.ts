@@ -113,7 +113,8 @@ export async function multilog(
     // A processor's end comes through the event loop; signals don't need it.
     if (logs.some((log) => log.processing())) await poller.wait();
     else await poller.waitHere(lines.untilDue());
-    if (poller.found(0) === 0 || rotating) continue;
+    // What came before ALRM is in the file that it finishes.
+    if (poller.found(0) === 0) continue;
     if (terminating && engine.atLineStart()) continue;
     // After TERM the line in hand is finished, and not a byte more is taken.
     const n = read(INPUT, terminating ? oneByte : space);

@@ -41,6 +41,9 @@ const STILL = 20;
  */
 const STILL_SEEING = 500;
 
+/** In how many turns of the event loop a signal is surely seen. */
+const TURNS = 5;
+
 /**
  * How long a wake-up may be waited for, in milliseconds, where there is no
  * descriptor for a pipe that would bring it at once, or no thread to wait in.
@@ -72,6 +75,8 @@ export class Poller {
   #waiting = false;
   #woken = false;
   #interrupted = false;
+  /** How often the loop has turned, in the middle of work, for nothing. */
+  #quiet = 0;
   /** When the event loop has to turn, on `performance.now()`'s clock. */
   #turnBy: number | undefined;
   readonly #scratch = new Uint8Array(64);
@@ -232,12 +237,15 @@ export class Poller {
         if (n > 0) return;
         if (whole && !this.#interrupted) return;
       } else if (n > 1) milliseconds = 0;
+      this.#quiet = 0;
     }
+    this.#quiet++;
     const spent = performance.now() - start;
     await this.wait(
       milliseconds < 0 ? -1 : Math.max(milliseconds - spent, 0),
     );
-    this.#turnBy = performance.now() + (events < 0 ? STILL : STILL_SEEING);
+    const next = events >= 0 && this.#quiet > TURNS ? STILL_SEEING : STILL;
+    this.#turnBy = performance.now() + next;
   }
 
   /** Ends a wait that is going on, or the next one. */
