@@ -10,6 +10,7 @@ import { EAGAIN, read, widenPipe } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { setUmask } from "../sys/files.ts";
 import { Poller, READABLE } from "../sys/poll.ts";
+import { settleSignals } from "../sys/signals.ts";
 import { Lines } from "./lines.ts";
 import { parseScript } from "./script.ts";
 import { StartError, Trouble } from "./trouble.ts";
@@ -88,6 +89,8 @@ export async function multilog(
     trouble.hurry();
     poller.wake();
   });
+
+  settleSignals();
 
   let lines: Lines;
   try {

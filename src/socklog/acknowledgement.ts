@@ -49,13 +49,13 @@ export function answer(received: number): Bytes {
  * assertEquals(complaint("4096\n", 4096), undefined);
  * assertEquals(
  *   complaint("1024\n", 4096),
- *   "only 1024 of 4096 bytes were acknowledged",
+ *   "1024 bytes were acknowledged, and 4096 sent",
  * );
  * ```
  */
 export function complaint(text: string, sent: number): string | undefined {
   if (text === `${sent}\n`) return undefined;
   return /^\d+\n$/.test(text)
-    ? `only ${text.trim()} of ${sent} bytes were acknowledged`
-    : "the server doesn't acknowledge: it needs -a too";
+    ? `${Number(text)} bytes were acknowledged, and ${sent} sent`
+    : "no acknowledgement: a server gives it with -a, when all went well";
 }

@@ -166,10 +166,21 @@ function number(letter: string, value: string, least: number): number {
   return Number(value);
 }
 
-/** A number that the environment may have for `-U`. */
+/** The largest number that a user or group has. */
+const LAST_ID = 0xfffffffe;
+
+/**
+ * A number that the environment may have for `-U`: leading digits, as the
+ * original reads it. Anything else would leave the server what it is, root.
+ */
 function numberOf(name: string): number | undefined {
   const value = latin1(variable(name) ?? new Uint8Array(0));
-  return /^\d{1,10}$/.test(value) ? Number(value) : undefined;
+  if (value === "") return undefined;
+  const digits = /^\d+/.exec(value);
+  if (digits === null || Number(digits[0]) > LAST_ID) {
+    throw new UsageError(`-U wants a number in $${name}, not ${value}`);
+  }
+  return Number(digits[0]);
 }
 
 function common(): Common {
@@ -323,6 +334,9 @@ function parseServer(args: readonly string[], own: boolean): ServerArguments {
   server.host = host;
   server.port = port;
   server.task = parseTask(words);
+  if (server.acknowledge && server.banner.length > 0) {
+    throw new UsageError("-a has no use for a banner: it would be the answer");
+  }
   if ("program" in server.task) {
     if (server.acknowledge) throw new UsageError("-a has no use for a program");
     if (server.idle > 0) throw new UsageError("-w has no use for a program");
@@ -395,7 +409,11 @@ export function parseArguments(
 ): Arguments {
   let usage = SERVER_USAGE;
   try {
-    if (args.length === 1 && args[0] === "--help") return { mode: "help" };
+    const own = program === "socklog-tcp";
+    const mode = own && ["send", "connect"].includes(args[0]!) ? 1 : 0;
+    if (args.length === mode + 1 && args[mode] === "--help") {
+      return { mode: "help" };
+    }
     if (args.length === 1 && args[0] === "--version") {
       return { mode: "version" };
     }

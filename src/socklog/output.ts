@@ -4,16 +4,9 @@
  * @module
  */
 import { type Bytes, NEWLINE } from "../bytes.ts";
-import {
-  EAGAIN,
-  isOpen,
-  isReadWrite,
-  roomInPipe,
-  widenPipe,
-  write,
-} from "../sys/descriptors.ts";
+import { EAGAIN, roomInPipe, widenPipe, write } from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
-import { open, status } from "../sys/files.ts";
+import { open, status, wasClosed } from "../sys/files.ts";
 import { Readiness, WRITABLE } from "../sys/poll.ts";
 import { sendNow } from "../sys/sockets.ts";
 import { Fatal } from "./fatal.ts";
@@ -80,17 +73,6 @@ function wayTo(fd: number): (bytes: Bytes) => number {
     if (!writable.ready()) return -EAGAIN;
     return write(fd, wholeLines(bytes, PIPE_BUF));
   };
-}
-
-/**
- * Whether a descriptor was closed when the program was started. The runtime
- * opens `/dev/null` then, for reading and writing, which nobody who throws
- * output away on purpose does.
- */
-function wasClosed(fd: number): boolean {
-  if (!isOpen(fd)) return true;
-  if (Deno.build.os !== "linux" || !isReadWrite(fd)) return false;
-  return status("", fd)?.identity === status("/dev/null")?.identity;
 }
 
 /** What became of a write. */

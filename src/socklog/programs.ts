@@ -17,6 +17,7 @@ import {
   letWait,
   localEnd,
 } from "../sys/sockets.ts";
+import { settleSignals } from "../sys/signals.ts";
 import type { ServerArguments } from "./arguments.ts";
 import { Fatal } from "./fatal.ts";
 import type { Listener } from "./listener.ts";
@@ -112,6 +113,7 @@ export class ProgramServer {
     const child = () => this.#poller.wake();
     Deno.addSignalListener("SIGTERM", stop);
     Deno.addSignalListener("SIGCHLD", child);
+    settleSignals();
     try {
       this.#reportStatus();
       // The first wait takes descriptors, which connections may use up later.

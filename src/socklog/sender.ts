@@ -6,8 +6,9 @@
 import { latin1 } from "../bytes.ts";
 import { close, EAGAIN, read, write } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
+import { wasClosed } from "../sys/files.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
-import { finishSending } from "../sys/sockets.ts";
+import { finishSending, unacknowledged } from "../sys/sockets.ts";
 import { complaint, LONGEST_ANSWER } from "./acknowledgement.ts";
 import type { ClientArguments } from "./arguments.ts";
 import { connectTo } from "./dialling.ts";
@@ -28,6 +29,7 @@ export async function send(
   args: ClientArguments,
   messages: Messages,
 ): Promise<void> {
+  if (wasClosed(0)) throw new Fatal("standard input is closed");
   const connection = await connectTo(args, messages);
   messages.flush();
   try {
@@ -122,7 +124,10 @@ class Transfer {
       return;
     }
     this.#answerEnded = true;
-    if (!this.#finished) {
+    // The end that the other side has sent carries its word for all that had
+    // arrived by then; without it, these bytes met nobody. Our own end counts
+    // as one, and may still be on its way to a server that knows enough.
+    if (!this.#finished || unacknowledged(this.#fd) > 1) {
       throw new Fatal("connection closed before everything was sent");
     }
   }

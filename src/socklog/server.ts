@@ -15,6 +15,7 @@ import {
   localEnd,
   reset,
 } from "../sys/sockets.ts";
+import { settleSignals } from "../sys/signals.ts";
 import { Watcher } from "../sys/watcher.ts";
 import { answer } from "./acknowledgement.ts";
 import type { ServerArguments } from "./arguments.ts";
@@ -124,7 +125,7 @@ export class LogServer {
     this.#args = args;
     this.#messages = messages;
     this.#listener = listener;
-    this.#names = task.names.slice(0, MOST_NAMES);
+    this.#names = task.names;
     this.#framer = new Framer({ form: task.form });
     this.#output = output;
     this.#rules = args.rules === undefined
@@ -145,6 +146,7 @@ export class LogServer {
       this.#poller.wake();
     };
     Deno.addSignalListener("SIGTERM", stop);
+    settleSignals();
     try {
       this.#raiseLimit();
       this.#watcher.add(this.#listener.fd, READABLE);
@@ -318,9 +320,11 @@ export class LogServer {
   #prefix(peers: Peers): Uint8Array<ArrayBuffer> {
     const own = variables(peers);
     const parts: number[] = [];
+    let set = 0;
     for (const name of this.#names) {
       const value = own.has(name) ? own.get(name) : variable(name);
       if (value === undefined) continue;
+      if (++set > MOST_NAMES) break;
       parts.push(...(typeof value === "string" ? fromLatin1(value) : value));
       parts.push(0x3a, 0x20);
     }

@@ -7,7 +7,7 @@
  * @module
  */
 import { check, clearError, lastError, SysError } from "./errors.ts";
-import { close } from "./descriptors.ts";
+import { close, isOpen, isReadWrite } from "./descriptors.ts";
 import { AT_FDCWD, cString, darwin, load } from "./libc.ts";
 
 const lib = load({
@@ -270,4 +270,18 @@ export function list(directory: number): string[] {
  */
 export function setUmask(mask: number): number {
   return lib.umask(mask);
+}
+
+/**
+ * Whether a standard descriptor was closed when the program was started. The
+ * runtime opens `/dev/null` then, for reading and writing, which nobody does
+ * who means it.
+ *
+ * @param fd The descriptor
+ * @returns Whether it was
+ */
+export function wasClosed(fd: number): boolean {
+  if (!isOpen(fd)) return true;
+  if (darwin || !isReadWrite(fd)) return false;
+  return status("", fd)?.identity === status("/dev/null")?.identity;
 }

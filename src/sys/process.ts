@@ -10,6 +10,7 @@
 import { close, duplicate } from "./descriptors.ts";
 import { lastError, SysError } from "./errors.ts";
 import { cString, darwin, load } from "./libc.ts";
+import { unblockSignals } from "./signals.ts";
 
 const lib = load({
   posix_spawnp: {
@@ -121,10 +122,11 @@ function pointers(
 }
 
 /**
- * Whoever started this program may have let it ignore SIGCHLD; how a child
- * ended is then never told.
+ * Whoever started this program may have let it ignore SIGCHLD, or have blocked
+ * it; how a child ended is then never told.
  */
 function hearOfChildren(): void {
+  unblockSignals();
   if (isIgnored(SIGCHLD)) lib.signal(SIGCHLD, DEFAULT);
 }
 

@@ -27,6 +27,7 @@ const lib = load({
   },
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   inet_ntop: {
     parameters: ["i32", "buffer", "buffer", "u32"],
     result: "pointer",
@@ -302,6 +303,20 @@ export function remoteEnd(fd: number): Endpoint {
  */
 export function finishSending(fd: number): void {
   check(lib.shutdown(fd, 1));
+}
+
+/**
+ * How many bytes the other side's kernel hasn't said it has. The end that
+ * {@linkcode finishSending} sends counts as one. (`SIOCOUTQ`, tcp(7).)
+ *
+ * @param fd The socket
+ * @returns The number; 0 where the system doesn't tell
+ */
+export function unacknowledged(fd: number): number {
+  const SIOCOUTQ = 0x5411n;
+  const count = new Int32Array(1);
+  if (!darwin) lib.ioctl(fd, SIOCOUTQ, new Uint8Array(count.buffer));
+  return count[0]!;
 }
 
 /**

@@ -19,6 +19,7 @@ import {
 } from "../sys/descriptors.ts";
 import { environment } from "../sys/environment.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
+import { wasClosed } from "../sys/files.ts";
 import { Poller } from "../sys/poll.ts";
 import {
   adoptOrphans,
@@ -30,6 +31,7 @@ import {
   signals,
   spawn,
 } from "../sys/process.ts";
+import { settleSignals } from "../sys/signals.ts";
 import { VERSION } from "../version.ts";
 import { type Input, openInput } from "./input.ts";
 import { HELP, parseTask, type Task, USAGE } from "./options.ts";
@@ -87,6 +89,9 @@ export async function tryto(args: readonly string[]): Promise<number> {
   try {
     const task = parseTask(args);
     if (task.processor) takeDescriptors();
+    if (task.processor && wasClosed(1)) {
+      throw new Error("standard output is closed");
+    }
     return await new Attempts(task).run();
   } catch (error) {
     if (error instanceof UsageError) {
@@ -157,6 +162,7 @@ class Attempts {
         this.#poller.wake();
       });
     }
+    settleSignals();
     const failure = await this.#tryAll();
     if (failure === undefined) return 0;
     const stopped = this.#signals.length > 0;

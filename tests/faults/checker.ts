@@ -119,8 +119,8 @@ const NOTICE = new RegExp(
     "has no input|interrupted by \\w+|killed by signal \\d+( \\(\\w+\\))?)" +
     "(, giving up)?\\.( sending \\w+\\.\\.\\.)?|" +
     "stopped by \\w+, giving up\\.|" +
-    "only \\d+ of \\d+ bytes were acknowledged|" +
-    "the server doesn't acknowledge: it needs -a too|" +
+    "\\d+ bytes were acknowledged, and \\d+ sent|" +
+    "no acknowledgement: a server gives it with -a, when all went well|" +
     "connection closed before everything was sent|" +
     'unable to [\\w /".:-]+: [\\w ]+|connected to [\\w .]+)$|' +
     "^cat: .*: [\\w ]+$",

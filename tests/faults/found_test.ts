@@ -4,8 +4,11 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { existsSync } from "@std/fs";
 import { close, dontWait, pipe, read } from "../../src/sys/descriptors.ts";
+import { environment } from "../../src/sys/environment.ts";
 import { ended, kill, spawn } from "../../src/sys/process.ts";
-import { dial, say } from "../socklog/servers.ts";
+import { start, whole } from "../multilog/harness.ts";
+import { dial, say, startOurs, transmit } from "../socklog/servers.ts";
+import { canWire, Wire } from "./wire.ts";
 import { folder, latin1, ours, run, testWith, until } from "../tools.ts";
 
 Deno.test("faults: a killed server leaves whole lines in a full pipe", async () => {
@@ -135,5 +138,99 @@ testWith(
       good++;
     }
     assert(good > 3, "never went well");
+  },
+);
+
+const wired = await canWire();
+
+Deno.test({
+  name: "faults: who closes before the log has arrived hasn't got it" +
+    (wired ? "" : " (needs network namespaces)"),
+  ignore: !wired,
+  async fn() {
+    await using wire = new Wire();
+    // The log takes seconds, and what comes behind its beginning is refused
+    // when the server's end has been here for long.
+    wire.conditions.rate = 500;
+    const { address } = wire.server;
+    const { reader, writer } = pipe();
+    const pid = spawn({
+      args: [...wire.on(wire.server), ours.socklogTcp, "-1HRl0"]
+        .concat(address, "0", "true"),
+      env: environment(),
+      fds: new Map([[1, writer]]),
+    });
+    close(writer);
+    try {
+      const line = new Uint8Array(64);
+      const port = latin1(line.subarray(0, read(reader, line))).trim();
+      const { code, stderr } = await run(
+        [...wire.on(wire.client), ours.socklogTcp, "send", address, port],
+        { stdin: "x".repeat(1200) },
+      );
+      assertEquals(code, 111);
+      assertEquals(
+        stderr,
+        "socklog-tcp: fatal: connection closed before everything was sent\n",
+      );
+    } finally {
+      kill(pid, 9);
+      await ended(pid);
+      close(reader);
+    }
+  },
+});
+
+testWith(["env"], "faults: blocked signals are none", async () => {
+  using at = folder();
+  const blocked = ["env", "--block-signal"];
+  const lines = "a line\n".repeat(2000);
+  const tried = await run(
+    [...blocked, ours.tryto, "-t9", "-k1", "-n1", "cat"],
+    { stdin: lines },
+  );
+  assertEquals([tried.code, tried.text], [0, lines]);
+  const words = ["s4096", "n99", "!cat", "./log"];
+  const logged = await run(
+    ["timeout", "-s", "KILL", "20", ...blocked, ours.multilog, ...words],
+    { cwd: at.path, stdin: lines },
+  );
+  assertEquals([logged.code, logged.stderr], [0, ""]);
+  assertEquals(whole(`${at.path}/log`), lines);
+  await using server = await startOurs(
+    ["-c1", "-HRl0", "@", "cat"],
+    { through: blocked },
+  );
+  for (let i = 0; i < 3; i++) {
+    assertEquals(await transmit(server.port, "hello\n"), "hello\n");
+  }
+  assertEquals(await server.stop(), 0);
+});
+
+testWith(
+  ["prlimit"],
+  "faults: a limit of a file's size is trouble with that file",
+  async () => {
+    using at = folder();
+    await using log = await start(["./log"], {
+      cwd: at.path,
+      under: ["prlimit", "--fsize=8192:"],
+    });
+    const line = `${"x".repeat(9000)}\n`;
+    await log.write(line);
+    await log.says(
+      "multilog: warning: unable to write to ./log/current, pausing: file too big\n",
+    );
+    await run(["prlimit", "--pid", `${log.pid}`, "--fsize=unlimited:"]);
+    await log.write("and on\n");
+    assertEquals(await log.finish(), 0);
+    assertEquals(whole(`${at.path}/log`), `${line}and on\n`);
+    // What can't be rewound goes to memory instead of a file.
+    const lines = "a line\n".repeat(1e6);
+    const tried = await run(
+      ["prlimit", "--fsize=1000000", ours.tryto, "-n1", "cat"],
+      { stdin: lines },
+    );
+    assertEquals([tried.code, tried.text.length], [0, lines.length]);
   },
 );

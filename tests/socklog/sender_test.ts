@@ -256,13 +256,13 @@ Deno.test("-a: a server without it, or with less, is a failure", async () => {
   assertEquals(code, 111);
   assertEquals(
     stderr,
-    "socklog-tcp: fatal: the server doesn't acknowledge: it needs -a too\n",
+    "socklog-tcp: fatal: no acknowledgement: a server gives it with -a, when all went well\n",
   );
   const cases: Record<string, RegExp> = {
-    "8\n": /fatal: only 8 of 9 bytes were acknowledged/,
-    "9": /fatal: the server doesn't acknowledge/,
-    "9\n9\n": /fatal: the server doesn't acknowledge/,
-    "nine\n": /fatal: the server doesn't acknowledge/,
+    "8\n": /fatal: 8 bytes were acknowledged, and 9 sent/,
+    "9": /fatal: no acknowledgement/,
+    "9\n9\n": /fatal: no acknowledgement/,
+    "nine\n": /fatal: no acknowledgement/,
   };
   for (const [answer, message] of Object.entries(cases)) {
     const outcome = await playServer(async (connection) => {
@@ -420,4 +420,14 @@ Deno.test("a slow writer's bytes go out as they come", async () => {
   }
   await writer.close();
   assertEquals((await child.status).code, 0);
+});
+
+Deno.test("a closed standard input is no empty log", async () => {
+  await using server = await startOurs(["-RHl0", "@"]);
+  const { code, stderr } = await run(
+    ["sh", "-c", 'exec "$@" <&-', "sh", ours.socklogTcp, "send"]
+      .concat(HOST, `${server.port}`),
+  );
+  assertEquals(code, 111);
+  assertEquals(stderr, "socklog-tcp: fatal: standard input is closed\n");
 });

@@ -37,6 +37,23 @@ Deno.test("each line gets its NAMEs, its priority, and an end", async () => {
   assertEquals(server.messages, "");
 });
 
+Deno.test("eight NAMEs that are set count, and no others", async () => {
+  const set = Array.from({ length: 9 }, (_, i) => `V${i + 1}`);
+  const env = Object.fromEntries(set.map((name) => [name, name]));
+  const args = [
+    ...PLAIN,
+    "@",
+    "UNSET",
+    ...set.slice(0, 2),
+    "NO",
+    ...set.slice(2),
+  ];
+  await using server = await startOurs(args, { env });
+  await transmit(server.port, "a\n");
+  await server.stop();
+  assertEquals(server.data, `${set.slice(0, 8).join(": ")}: a\n`);
+});
+
 Deno.test("the words of an old run script mean the same", async () => {
   const forms: [string[], string][] = [
     [[], "user.notice: x\n"],
@@ -450,6 +467,14 @@ Deno.test("-X: missing rules welcome everybody", async () => {
   assertEquals([server.data, server.messages], ["a\n", ""]);
 });
 
+Deno.test("a greeting would be taken for an acknowledgement", async () => {
+  const { code, stderr } = await run(
+    [ours.socklogTcp, "-a", "-B", "hello", "127.0.0.1", "0", "TCPREMOTEIP"],
+  );
+  assertEquals(code, 100);
+  assertMatch(stderr, /^socklog-tcp: -a has no use for a banner/);
+});
+
 Deno.test("-B greets", async () => {
   await using server = await startOurs([...PLAIN, "-B", "hello\n", "@"]);
   assertEquals(await transmit(server.port, "a\n"), "hello\n");
@@ -547,6 +572,29 @@ testWith(["root"], "-u, -g and -U give up root", async () => {
     assertEquals(server.data, "a\n");
   }
 });
+
+testWith(
+  ["root"],
+  "-U never leaves it root for a number that is none",
+  async () => {
+    {
+      // Leading digits, as the original reads them.
+      const env = { UID: "65534x", GID: "65533 " };
+      await using server = await startOurs([...PLAIN, "-U", "@"], { env });
+      const status = await Deno.readTextFile(`/proc/${server.pid}/status`);
+      assertMatch(status, /Uid:\t65534\t/);
+      await server.stop();
+    }
+    for (const UID of ["nobody", " 65534", "-1", "99999999999"]) {
+      const { code, stderr } = await run(
+        [ours.socklogTcp, "-U", "127.0.0.1", "0", "TCPREMOTEIP"],
+        { env: { UID, GID: "65533" } },
+      );
+      assertEquals(code, 100);
+      assertMatch(stderr, /^socklog-tcp: -U wants a number in \$UID, not /);
+    }
+  },
+);
 
 Deno.test("a program that can't be run drops the connection only", async () => {
   using work = folder();

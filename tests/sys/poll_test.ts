@@ -197,11 +197,14 @@ Deno.test("waitHere finds, and ends with the time, at first in this thread", asy
   const poller = new Poller(2);
   const { reader, writer } = pipe();
   poller.set(1, reader, READABLE);
-  // What waits for the event loop from before makes it turn.
-  await poller.waitHere(10);
-  let turned = false;
-  setTimeout(() => turned = true, 1);
-  assert(await milliseconds(() => poller.waitHere(10)) >= 10);
+  // It turns at once for what waits for it, also for another thread's test.
+  let turned: boolean;
+  let tries = 0;
+  do {
+    turned = false;
+    setTimeout(() => turned = true, 1);
+    assert(await milliseconds(() => poller.waitHere(10)) >= 10);
+  } while (turned && ++tries < 20);
   assertEquals(turned, false);
   assert(await milliseconds(() => poller.waitHere(600)) >= 600);
   assertEquals(turned, true);

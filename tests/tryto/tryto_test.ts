@@ -482,3 +482,15 @@ Deno.test("a pipe of any length is fed again in bounded memory", async () => {
     assert(Number(kilobytes) < 100_000, memory);
   }
 });
+
+Deno.test("a log can't be kept on a closed standard output", async () => {
+  using at = folder();
+  const { code, told, err } = await runTryto(ours.tryto, ["-p", "true"], {
+    folder: at.path,
+    log: "a line\n",
+    notices: "",
+    output: "/dev/null >&-",
+  });
+  assertEquals(code, 111);
+  assertEquals(err + told, "tryto: fatal: standard output is closed\n");
+});
