@@ -125,7 +125,8 @@ original, which has no such option.`,
           alone: true,
           text: `When the client has sent everything, and all lines of the
 connection were written, tell it the number of bytes. Clients that know nothing
-of it take no notice. Different from the original, which has no such option.`,
+of it take no notice. Not with \`-B\`, whose text would be the answer. Different
+from the original, which has no such option.`,
         },
       ],
     },

@@ -154,9 +154,8 @@ export class Poller {
     this.#wake ??= this.#openWake();
     this.#waiting = true;
     let n: number;
-    let left: number;
     do {
-      left = this.#woken ? 0 : Math.max(end - performance.now(), 0);
+      const left = this.#woken ? 0 : Math.max(end - performance.now(), 0);
       n = await this.#pollAside(left);
     } while (n === 0 && !this.#woken && performance.now() < end);
     this.#waiting = false;
