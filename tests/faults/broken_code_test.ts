@@ -57,6 +57,8 @@ for (const [what, name, says, change] of BROKEN) {
       const plan = alone(fault, seed, here, 2000);
       plan.options.executables = executables;
       plan.options.rate = 0;
+      // Enough for a full pipe also where programs start slowly.
+      plan.options.size = 65536;
       found.push(...(await play(plan)).violations);
     }
     assert(says.test(found.join("\n")), found.join("\n"));
