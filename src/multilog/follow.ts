@@ -49,7 +49,7 @@ export async function follow(
     });
   }
   try {
-    const directory = open(`${path}/`, "read");
+    const directory = open(path && `${path}/`, "read");
     // Before the first look, so that nothing happens between the two.
     const changes = watch(path, diagnostics);
     const chain = new Chain(directory, LINES);

@@ -62,7 +62,7 @@ export interface LogStatus {
  * @throws {SysError} When it can't be read
  */
 export function lookAt(path: string, now: number): LogStatus {
-  const fd = open(`${path}/`, "read");
+  const fd = open(path && `${path}/`, "read");
   try {
     const current = status("current", fd);
     const previous = status("previous", fd);

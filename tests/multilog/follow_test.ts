@@ -308,13 +308,16 @@ Deno.test("--follow sleeps while nothing comes", async () => {
 
 Deno.test("--follow of no directory fails, and of two is wrong usage", async () => {
   using work = folder();
-  const { code, stderr } = await run([ours.multilog, "--follow", "./none"], {
-    cwd: work.path,
-  });
-  assertEquals([code, stderr], [
-    111,
-    "multilog: fatal: unable to read ./none: file does not exist\n",
-  ]);
+  // An empty name is not the root's.
+  for (const name of ["./none", ""]) {
+    const { code, stderr } = await run([ours.multilog, "--follow", name], {
+      cwd: work.path,
+    });
+    assertEquals([code, stderr], [
+      111,
+      `multilog: fatal: unable to read ${name}: file does not exist\n`,
+    ]);
+  }
   for (const words of [[], ["./a", "./b"], ["-x"]]) {
     const { code, stderr } = await run([ours.multilog, "--follow", ...words]);
     assertEquals([code, stderr], [

@@ -182,13 +182,14 @@ Deno.test("--status goes on behind a directory that isn't there", async () => {
   using work = folder();
   await run([ours.multilog, "./log"], { cwd: work.path, stdin: "a line\n" });
   const { code, text, stderr } = await run(
-    [ours.multilog, "--status", "./none", "./log"],
+    [ours.multilog, "--status", "./none", "", "./log"],
     { cwd: work.path },
   );
   assertEquals(code, 111);
   assertEquals(
     stderr,
-    "multilog: warning: unable to open directory ./none: file does not exist\n",
+    "multilog: warning: unable to open directory ./none: file does not exist\n" +
+      "multilog: warning: unable to open directory : file does not exist\n",
   );
   const [head, row] = text.split("\n") as [string, string];
   assertEquals(
