@@ -33,7 +33,6 @@ function processStatus(pid: number, field: string): string {
   return new RegExp(`^${field}:\\s*(.*)$`, "m").exec(text)![1]!;
 }
 
-/** Asserts that three masks are empty: signals blocked, ignored, caught. */
 /**
  * What whoever started the tests has them ignore, as a shell's `&` does: it
  * stays ignored. SIGPIPE is the runtime's doing.
@@ -44,6 +43,7 @@ const INHERITED = (() => {
   return BigInt(`0x${mask}`) & 0x7fffffffn & ~(1n << 12n);
 })();
 
+/** Asserts that three masks are empty: signals blocked, ignored, caught. */
 function assertNoSignals(status: string): void {
   const masks = [
     ...status.matchAll(/^Sig(?:Blk|Ign|Cgt):\s+([0-9a-f]{16})$/gm),
