@@ -40,6 +40,7 @@ import {
   makeDirectory,
   type Name,
   open,
+  openDirectory,
   remove,
   rename,
   setModeOf,
@@ -160,7 +161,7 @@ export class LogDirectory {
       if (!(error instanceof SysError)) throw error;
     }
     const fd = must(
-      () => open(`${path}/`, "read"),
+      () => openDirectory(path),
       `unable to open directory ${path}`,
     );
     const lockFd = must(() => {

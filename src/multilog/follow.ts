@@ -8,7 +8,7 @@ import type { Diagnostics } from "../diagnostics.ts";
 import { Changes } from "../sys/changes.ts";
 import { seek, write } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
-import { open } from "../sys/files.ts";
+import { openDirectory } from "../sys/files.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
 import { Chain } from "./chain.ts";
 import { LocalStamps } from "./local_stamps.ts";
@@ -49,7 +49,7 @@ export async function follow(
     });
   }
   try {
-    const directory = open(path && `${path}/`, "read");
+    const directory = openDirectory(path);
     // Before the first look, so that nothing happens between the two.
     const changes = watch(path, diagnostics);
     const chain = new Chain(directory, LINES);

@@ -9,7 +9,7 @@ import { type Diagnostics, writeAll } from "../diagnostics.ts";
 import { readClock } from "../sys/clock.ts";
 import { close, isTerminal } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
-import { type FileStatus, list, open, status } from "../sys/files.ts";
+import { type FileStatus, list, openDirectory, status } from "../sys/files.ts";
 import { parseLabel } from "../tai64n.ts";
 import { isOld } from "./directory.ts";
 import { findWriter, readAll } from "./writer.ts";
@@ -62,7 +62,7 @@ export interface LogStatus {
  * @throws {SysError} When it can't be read
  */
 export function lookAt(path: string, now: number): LogStatus {
-  const fd = open(path && `${path}/`, "read");
+  const fd = openDirectory(path);
   try {
     const current = status("current", fd);
     const previous = status("previous", fd);

@@ -273,6 +273,17 @@ export function setUmask(mask: number): number {
 }
 
 /**
+ * Opens a directory. An empty name is nothing's, and not the root's.
+ *
+ * @param path Its name
+ * @returns The descriptor, not inherited by other programs
+ * @throws {SysError} `ENOENT`, `ENOTDIR`, `EACCES`
+ */
+export function openDirectory(path: string): number {
+  return open(path && `${path}/`, "read");
+}
+
+/**
  * Whether a standard descriptor was closed when the program was started. The
  * runtime opens `/dev/null` then, for reading and writing, which nobody does
  * who means it.

@@ -175,15 +175,11 @@ export class Poller {
   /** Looks in a thread of its own, for as long as it may be waited there. */
   async #pollAside(milliseconds: number): Promise<number> {
     const count = BigInt(this.#size + (this.#wake ? 1 : 0));
-    const thread = performance.now() < threadUntil || canStartThread();
+    const thread = hasThread();
     const limit = atMost(
       this.#wake && thread ? milliseconds : Math.min(milliseconds, SLICE),
     );
-    if (thread) {
-      const n = await lib.wait(this.#bytes, count, limit);
-      threadUntil = performance.now() + THREAD_STAYS;
-      return n;
-    }
+    if (thread) return await pollInThread(this.#bytes, count, limit);
     const n = lib.now(this.#bytes, count, limit);
     await timerTurn();
     return n;
@@ -275,11 +271,23 @@ const turns = new Uint8Array(0);
  */
 export async function turn(): Promise<void> {
   // A timer needs no thread, but a millisecond.
-  if (performance.now() >= threadUntil && !canStartThread()) {
-    return await timerTurn();
-  }
-  await lib.wait(turns, 0n, 0);
+  if (hasThread()) await pollInThread(turns, 0n, 0);
+  else await timerTurn();
+}
+
+/** Whether there is a thread to wait in, or one could be started. */
+function hasThread(): boolean {
+  return performance.now() < threadUntil || canStartThread();
+}
+
+async function pollInThread(
+  bytes: Uint8Array<ArrayBuffer>,
+  count: bigint,
+  milliseconds: number,
+): Promise<number> {
+  const n = await lib.wait(bytes, count, milliseconds);
   threadUntil = performance.now() + THREAD_STAYS;
+  return n;
 }
 
 function timerTurn(): Promise<void> {
