@@ -211,6 +211,36 @@ export async function until(
 }
 
 /**
+ * Does something for each of a list, a few at a time: that keeps two cores busy
+ * with programs that also wait, and leaves each of them enough to be in time.
+ *
+ * @param items The list
+ * @param work What to do with an item, and where it is in the list
+ * @param workers How many at a time; three, unless they mostly wait
+ * @returns What came of each, in the list's order
+ * @throws What the first to fail threw, once none is at work any more
+ */
+export async function inParallel<T, R>(
+  items: readonly T[],
+  work: (item: T, index: number) => Promise<R>,
+  workers = 3,
+): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
+  const worker = async () => {
+    while (next < items.length) {
+      const index = next++;
+      results[index] = await work(items[index]!, index);
+    }
+  };
+  const done = await Promise.allSettled(
+    Array.from({ length: workers }, worker),
+  );
+  for (const one of done) if (one.status === "rejected") throw one.reason;
+  return results;
+}
+
+/**
  * Random numbers that a seed makes again (mulberry32).
  *
  * @param seed The seed

@@ -394,25 +394,6 @@ export function canMount(): boolean {
 }
 
 /**
- * Does something for each of a list, three at a time: that keeps two cores
- * busy with programs that also wait.
- *
- * @param items The list
- * @param work What to do
- */
-export async function inParallel<T>(
-  items: readonly T[],
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  const worker = async () => {
-    while (next < items.length) await work(items[next++]!);
-  };
-  const done = await Promise.allSettled([worker(), worker(), worker()]);
-  for (const one of done) if (one.status === "rejected") throw one.reason;
-}
-
-/**
  * A processor's words for waiting until the test makes a file. It ends with the
  * test's folder.
  *

@@ -9,11 +9,10 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { copySync } from "@std/fs";
-import { folder, latin1, ours, run, testWith } from "../tools.ts";
+import { folder, inParallel, latin1, ours, run, testWith } from "../tools.ts";
 import {
   type Entry,
   inOrder,
-  inParallel,
   look,
   numbered,
   oldFiles,

@@ -5,8 +5,8 @@
  */
 import { assertEquals } from "@std/assert";
 import { copySync } from "@std/fs";
-import { folder, ours, run, testWith } from "../tools.ts";
-import { type Entry, inParallel, look, ORIGINAL } from "./harness.ts";
+import { folder, inParallel, ours, run, testWith } from "../tools.ts";
+import { type Entry, look, ORIGINAL } from "./harness.ts";
 
 type LeftOver = Record<string, Entry>;
 

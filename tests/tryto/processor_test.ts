@@ -5,7 +5,15 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { encode } from "../../src/bytes.ts";
-import { folder, installed, latin1, ours, testWith, until } from "../tools.ts";
+import {
+  folder,
+  inParallel,
+  installed,
+  latin1,
+  ours,
+  testWith,
+  until,
+} from "../tools.ts";
 import { endMarked, inside, lines, marked, trytos } from "./_tryto.ts";
 
 /** What a server does to the connections that it gets. */
@@ -139,7 +147,7 @@ interface Scenario {
 }
 
 async function play(client: Client, scenario: Scenario, at: string) {
-  const { mood, size = 4096, options = "-pvP -t1 -k1 -n1" } = scenario;
+  const { mood, size = 4096, options = "-pvP -t20 -n1" } = scenario;
   const mark = `LOGFERRY_TEST=${at}`;
   await using server = new Server();
   server.change(mood);
@@ -212,11 +220,12 @@ async function playAll(
   scenarios: readonly Scenario[],
 ): Promise<void> {
   using here = folder();
-  const results = await Promise.allSettled(scenarios.map((scenario, i) => {
+  const results = await inParallel(scenarios, async (scenario, i) => {
     const at = inside(here.path, `${i}`);
     Deno.mkdirSync(`${at}/log`, { mode: 0o700 });
-    return play(client, scenario, at);
-  }));
+    const [result] = await Promise.allSettled([play(client, scenario, at)]);
+    return result;
+  });
   for (const [i, result] of results.entries()) {
     const { mood, size, options, meanwhile } = scenarios[i]!;
     const name = `a server that ${mood} ` +
@@ -231,7 +240,12 @@ async function playAll(
  * More than sockets hold, and time enough to send it. Without `-P` the `cat`
  * that waits in a write would outlive its shell.
  */
-const LARGE = { size: 5_000_000, options: "-pvP -t4 -k1 -n1" };
+const LARGE = { size: 5_000_000, options: "-pvP -t5 -k1 -n1" };
+/**
+ * Short enough to be waited for, long enough for a transmission that succeeds on
+ * a busy machine.
+ */
+const SHORT = { options: "-pvP -t3 -k1 -n1" };
 const CRASHED = /^tryto: fatal: child crashed, giving up.\n$/m;
 const TIMED_OUT = /^tryto: fatal: child timed out, giving up.\n$/m;
 
@@ -255,8 +269,8 @@ const FAILURES: Scenario[] = [
 ];
 
 const HANGS: Scenario[] = [
-  { mood: "hangs at once", kept: 1, notice: TIMED_OUT },
-  { mood: "hangs half-way", kept: 1, notice: TIMED_OUT },
+  { mood: "hangs at once", kept: 1, notice: TIMED_OUT, ...SHORT },
+  { mood: "hangs half-way", kept: 1, notice: TIMED_OUT, ...SHORT },
   { mood: "hangs at once", kept: 1, notice: TIMED_OUT, ...LARGE },
   { mood: "hangs half-way", kept: 1, notice: TIMED_OUT, ...LARGE },
   { mood: "closes early", kept: 1, notice: CRASHED, ...LARGE },
