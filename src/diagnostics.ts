@@ -5,7 +5,7 @@
  * @module
  */
 import { type Bytes, encode } from "./bytes.ts";
-import { write } from "./sys/descriptors.ts";
+import { EAGAIN, write } from "./sys/descriptors.ts";
 import { SysError } from "./sys/errors.ts";
 import { Readiness, WRITABLE } from "./sys/poll.ts";
 
@@ -18,14 +18,19 @@ import { Readiness, WRITABLE } from "./sys/poll.ts";
  * @returns Whether all went out
  */
 export function writeAll(fd: number, bytes: Bytes): boolean {
+  return failureOf(fd, bytes) === undefined;
+}
+
+/** Writes all, or returns what kept it from that. */
+function failureOf(fd: number, bytes: Bytes): SysError | undefined {
   let at = 0;
   while (at < bytes.length) {
     const n = write(fd, at === 0 ? bytes : bytes.subarray(at));
     if (n > 0) at += n;
-    else if (new SysError(-n).code !== "EAGAIN") return false;
+    else if (n !== -EAGAIN) return new SysError(-n);
     else new Readiness(fd, WRITABLE).ready(-1);
   }
-  return true;
+  return undefined;
 }
 
 /** One program's messages. */
@@ -61,6 +66,19 @@ export class Diagnostics {
    */
   warn(...parts: readonly unknown[]): void {
     this.say("warning: ", ...parts);
+  }
+
+  /**
+   * Writes what a program was asked for, `--help` say, to standard output.
+   *
+   * @param text The answer
+   * @returns The exit code: 0; or 111, having said why it couldn't be written
+   */
+  answer(text: string): 0 | 111 {
+    const failure = failureOf(1, encode(text));
+    if (failure === undefined) return 0;
+    this.say("fatal: unable to write to standard output: ", failure);
+    return 111;
   }
 
   /**

@@ -3,7 +3,7 @@ import { writeAll } from "../src/diagnostics.ts";
 import { close, dontWait, pipe, read } from "../src/sys/descriptors.ts";
 import { environment } from "../src/sys/environment.ts";
 import { ended, spawn } from "../src/sys/process.ts";
-import { run, testWith } from "./tools.ts";
+import { folder, ours, run, testWith } from "./tools.ts";
 
 /** The command that runs code in another Deno. */
 function command(code: string): string[] {
@@ -101,4 +101,27 @@ Deno.test("writeAll tells when it can't", () => {
   assert(!writeAll(writer, new Uint8Array(1)));
   close(writer);
   assert(!writeAll(999, new Uint8Array(1)));
+});
+
+Deno.test("an answer that can't be written is told, and is exit 111", async () => {
+  using at = folder();
+  await run([ours.multilog, `${at.path}/log`], { stdin: "" });
+  for (
+    const command of [
+      [ours.multilog, "--help"],
+      [ours.multilog, "--status", `${at.path}/log`],
+      [ours.tryto, "--version"],
+      [ours.socklogTcp, "--help"],
+    ]
+  ) {
+    const name = command[0]!.replace(/.*\//, "");
+    const { code, stderr } = await run(
+      ["sh", "-c", 'exec "$@" >/dev/full', "sh", ...command],
+    );
+    assertEquals({ code, stderr }, {
+      code: 111,
+      stderr: `${name}: fatal: unable to write to standard output: ` +
+        "no space left on device\n",
+    });
+  }
 });

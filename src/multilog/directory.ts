@@ -381,6 +381,21 @@ export class LogDirectory {
   }
 
   /**
+   * How much there is room for that won't have to wait for a processor.
+   *
+   * @returns Bytes: 0 while a full `current` waits for the processor of the file
+   * before; `Infinity` without a processor
+   */
+  room(): number {
+    const { size, processor } = this.#settings;
+    if (processor === "") return Infinity;
+    if (this.#processing && this.#full) return 0;
+    const room = Math.max(size - SLACK - this.#bytes, 1);
+    // One more file, where the processor is free for this one.
+    return this.#processing ? room : room + size - SLACK;
+  }
+
+  /**
    * Whether `current` is big enough, or old enough, and can be finished
    * without waiting for a processor.
    *

@@ -12,6 +12,10 @@ import { StatusFile } from "./status_file.ts";
 import type { Trouble } from "./trouble.ts";
 
 const STANDARD_ERROR = 2;
+/** No fewer bytes are read at once, unless none are. */
+const LEAST_READ = 1024;
+/** How many times longer stamps make lines; shorter lines grow by more. */
+const STAMPED = 2;
 
 /** What a script's lines go through, and where they go. */
 export class Lines {
@@ -20,12 +24,16 @@ export class Lines {
   /** The logs, in the script's order. */
   readonly logs: readonly LogDirectory[];
   readonly #files: readonly StatusFile[];
+  readonly #selective: boolean;
+  readonly #growth: number;
 
   private constructor(
     script: Script,
     logs: readonly LogDirectory[],
     files: readonly StatusFile[],
   ) {
+    this.#selective = script.actions.some(({ kind }) => kind !== "log");
+    this.#growth = script.timestamp ? STAMPED : 1;
     this.logs = logs;
     this.#files = files;
     this.engine = new LineEngine(script.timestamp, script.actions, {
@@ -80,6 +88,25 @@ export class Lines {
       if (until >= 0 && (least < 0 || until < least)) least = until;
     }
     return least;
+  }
+
+  /**
+   * How many bytes may be read. What is read while a log is full and its
+   * processor at work, for minutes perhaps, would wait in memory, where a kill
+   * finds it; unread, it stays in the pipe for the next run.
+   *
+   * Where lines are selected, nobody knows which log the next ones are for, and
+   * those for the others needn't wait: then there is no limit.
+   *
+   * @returns Bytes; 0 for none before a processor has ended
+   */
+  room(): number {
+    let room = Infinity;
+    if (this.#selective) return room;
+    for (const log of this.logs) room = Math.min(room, log.room());
+    return room === 0
+      ? 0
+      : Math.max(Math.floor(room / this.#growth), LEAST_READ);
   }
 
   /** Gives the last line its newline, and ends all logs well. */

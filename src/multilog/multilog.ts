@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { encode } from "../bytes.ts";
-import { Diagnostics, writeAll } from "../diagnostics.ts";
+import { Diagnostics } from "../diagnostics.ts";
 import { EAGAIN, read, widenPipe } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { setUmask } from "../sys/files.ts";
@@ -16,6 +15,8 @@ import { parseScript } from "./script.ts";
 import { StartError, Trouble } from "./trouble.ts";
 
 const INPUT = 0;
+/** No descriptor: nothing is found there. */
+const NOTHING = -1;
 /** A read of so many bytes shows that the pipe was full. */
 const FULL_PIPE = 64 * 1024;
 /** The size that a full pipe is given, in bytes. */
@@ -57,9 +58,11 @@ export async function multilog(
   version: string,
 ): Promise<number> {
   const diagnostics: Diagnostics = new Diagnostics("multilog");
-  if (args.length === 1 && args[0] === "--help") return print(HELP);
+  if (args.length === 1 && args[0] === "--help") {
+    return diagnostics.answer(HELP);
+  }
   if (args.length === 1 && args[0] === "--version") {
-    return print(`multilog ${version}\n`);
+    return diagnostics.answer(`multilog ${version}\n`);
   }
   // Loaded only now, since a log that starts has no use for them.
   if (args[0] === "--status") {
@@ -104,7 +107,6 @@ export async function multilog(
   const oneByte = space.subarray(0, 1);
   let wide = false;
   let code = 0;
-  poller.set(0, INPUT, READABLE);
   while (true) {
     if (rotating) {
       rotating = false;
@@ -113,18 +115,28 @@ export async function multilog(
     }
     for (const log of logs) if (log.due()) await log.rotate();
     if (terminating && engine.atLineStart()) break;
+    const due = lines.untilDue();
+    const room = lines.room();
+    poller.set(0, room > 0 ? INPUT : NOTHING, READABLE);
     // A processor's end comes through the event loop; signals don't need it.
-    if (logs.some((log) => log.processing())) await poller.wait();
-    else await poller.waitHere(lines.untilDue());
+    if (logs.some((log) => log.processing())) await poller.wait(due);
+    else await poller.waitHere(due);
     // What came before ALRM is in the file that it finishes.
     if (poller.found(0) === 0) continue;
     if (terminating && engine.atLineStart()) continue;
     // After TERM the line in hand is finished, and not a byte more is taken.
-    const n = read(INPUT, terminating ? oneByte : space);
+    const n = read(
+      INPUT,
+      terminating
+        ? oneByte
+        : room < space.length
+        ? space.subarray(0, room)
+        : space,
+    );
     if (n === 0) break;
     if (n === -EAGAIN) continue;
     if (n < 0) {
-      diagnostics.warn("unable to read input: ", new SysError(-n));
+      diagnostics.say("fatal: unable to read input: ", new SysError(-n));
       code = 111;
       break;
     }
@@ -136,8 +148,4 @@ export async function multilog(
   }
   await lines.close();
   return code;
-}
-
-function print(text: string): number {
-  return writeAll(1, encode(text)) ? 0 : 111;
 }

@@ -43,10 +43,15 @@ function failureOf(ending: Ending): "crashed" | "failed" | undefined {
 
 function start(command: string, directory: number): number {
   const opened: number[] = [];
-  const get = (name: string, mode: "read" | "truncate" | "update") => {
+  const get = (name: string, mode: "read" | "truncate" | "append") => {
     const fd = open(name, mode, 0o644, directory);
     opened.push(fd);
     return fd;
+  };
+  // A `state` that somebody removed is an empty one.
+  const getState = () => {
+    get("state", "append");
+    return get("state", "read");
   };
   try {
     return spawn({
@@ -57,8 +62,7 @@ function start(command: string, directory: number): number {
       fds: new Map([
         [0, get("previous", "read")],
         [1, get("processed", "truncate")],
-        // A `state` that somebody removed is an empty one.
-        [4, get("state", "update")],
+        [4, getState()],
         [5, get("newstate", "truncate")],
       ]),
     });

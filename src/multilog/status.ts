@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { encode, fromLatin1 } from "../bytes.ts";
-import { type Diagnostics, writeAll } from "../diagnostics.ts";
+import { fromLatin1 } from "../bytes.ts";
+import type { Diagnostics } from "../diagnostics.ts";
 import { readClock } from "../sys/clock.ts";
 import { close, isTerminal } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
@@ -193,8 +193,8 @@ export function showStatus(
   const text = paths.length < args.length
     ? found.map((log) => `${JSON.stringify(log)}\n`).join("")
     : table(found, isTerminal(1) ? COLUMNS : Infinity);
-  const written = writeAll(1, encode(text));
-  return written && found.length === paths.length ? 0 : 111;
+  const code = diagnostics.answer(text);
+  return found.length === paths.length ? code : 111;
 }
 
 /**

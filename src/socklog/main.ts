@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { encode, latin1 } from "../bytes.ts";
-import { Diagnostics, writeAll } from "../diagnostics.ts";
+import { latin1 } from "../bytes.ts";
+import { Diagnostics } from "../diagnostics.ts";
 import { close, read } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { open } from "../sys/files.ts";
@@ -75,24 +75,29 @@ async function serve(
   await new LogServer(args, task, listener, output, messages).run();
 }
 
-async function carryOut(args: Arguments, program: string): Promise<void> {
+async function carryOut(
+  args: Arguments,
+  program: string,
+  diagnostics: Diagnostics,
+): Promise<number> {
   switch (args.mode) {
     case "help":
-      writeAll(1, encode(HELP));
-      return;
+      return diagnostics.answer(HELP);
     case "version":
-      writeAll(1, encode(`${OWN_NAME} ${VERSION}\n`));
-      return;
+      return diagnostics.answer(`${OWN_NAME} ${VERSION}\n`);
   }
   const messages = new Messages(program, args.verbosity);
   switch (args.mode) {
     case "send":
-      return await send(args, messages);
+      await send(args, messages);
+      break;
     case "connect":
-      return await connectFor(args, messages);
+      await connectFor(args, messages);
+      break;
     case "server":
-      return await serve(args, messages, program);
+      await serve(args, messages, program);
   }
+  return 0;
 }
 
 /**
@@ -121,8 +126,7 @@ export async function main(
   try {
     const parsed = parseArguments(args, program);
     quiet = "verbosity" in parsed && parsed.verbosity === Verbosity.Quiet;
-    await carryOut(parsed, program);
-    return 0;
+    return await carryOut(parsed, program, diagnostics);
   } catch (error) {
     if (error instanceof ArgumentError) {
       if (error.message !== "") diagnostics.say(error);

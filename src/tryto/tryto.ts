@@ -84,7 +84,7 @@ const STOPPING = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 export async function tryto(args: readonly string[]): Promise<number> {
   if (args[0] === "--help" || args[0] === "--version") {
     const text = args[0] === "--help" ? HELP : `tryto ${VERSION}\n`;
-    return writeAll(1, encode(text)) ? 0 : TROUBLE;
+    return diagnostics.answer(text);
   }
   try {
     const task = parseTask(args);

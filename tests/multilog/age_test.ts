@@ -55,6 +55,25 @@ Deno.test("age: holds for the directories that follow, each with its own", async
   assertEquals(await log.finish(), 0);
 });
 
+Deno.test("age: counts while another directory's processor runs", async () => {
+  using at = folder();
+  await using log = await start(
+    [`!cat; ${waitFor("go")}`, "s4096", "./slow", "!cat", "a1", "./soon"],
+    { cwd: at.path },
+  );
+  await log.write("x".repeat(3000) + "\n");
+  await until("it runs", () => text(`${at.path}/slow/processed`) !== "");
+  await until("one is finished", () => oldFiles(`${at.path}/soon`).length > 0);
+  await log.write("two\n");
+  await until(
+    "the next is finished",
+    () => oldFiles(`${at.path}/soon`).length > 1,
+  );
+  assertEquals(oldFiles(`${at.path}/slow`), []);
+  Deno.writeTextFileSync(`${at.path}/go`, "");
+  assertEquals(await log.finish(), 0);
+});
+
 Deno.test("age: counts on through a restart, with stamps and without", async () => {
   for (const stamp of [["t"], []]) {
     using at = folder();

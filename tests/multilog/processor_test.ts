@@ -4,8 +4,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { folder, ours, run, testWith, until } from "../tools.ts";
 import {
+  drain,
   inOrder,
   look,
+  makeFifo,
   mode,
   numbered,
   oldFiles,
@@ -346,4 +348,65 @@ Deno.test("processor: what it is given may be removed by it", async () => {
   );
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
   assertEquals(whole(`${at.path}/log`), FILE + FILE + "one\n");
+});
+
+Deno.test("processor: killed while both files are full, it has next to nothing in memory", async () => {
+  for (const stamp of [[], ["t"]]) {
+    using at = folder();
+    using fifo = await makeFifo(`${at.path}/fifo`);
+    const path = `${at.path}/log`;
+    await using log = await start(
+      [...stamp, "s16384", `!cat; ${waitFor("go")}`, "./log"],
+      { cwd: at.path, fifo: "fifo" },
+    );
+    let all = "";
+    for (let i = 0; i < 600; i++) all += `${i} `.padEnd(99, "x") + "\n";
+    fifo.writeSync(new TextEncoder().encode(all));
+    await until("both files are full", () => {
+      const { previous, current } = look(path);
+      return previous !== undefined && current !== undefined &&
+        current.text.length >= 16384 - 2000;
+    });
+    // It may still be about to read what it has no room for.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    log.signal("SIGKILL");
+    // The processor, which it leaves behind, ends too.
+    Deno.writeTextFileSync(`${at.path}/go`, "");
+    assertEquals(await log.code(), 137);
+    const { previous, current } = look(path);
+    const written = (previous!.text + current!.text)
+      .replace(/^@[0-9a-f]{24} /gm, "");
+    const left = drain(fifo);
+    assert(all.startsWith(written) && all.endsWith(left));
+    const lost = all.length - written.length - left.length;
+    assert(lost >= 0 && lost <= 1024, `${lost} bytes were lost`);
+    assert(left.length > 10_000, `${left.length} bytes were left`);
+  }
+});
+
+Deno.test("processor: a log that waits for it holds nobody up whose lines it doesn't get", async () => {
+  using at = folder();
+  await using log = await start(
+    [SIZE, "-*", "+x*", `!cat; ${waitFor("go")}`, "./errors"]
+      .concat("+*", "-x*", "./rest"),
+    { cwd: at.path },
+  );
+  await log.write(FILE);
+  await until("a processor", () => text(`${at.path}/errors/previous`) !== "");
+  await log.write(FILE);
+  await until("it is full", () => text(`${at.path}/errors/current`) === FILE);
+  await log.write("y\n");
+  await until("its line", () => text(`${at.path}/rest/current`) === "y\n");
+  Deno.writeTextFileSync(`${at.path}/go`, "");
+  assertEquals(await log.finish(), 0);
+});
+
+Deno.test("processor: can't write to the state that it reads", async () => {
+  using at = folder();
+  const { code, stderr } = await run(
+    [ours.multilog, SIZE, "!cat; echo 2>/dev/null >&4 || echo no >&5", "./log"],
+    { cwd: at.path, stdin: FILE },
+  );
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  assertEquals(text(`${at.path}/log/state`), "no\n");
 });

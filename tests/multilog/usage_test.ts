@@ -126,3 +126,15 @@ Deno.test("usage: without a script it reads, and throws all away", async () => {
   });
   assertEquals({ code, text, stderr }, { code: 0, text: "", stderr: "" });
 });
+
+Deno.test("usage: an input that can't be read is fatal", async () => {
+  using at = folder();
+  const { code, stderr } = await run(
+    ["sh", "-c", `exec '${ours.multilog}' ./log </`],
+    { cwd: at.path },
+  );
+  assertEquals({ code, stderr }, {
+    code: 111,
+    stderr: "multilog: fatal: unable to read input: is a directory\n",
+  });
+});
