@@ -182,6 +182,11 @@ export class Chain {
       const n = read(file.fd, buffer);
       if (n < 0) throw new SysError(-n);
       if (n > 0) return n;
+      // Somebody emptied it: what it has now came behind that.
+      if (status("", file.fd)!.size < seek(file.fd, 0, "here")) {
+        seek(file.fd, 0);
+        continue;
+      }
       // Before its successor was made, the last byte had been written to it.
       if (this.#files.length === 1) return 0;
       close(file.fd);

@@ -198,7 +198,9 @@ export function parseScript(args: readonly string[]): Script {
         break;
       default:
         warnings.push(
-          `${arg}: unknown action ignored; a directory begins with . or /`,
+          `${
+            arg || '""'
+          }: unknown action ignored; a directory begins with . or /`,
         );
     }
   });

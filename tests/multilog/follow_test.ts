@@ -136,6 +136,23 @@ Deno.test("--follow prints the last lines, what comes, and ends quietly", async 
   }
 });
 
+Deno.test("--follow begins again when somebody empties current", async () => {
+  using work = folder();
+  const current = `${work.path}/log/current`;
+  await using writer = await start(["./log"], { cwd: work.path });
+  await writer.write(numbered(0, 5));
+  await using follower = new Follower(work.path, ["./log"]);
+  await follower.prints("4\n");
+  Deno.truncateSync(current);
+  await follower.sleeps();
+  await writer.write("a\n");
+  await follower.prints("\na\n");
+  await writer.write("b\n");
+  await follower.prints("\nb\n");
+  assertEquals(follower.text, numbered(0, 5) + "a\nb\n");
+  assertEquals(follower.errors, "");
+});
+
 Deno.test("--follow waits for a log that isn't there yet", async () => {
   using work = folder();
   Deno.mkdirSync(`${work.path}/log`);

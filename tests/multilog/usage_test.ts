@@ -13,6 +13,7 @@ Deno.test("usage: what silently does nothing is told", async () => {
     [["t", "./log"], []],
     [["t", "log"], [`log: ${UNKNOWN}`]],
     [["log"], [`log: ${UNKNOWN}`]],
+    [["", "./log"], [`"": ${UNKNOWN}`]],
     [["-v", "--help", "./log"], []],
     [["./log", "t"], ["t: ignored, t must be the first action"]],
     [["-*", "t", "./log"], ["t: ignored, t must be the first action"]],
