@@ -84,6 +84,8 @@ const NO_PATTERN: Pattern = new Uint8Array(0);
 
 /** Carries out a script's actions for each line. */
 export class LineEngine {
+  /** Whether lines are looked at, or all of them go to every log. */
+  readonly selective: boolean;
   readonly #outputs: Outputs;
   /** Everything, see `#base` and `#input` for what is where. */
   readonly #memory: Bytes;
@@ -97,8 +99,6 @@ export class LineEngine {
   readonly #stamp: number;
   readonly #space: Bytes;
   readonly #timestamp: boolean;
-  /** Whether lines are looked at, or all of them go everywhere. */
-  readonly #selective: boolean;
   readonly #kinds: Uint8Array;
   readonly #patterns: Pattern[];
   /** For a log its number, for a status file its number. */
@@ -144,7 +144,7 @@ export class LineEngine {
   ) {
     this.#outputs = outputs;
     this.#timestamp = timestamp;
-    this.#selective = actions.some((action) => action.kind !== "log");
+    this.selective = actions.some((action) => action.kind !== "log");
     this.#kinds = Uint8Array.from(actions, kindOf);
     this.#patterns = actions.map((action) =>
       "pattern" in action ? action.pattern : NO_PATTERN
@@ -162,10 +162,10 @@ export class LineEngine {
     this.#runFrom = new Uint32Array(logs);
     this.#runTo = new Uint32Array(logs);
     this.#fresh = new Uint8Array(files);
-    this.#input = timestamp && !this.#selective ? HOLD + STAMPED : HOLD;
+    this.#input = timestamp && !this.selective ? HOLD + STAMPED : HOLD;
     this.#stamp = this.#input + INPUT + 1;
     this.#gather = this.#stamp + STAMP;
-    this.#status = this.#gather + (this.#selective ? logs * GATHER : 0);
+    this.#status = this.#gather + (this.selective ? logs * GATHER : 0);
     this.#memory = new Uint8Array(this.#status + files * STATUS_LENGTH);
     this.#memory[this.#stamp + LABEL_LENGTH] = 0x20;
     this.#space = this.#memory.subarray(this.#input, this.#input + INPUT);
@@ -205,7 +205,7 @@ export class LineEngine {
     // No search for a newline goes on behind the input.
     memory[to] = NEWLINE;
     if (this.#timestamp) this.#readClock();
-    if (this.#selective) await this.#passSelected(to);
+    if (this.selective) await this.#passSelected(to);
     else if (this.#timestamp) await this.#passStamped(from, to, inLine);
     else await this.#passAll(from, to);
   }

@@ -24,7 +24,6 @@ export class Lines {
   /** The logs, in the script's order. */
   readonly logs: readonly LogDirectory[];
   readonly #files: readonly StatusFile[];
-  readonly #selective: boolean;
   readonly #growth: number;
 
   private constructor(
@@ -32,7 +31,6 @@ export class Lines {
     logs: readonly LogDirectory[],
     files: readonly StatusFile[],
   ) {
-    this.#selective = script.actions.some(({ kind }) => kind !== "log");
     this.#growth = script.timestamp ? STAMPED : 1;
     this.logs = logs;
     this.#files = files;
@@ -102,7 +100,7 @@ export class Lines {
    */
   room(): number {
     let room = Infinity;
-    if (this.#selective) return room;
+    if (this.engine.selective) return room;
     for (const log of this.logs) room = Math.min(room, log.room());
     return room === 0
       ? 0

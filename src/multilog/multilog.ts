@@ -104,7 +104,6 @@ export async function multilog(
   }
   const { engine, logs } = lines;
   const space = engine.space();
-  const oneByte = space.subarray(0, 1);
   let wide = false;
   let code = 0;
   while (true) {
@@ -125,13 +124,10 @@ export async function multilog(
     if (poller.found(0) === 0) continue;
     if (terminating && engine.atLineStart()) continue;
     // After TERM the line in hand is finished, and not a byte more is taken.
+    const most = terminating ? 1 : room;
     const n = read(
       INPUT,
-      terminating
-        ? oneByte
-        : room < space.length
-        ? space.subarray(0, room)
-        : space,
+      most < space.length ? space.subarray(0, most) : space,
     );
     if (n === 0) break;
     if (n === -EAGAIN) continue;
