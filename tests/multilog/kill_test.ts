@@ -161,6 +161,15 @@ function linesIn(path: string): string {
     (middle?.text ?? "") + (current?.text ?? "");
 }
 
+/**
+ * A text without its last line where that is cut short, nowhere else: while a
+ * processor is waited for, no more is read than `current` has room for, and
+ * the rest of the line is still in the pipe when the kill comes.
+ */
+function whole(text: string): string {
+  return text.slice(0, text.lastIndexOf("\n") + 1);
+}
+
 /** What is there, with a number in place of each old file's time. */
 function plain(path: string): Record<string, Entry> {
   let n = 0;
@@ -209,8 +218,7 @@ async function killAt(
   const first = scenario.left["current"] || scenario.left["previous"] ? 0 : 100;
   const lines = linesIn(killed);
   const from = scenario.trimmed ? parseInt(lines) || 0 : first;
-  // Cut short in a line, nowhere but at the end.
-  const most = inOrder(lines.slice(0, lines.lastIndexOf("\n") + 1), from);
+  const most = inOrder(whole(lines), from);
   if (scenario.trimmed) assert(from < 1000 || most === from);
 
   const mine = await restart(
@@ -228,7 +236,7 @@ async function killAt(
   if (scenario.trimmed) assert(lines.endsWith(after), "not the last lines");
   else assertEquals(after, lines);
   assertEquals(
-    inOrder(after, scenario.trimmed ? parseInt(after) : first),
+    inOrder(whole(after), scenario.trimmed ? parseInt(after) : first),
     most,
   );
   return true;

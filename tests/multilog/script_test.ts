@@ -51,7 +51,7 @@ Deno.test("script: what does nothing is told", () => {
       "log: unknown action ignored; a directory begins with . or /",
     ]],
     [["", "./log"], [
-      ": unknown action ignored; a directory begins with . or /",
+      '"": unknown action ignored; a directory begins with . or /',
     ]],
     [["-x", "t", "./log"], ["t: ignored, t must be the first action"]],
     [["./log", "s5000", "n5", "a5", "!cat"], [
