@@ -205,10 +205,11 @@ written them, takes them along, and \`send\` can't know.`,
     {
       title: "SIGNALS",
       text: `
-TERM: the log server stops listening, writes what it has read, closes the
+TERM, INT or HUP: the log server stops listening, writes what it has read, closes the
 connections so that \`send\` knows that it failed, and exits 0. Different from the
 original, which leaves connections to processes of their own. A server that runs
-programs leaves those alone, as the original does.`,
+programs does it on TERM alone, and leaves those to themselves, as the original
+does.`,
     },
     {
       title: "EXIT CODES",

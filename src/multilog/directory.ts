@@ -32,7 +32,15 @@
  * @module
  */
 import { type Bytes, fromLatin1, latin1, NEWLINE } from "../bytes.ts";
-import { close, lock, read, setMode, sync, write } from "../sys/descriptors.ts";
+import {
+  close,
+  lock,
+  read,
+  setMode,
+  sync,
+  syncDirectory,
+  write,
+} from "../sys/descriptors.ts";
 import { readClock } from "../sys/clock.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import {
@@ -164,18 +172,24 @@ export class LogDirectory {
       () => openDirectory(path),
       `unable to open directory ${path}`,
     );
-    const lockFd = must(() => {
-      const lockFd = open("lock", "append", 0o600, fd);
-      try {
+    let lockFd = -1;
+    try {
+      must(() => {
+        lockFd = open("lock", "append", 0o600, fd);
         lock(lockFd);
-        return lockFd;
-      } catch (error) {
-        close(lockFd);
-        throw error;
-      }
-    }, `unable to lock directory ${path}`);
+      }, `unable to lock directory ${path}`);
+    } catch (error) {
+      if (lockFd >= 0) close(lockFd);
+      close(fd);
+      throw error;
+    }
     const log = new LogDirectory(path, settings, trouble, wake, fd, lockFd);
-    log.#start();
+    try {
+      log.#start();
+    } catch (error) {
+      log.#release();
+      throw error;
+    }
     return log;
   }
 
@@ -225,7 +239,7 @@ export class LogDirectory {
       () => setMode(this.#current, MODE_RUNNING),
       `unable to set mode of ${path}/current`,
     );
-    must(() => sync(fd), `unable to write ${path} to disk`);
+    must(() => syncDirectory(fd), `unable to write ${path} to disk`);
   }
 
   /** Removes a file of the last run that may or may not be there. */
@@ -390,7 +404,8 @@ export class LogDirectory {
     const { size, processor } = this.#settings;
     if (processor === "") return Infinity;
     if (this.#processing && this.#full) return 0;
-    const room = Math.max(size - SLACK - this.#bytes, 1);
+    // The line that it ends in may end with the next byte.
+    const room = this.#wanted ? 1 : Math.max(size - SLACK - this.#bytes, 1);
     // One more file, where the processor is free for this one.
     return this.#processing ? room : room + size - SLACK;
   }
@@ -446,7 +461,7 @@ export class LogDirectory {
       () => renameIfFile("current", "previous", fd),
       `unable to rename current to previous in directory ${path}`,
     );
-    await this.#insist(() => sync(fd), `unable to write ${path} to disk`);
+    await this.#syncDirectory();
     await this.#create();
     await this.#insist(
       () => setModeIfThere("previous", MODE_COMPLETE, fd),
@@ -460,6 +475,13 @@ export class LogDirectory {
 
   #insist<T>(step: () => T, failure: string): Promise<T> {
     return this.#trouble.insist(step, failure);
+  }
+
+  async #syncDirectory(): Promise<void> {
+    await this.#insist(
+      () => syncDirectory(this.#fd),
+      `unable to write ${this.path} to disk`,
+    );
   }
 
   /** Syncs `current` and says so by its mode. */
@@ -502,7 +524,7 @@ export class LogDirectory {
       () => renameIfFile(name, this.#nextName("s"), fd),
       `unable to rename ${path}/${name}`,
     );
-    await this.#insist(() => sync(fd), `unable to write ${path} to disk`);
+    await this.#syncDirectory();
     await this.#insist(
       () => this.#trimTo(this.#settings.keep),
       `unable to remove from ${path}`,
@@ -516,7 +538,16 @@ export class LogDirectory {
     // Loaded when it is needed: most logs have no processor, and a program
     // that starts in milliseconds notices three files.
     const { runProcessor } = await import("./processor.ts");
-    await runProcessor(this.#settings.processor, fd, path, this.#trouble);
+    const { processor } = this.#settings;
+    if (!await runProcessor(processor, fd, path, this.#trouble)) {
+      for (const name of ["processed", "newstate"]) {
+        await this.#insist(
+          () => removeIfThere(name, fd),
+          `unable to remove ${path}/${name}`,
+        );
+      }
+      return;
+    }
     await this.#insist(() => {
       const processed = open("processed", "append", 0o600, fd);
       try {
@@ -565,7 +596,11 @@ export class LogDirectory {
     if (this.#full) await this.rotate();
     await this.#processing;
     await this.#complete();
-    close(this.#current);
+    this.#release();
+  }
+
+  #release(): void {
+    if (this.#current >= 0) close(this.#current);
     close(this.#fd);
     close(this.#lock);
   }

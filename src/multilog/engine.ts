@@ -286,11 +286,14 @@ export class LineEngine {
     return at;
   }
 
-  /** Lets all bytes through to all logs. */
+  /** Lets all bytes through to all logs; none waits for another. */
   async #passAll(from: number, to: number): Promise<void> {
+    const waits: Promise<void>[] = [];
     for (let log = 0; log < this.#logs; log++) {
-      await this.#append(log, from, to);
+      const wait = this.#append(log, from, to);
+      if (wait) waits.push(wait);
     }
+    if (waits.length > 0) await Promise.all(waits);
   }
 
   /** Lets all lines through to all logs, each with its stamp. */
@@ -454,16 +457,17 @@ export class LineEngine {
     this.#alerted = 0;
   }
 
-  /** Gives the outputs what was decided on. */
+  /** Gives the outputs what was decided on; none waits for another. */
   async #deliver(): Promise<void> {
     this.#deliverAlerts();
+    const waits: Promise<void>[] = [];
     for (let file = 0; file < this.#fresh.length; file++) {
       if (this.#fresh[file] === 0) continue;
       this.#fresh[file] = 0;
       const start = this.#status + file * STATUS_LENGTH;
       const bytes = this.#memory.subarray(start, start + STATUS_LENGTH);
       const wait = this.#outputs.status(file, bytes);
-      if (wait) await wait;
+      if (wait) waits.push(wait);
     }
     for (let log = 0; log < this.#logs; log++) {
       // A short run goes with what is in front of it where there is room, a
@@ -473,16 +477,24 @@ export class LineEngine {
       if (gathered > 0 && run <= LONG_RUN && gathered + run <= GATHER) {
         this.#gatherRun(log);
       }
-      const start = this.#gather + log * GATHER;
-      await this.#append(log, start, start + this.#gathered[log]!);
-      await this.#append(log, this.#runFrom[log]!, this.#runTo[log]!);
+      const wait = this.#deliverTo(log);
+      if (wait) waits.push(wait);
       this.#gathered[log] = this.#runFrom[log] = this.#runTo[log] = 0;
     }
+    if (waits.length > 0) await Promise.all(waits);
   }
 
-  async #append(log: number, from: number, to: number): Promise<void> {
-    if (from === to) return;
-    const wait = this.#outputs.append(log, this.#memory, from, to);
-    if (wait) await wait;
+  #deliverTo(log: number): Promise<void> | undefined {
+    const start = this.#gather + log * GATHER;
+    const from = this.#runFrom[log]!;
+    const to = this.#runTo[log]!;
+    const wait = this.#append(log, start, start + this.#gathered[log]!);
+    if (wait) return wait.then(() => this.#append(log, from, to));
+    return this.#append(log, from, to);
+  }
+
+  #append(log: number, from: number, to: number): Promise<void> | undefined {
+    if (from === to) return undefined;
+    return this.#outputs.append(log, this.#memory, from, to);
   }
 }

@@ -14,8 +14,8 @@ import type { Trouble } from "./trouble.ts";
 const STANDARD_ERROR = 2;
 /** No fewer bytes are read at once, unless none are. */
 const LEAST_READ = 1024;
-/** How many times longer stamps make lines; shorter lines grow by more. */
-const STAMPED = 2;
+/** How many times longer stamps make lines at most: empty ones. */
+const STAMPED = 27;
 
 /** What a script's lines go through, and where they go. */
 export class Lines {
@@ -94,15 +94,14 @@ export class Lines {
    * finds it; unread, it stays in the pipe for the next run.
    *
    * Where lines are selected, nobody knows which log the next ones are for, and
-   * those for the others needn't wait: then there is no limit.
+   * those for the others needn't wait: then it is never none.
    *
    * @returns Bytes; 0 for none before a processor has ended
    */
   room(): number {
     let room = Infinity;
-    if (this.engine.selective) return room;
     for (const log of this.logs) room = Math.min(room, log.room());
-    return room === 0
+    return room === 0 && !this.engine.selective
       ? 0
       : Math.max(Math.floor(room / this.#growth), LEAST_READ);
   }

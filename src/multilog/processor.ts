@@ -5,7 +5,7 @@
  */
 import { close } from "../sys/descriptors.ts";
 import { environment } from "../sys/environment.ts";
-import { open } from "../sys/files.ts";
+import { open, status } from "../sys/files.ts";
 import { ended, type Ending, spawn } from "../sys/process.ts";
 import type { Trouble } from "./trouble.ts";
 
@@ -18,20 +18,23 @@ import type { Trouble } from "./trouble.ts";
  * @param directory The open log directory
  * @param path Its name, for messages
  * @param trouble Where failures are told, and how long until the next run
+ * @returns Whether it exited 0; `false` when somebody has removed `previous`, so
+ * that there is nothing to be processed
  */
 export async function runProcessor(
   command: string,
   directory: number,
   path: string,
   trouble: Trouble,
-): Promise<void> {
+): Promise<boolean> {
   while (true) {
     const pid = await trouble.insist(
-      () => start(command, directory),
+      () => status("previous", directory) && start(command, directory),
       `unable to run processor in ${path}`,
     );
+    if (pid === undefined) return false;
     const failure = failureOf(await ended(pid));
-    if (failure === undefined) return;
+    if (failure === undefined) return true;
     await trouble.pause(`processor ${failure} in ${path}, pausing`);
   }
 }

@@ -33,37 +33,63 @@ export interface Dialled {
   readonly remote: Endpoint;
 }
 
-/** The local end for a remote one that `-i` and `-p` ask for. */
-async function localEnds(
-  args: ClientArguments,
-): Promise<(remote: Endpoint) => Endpoint | undefined> {
+/** A way that a connection may take. */
+export interface Route {
+  /** Where it leads. */
+  readonly remote: Endpoint;
+  /** Where it begins, when that is asked for. */
+  readonly local?: Endpoint;
+}
+
+/** The ways to a host, from the local end that `-i` and `-p` ask for. */
+async function routes(args: ClientArguments): Promise<Route[]> {
+  const remotes = await resolve(args.host, args.port, "own");
   const { localHost, localPort = "0" } = args;
   if (localHost !== undefined) {
-    const found = await resolve(localHost, localPort, "any");
-    // One of the same family, which is what the lengths tell.
-    return ({ bytes }) =>
-      found.find((one) => one.bytes.length === bytes.length) ?? found[0];
+    const locals = await resolve(localHost, localPort, "any");
+    const found = remotes.flatMap((remote) => {
+      // One of the same family, which is what the lengths tell.
+      const { length } = remote.bytes;
+      const local = locals.find(({ bytes }) => bytes.length === length);
+      return local === undefined ? [] : [{ remote, local }];
+    });
+    if (found.length > 0) return found;
+    throw new Fatal(`no IP address for ${args.host} is ${localHost}'s kind`);
   }
   const port = portOf(localPort);
   if (port === undefined) {
     throw new Fatal(`unable to figure out port number for ${localPort}`);
   }
-  if (port === 0) return () => undefined;
-  // Behind the port there is nothing but the address.
-  return ({ bytes }) => endpoint(bytes.slice().fill(0, 4), port);
+  if (port === 0) return remotes.map((remote) => ({ remote }));
+  return remotes.map((remote) => ({
+    remote,
+    // Behind the port there is nothing but the address.
+    local: endpoint(remote.bytes.slice().fill(0, 4), port),
+  }));
+}
+
+/** A socket, or the error where this machine hasn't that kind of address. */
+function socketFor(remote: Endpoint): number | SysError {
+  try {
+    return openSocket(remote);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    if (error.code === "EAFNOSUPPORT") return error;
+    throw new Fatal(`unable to create socket: ${error.message}`);
+  }
 }
 
 /**
- * Tries one address.
+ * Tries one way.
  *
  * @returns The connection, or the error
  */
 function tryOne(
-  remote: Endpoint,
-  local: Endpoint | undefined,
+  { remote, local }: Route,
   seconds: number,
 ): number | SysError {
-  const fd = attempt("create socket", () => openSocket(remote));
+  const fd = socketFor(remote);
+  if (fd instanceof SysError) return fd;
   let connected = false;
   try {
     if (local !== undefined) attempt("bind socket", () => bind(fd, local));
@@ -93,28 +119,29 @@ function tryOne(
 }
 
 /**
- * Tries each address in turn, and then those that didn't answer in time once
+ * Tries each way in turn, and then those that didn't answer in time once
  * more, with more patience.
  *
- * @param addresses The addresses
+ * @param routes The ways
  * @param timeouts How many seconds to wait for each, the first time and then
- * @param localFor The local end to use for a remote one
  * @returns The connection, or each address's last error
  */
 export function dialFirst(
-  addresses: readonly Endpoint[],
+  routes: readonly Route[],
   timeouts: readonly number[],
-  localFor: (remote: Endpoint) => Endpoint | undefined,
 ): Dialled | Map<Endpoint, SysError> {
   const errors = new Map<Endpoint, SysError>();
-  let untried = addresses;
+  let untried = routes;
   for (const seconds of timeouts) {
-    for (const remote of untried) {
-      const outcome = tryOne(remote, localFor(remote), seconds);
+    for (const route of untried) {
+      const { remote } = route;
+      const outcome = tryOne(route, seconds);
       if (!(outcome instanceof SysError)) return { fd: outcome, remote };
       errors.set(remote, outcome);
     }
-    untried = untried.filter((one) => errors.get(one)?.code === "ETIMEDOUT");
+    untried = untried.filter(({ remote }) =>
+      errors.get(remote)?.code === "ETIMEDOUT"
+    );
   }
   return errors;
 }
@@ -131,12 +158,7 @@ export async function connectTo(
   args: ClientArguments,
   messages: Messages,
 ): Promise<Dialled> {
-  const addresses = await resolve(args.host, args.port, "own");
-  const outcome = dialFirst(
-    addresses,
-    args.timeouts,
-    await localEnds(args),
-  );
+  const outcome = dialFirst(await routes(args), args.timeouts);
   if (!(outcome instanceof Map)) {
     const { fd, remote } = outcome;
     keepAlive(fd, KEEP_ALIVE_SECONDS);

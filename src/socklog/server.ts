@@ -7,7 +7,14 @@ import { close, EAGAIN, read, write } from "../sys/descriptors.ts";
 import { variable } from "../sys/environment.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import { raiseDescriptorLimit } from "../sys/limits.ts";
-import { FAILED, Poller, READABLE, turn, WRITABLE } from "../sys/poll.ts";
+import {
+  FAILED,
+  HUNG_UP,
+  Poller,
+  READABLE,
+  turn,
+  WRITABLE,
+} from "../sys/poll.ts";
 import {
   accept,
   caller,
@@ -15,7 +22,7 @@ import {
   localEnd,
   reset,
 } from "../sys/sockets.ts";
-import { settleSignals } from "../sys/signals.ts";
+import { onEnding, settleSignals } from "../sys/signals.ts";
 import { Watcher } from "../sys/watcher.ts";
 import { answer } from "./acknowledgement.ts";
 import type { ServerArguments } from "./arguments.ts";
@@ -102,7 +109,10 @@ export class LogServer {
   /** Until when nothing is accepted. */
   #pausedUntil = 0;
   #stopping = false;
-  #now = performance.now();
+  /** For how long standard output has been waited for, milliseconds. */
+  #stood = 0;
+  /** The server's own clock, see `#readClock`. */
+  #now = 0;
   #idleCheck = 0;
   #turned = 0;
 
@@ -136,16 +146,16 @@ export class LogServer {
   }
 
   /**
-   * Serves until SIGTERM.
+   * Serves until a signal asks for the end: SIGTERM, SIGINT or SIGHUP, since
+   * all of them would lose what was read.
    *
    * @throws {Fatal} When standard output fails; every connection is reset
    */
   async run(): Promise<void> {
-    const stop = () => {
+    const stopListening = onEnding(() => {
       this.#stopping = true;
       this.#poller.wake();
-    };
-    Deno.addSignalListener("SIGTERM", stop);
+    });
     settleSignals();
     try {
       this.#raiseLimit();
@@ -166,7 +176,7 @@ export class LogServer {
       throw error;
     } finally {
       this.#messages.flush();
-      Deno.removeSignalListener("SIGTERM", stop);
+      stopListening();
     }
   }
 
@@ -191,10 +201,11 @@ export class LogServer {
     const found = this.#watcher.look();
     if (found === 0 && this.#admitted.length === 0) {
       await this.#poller.wait(this.#untilNext());
-      this.#turned = this.#now = performance.now();
-      if (this.#poller.found(1) & FAILED) throw this.#output.gone();
+      this.#turned = this.#now = this.#readClock();
+      // A pipe fails when its reader is gone, a socket or terminal hangs up.
+      if (this.#poller.found(1) & (FAILED | HUNG_UP)) throw this.#output.gone();
     }
-    this.#now = performance.now();
+    this.#now = this.#readClock();
     for (let i = 0; i < found; i++) {
       const fd = this.#watcher.fdAt(i);
       if (fd === this.#listener.fd) {
@@ -212,14 +223,22 @@ export class LogServer {
       const waiting = this.#receive(connection);
       if (waiting !== undefined) await waiting;
     }
-    this.#checkIdle();
+    if (this.#args.idle > 0) await this.#checkIdle();
     await this.#write();
     this.#messages.flush();
     this.#checkListening();
     if (this.#now - this.#turned > TURN_EVERY) {
       await turn();
-      this.#turned = performance.now();
+      this.#turned = this.#readClock();
     }
+  }
+
+  /**
+   * The time in milliseconds, without the waits for standard output: what
+   * nobody could do meanwhile, nobody is late with.
+   */
+  #readClock(): number {
+    return performance.now() - this.#stood;
   }
 
   /** How long a wait may be, in milliseconds. */
@@ -229,7 +248,7 @@ export class LogServer {
     if (this.#args.idle > 0 && this.#count > 0) times.push(this.#idleCheck);
     return times.length === 0
       ? -1
-      : Math.max(0, Math.min(...times) - performance.now());
+      : Math.max(0, Math.min(...times) - this.#readClock());
   }
 
   #accept(): void {
@@ -365,21 +384,18 @@ export class LogServer {
     return this.#empty().then(() => void this.#framer.end(stream));
   }
 
-  #checkIdle(): void {
-    const { idle } = this.#args;
-    if (idle === 0 || this.#now < this.#idleCheck) return;
+  async #checkIdle(): Promise<void> {
+    if (this.#now < this.#idleCheck) return;
     this.#idleCheck = this.#now + 1000;
-    const oldest = this.#now - idle * 1000;
+    const oldest = this.#now - this.#args.idle * 1000;
     for (const connection of this.#connections) {
       if (connection?.stream === undefined) continue;
       if (connection.status !== undefined) continue;
-      if (connection.active <= oldest) this.#timeOut(connection);
+      if (connection.active > oldest) continue;
+      this.#messages.status(`idle ${connection.id}`);
+      const waiting = this.#end(connection, FAILED_STATUS);
+      if (waiting !== undefined) await waiting;
     }
-  }
-
-  #timeOut(connection: Connection): void {
-    this.#messages.status(`idle ${connection.id}`);
-    this.#end(connection, FAILED_STATUS);
   }
 
   /** Listens again after a pause, or when there is room for connections. */
@@ -426,14 +442,19 @@ export class LogServer {
         this.#framer.taken(written);
         continue;
       }
+      const since = performance.now();
       this.#poller.set(0, -1, 0);
-      if (written instanceof SysError) await this.#pause(written);
-      else {
+      if (written instanceof SysError) {
+        // One that has hung up would end the pause at once.
+        this.#poller.set(1, -1, 0);
+        await this.#pause(written);
+      } else {
         this.#poller.set(1, this.#output.fd, WRITABLE);
         await this.#poller.wait();
-        this.#poller.set(1, this.#output.fd, 0);
       }
+      this.#poller.set(1, this.#output.fd, 0);
       this.#poller.set(0, this.#watcher.fd, READABLE);
+      this.#stood += performance.now() - since;
     }
   }
 

@@ -27,6 +27,7 @@ const lib = load({
 });
 
 const EINTR = errorNumber("EINTR");
+const EINVAL = errorNumber("EINVAL");
 /** The number of "it would block", which every loop has to know. */
 export const EAGAIN: number = errorNumber("EAGAIN");
 
@@ -124,6 +125,18 @@ export function place(fd: number, at: number): void {
  */
 export function sync(fd: number): void {
   check(lib.fsync(fd));
+}
+
+/**
+ * Waits until the names in a directory are on the disk, where its file system
+ * can be asked for that; some, of shared folders for example, can't.
+ *
+ * @param fd The open directory
+ * @throws {SysError} `EIO`, `ENOSPC`
+ */
+export function syncDirectory(fd: number): void {
+  const n = lib.fsync(fd);
+  if (n < 0 && lastError() !== EINVAL) check(n);
 }
 
 /**

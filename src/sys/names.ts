@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Bytes } from "../bytes.ts";
+import { type Bytes, latin1 } from "../bytes.ts";
 import { cString, darwin, load } from "./libc.ts";
 import { canStartThread } from "./runtime.ts";
 import { type Endpoint, endpoint } from "./sockets.ts";
@@ -92,7 +92,8 @@ export async function addressesOf(
  * The name of the host that has an address.
  *
  * @param of The address; its port doesn't matter
- * @returns The name, or `undefined` where it has none or nobody answers
+ * @returns The name, or `undefined` where it has none or nobody answers; what
+ * isn't printable ASCII is none
  */
 export async function nameOf(of: Endpoint): Promise<string | undefined> {
   const name = new Uint8Array(1025);
@@ -108,7 +109,8 @@ export async function nameOf(of: Endpoint): Promise<string | undefined> {
     NAME_REQUIRED,
   );
   if (code !== 0) return undefined;
-  return new TextDecoder().decode(name.subarray(0, name.indexOf(0)));
+  const text = latin1(name.subarray(0, name.indexOf(0)));
+  return /^[!-~]+$/.test(text) ? text : undefined;
 }
 
 /**

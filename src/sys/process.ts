@@ -10,7 +10,7 @@
 import { close, duplicate } from "./descriptors.ts";
 import { lastError, SysError } from "./errors.ts";
 import { cString, darwin, load } from "./libc.ts";
-import { unblockSignals } from "./signals.ts";
+import { isIgnored, unblockSignals } from "./signals.ts";
 
 const lib = load({
   posix_spawnp: {
@@ -60,7 +60,6 @@ const lib = load({
   kill: { parameters: ["i32", "i32"], result: "i32" },
   execvpe: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   signal: { parameters: ["i32", "usize"], result: "pointer" },
-  sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
 });
 
 const SETSIGDEF = 0x04;
@@ -73,8 +72,6 @@ const NO_WAIT = 1;
 
 /** The numbers of the signals that the programs send. */
 export const signals = {
-  SIGHUP: 1,
-  SIGINT: 2,
   SIGKILL: 9,
   SIGALRM: 14,
   SIGTERM: 15,
@@ -294,20 +291,6 @@ export function groupExists(group: number): boolean {
   const WNOHANG = 1;
   while (lib.reap(-group, null, WNOHANG) > 0);
   return kill(-group, 0);
-}
-
-/**
- * Whether this program was started with a signal ignored, as `nohup` and a
- * shell's `&` do; a program that then listens for it undoes what they did.
- *
- * @param signal The signal's number
- * @returns Whether it is ignored
- */
-export function isIgnored(signal: number): boolean {
-  const IGNORE = 1n;
-  const action = new BigUint64Array(32);
-  lib.sigaction(signal, null, new Uint8Array(action.buffer));
-  return action[0] === IGNORE;
 }
 
 /**

@@ -6,6 +6,7 @@
 import { darwin, load } from "./libc.ts";
 
 const lib = load({
+  sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   sigprocmask: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
 });
 
@@ -29,4 +30,43 @@ export function unblockSignals(): void {
 export function settleSignals(): void {
   Deno.addSignalListener("SIGXFSZ", () => {});
   unblockSignals();
+}
+
+/** The signals that ask a program to end. */
+const ENDING = [["SIGTERM", 15], ["SIGINT", 2], ["SIGHUP", 1]] as const;
+
+/**
+ * Whether this program was started with a signal ignored, as `nohup` and a
+ * shell's `&` do; a program that then listens for it undoes what they did.
+ *
+ * @param signal The signal's number
+ * @returns Whether it is ignored
+ */
+export function isIgnored(signal: number): boolean {
+  const IGNORE = 1n;
+  const action = new BigUint64Array(32);
+  lib.sigaction(signal, null, new Uint8Array(action.buffer));
+  return action[0] === IGNORE;
+}
+
+/**
+ * Listens for the signals that ask a program to end: SIGTERM, and SIGINT and
+ * SIGHUP where whoever started it hasn't had those ignored, as `nohup` and a
+ * shell's `&` do.
+ *
+ * @param handler Called with the signal's name
+ * @returns A function that stops listening
+ */
+export function onEnding(handler: (name: string) => void): () => void {
+  const listeners = ENDING
+    .filter(([name, signal]) => name === "SIGTERM" || !isIgnored(signal))
+    .map(([name]) => ({ name, listener: () => handler(name) }));
+  for (const { name, listener } of listeners) {
+    Deno.addSignalListener(name, listener);
+  }
+  return () => {
+    for (const { name, listener } of listeners) {
+      Deno.removeSignalListener(name, listener);
+    }
+  };
 }

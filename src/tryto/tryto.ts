@@ -26,12 +26,11 @@ import {
   ended,
   type Ending,
   groupExists,
-  isIgnored,
   kill,
   signals,
   spawn,
 } from "../sys/process.ts";
-import { settleSignals } from "../sys/signals.ts";
+import { onEnding, settleSignals } from "../sys/signals.ts";
 import { VERSION } from "../version.ts";
 import { type Input, openInput } from "./input.ts";
 import { HELP, parseTask, type Task, USAGE } from "./options.ts";
@@ -71,9 +70,6 @@ const SIGNAL_NAMES: Record<number, string> = {
   14: "ALRM",
   15: "TERM",
 };
-
-/** The signals that end tryto: prog is ended first, and the log is kept. */
-const STOPPING = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /**
  * Runs tryto.
@@ -155,13 +151,10 @@ class Attempts {
   }
 
   async run(): Promise<number> {
-    for (const name of STOPPING) {
-      if (isIgnored(signals[name])) continue;
-      Deno.addSignalListener(name, () => {
-        this.#signals.push(name);
-        this.#poller.wake();
-      });
-    }
+    onEnding((name) => {
+      this.#signals.push(name);
+      this.#poller.wake();
+    });
     settleSignals();
     const failure = await this.#tryAll();
     if (failure === undefined) return 0;

@@ -3,7 +3,9 @@
  * with the original's words and nothing read, and later, where it is told, and
  * tried again until it works.
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { LogDirectory } from "../../src/multilog/directory.ts";
+import { StartError, Trouble } from "../../src/multilog/trouble.ts";
 import { folder, ours, run, testWith, until } from "../tools.ts";
 import {
   canMount,
@@ -354,15 +356,37 @@ testWith(
   },
 );
 
-Deno.test("trouble later: current is removed, and the next one is another", async () => {
+Deno.test("trouble at the start: a log that can't be opened isn't locked", async () => {
   using at = folder();
   const path = `${at.path}/log`;
-  await using log = await start(["s4096", "./log"], { cwd: at.path });
+  Deno.mkdirSync(`${path}/current`, { recursive: true });
+  Deno.chmodSync(`${path}/current`, 0o744);
+  const open = () =>
+    LogDirectory.open(
+      path,
+      { size: 4096, keep: 2, processor: "", age: 0 },
+      new Trouble(() => {}),
+    );
+  assertThrows(open, StartError);
   Deno.removeSync(`${path}/current`);
-  await log.write(FILE + "one\n");
-  await until("the next", () => text(`${path}/current`) === "one\n");
-  assertEquals(await log.finish(), 0);
-  assertEquals(log.said, "");
+  const before = [...Deno.readDirSync("/proc/self/fd")].length;
+  const log = open();
+  assertThrows(open, StartError, "unable to lock directory");
+  await log.close();
+  assertEquals([...Deno.readDirSync("/proc/self/fd")].length, before);
+});
+
+Deno.test("trouble later: current is removed, and the next one is another", async () => {
+  for (const script of [["./log"], ["!cat", "./log"]]) {
+    using at = folder();
+    const path = `${at.path}/log`;
+    await using log = await start(["s4096", ...script], { cwd: at.path });
+    Deno.removeSync(`${path}/current`);
+    await log.write(FILE + "one\n");
+    await until("the next", () => text(`${path}/current`) === "one\n");
+    assertEquals(await log.finish(), 0);
+    assertEquals(log.said, "");
+  }
 });
 
 Deno.test("trouble later: current becomes a directory, which is then removed", async () => {

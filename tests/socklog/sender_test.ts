@@ -19,6 +19,7 @@ import {
   type Outcome,
   run,
   seeded,
+  testWith,
   until,
 } from "../tools.ts";
 import { dial, finish, hasIPv6, RawSocket, say, startOurs } from "./servers.ts";
@@ -171,19 +172,66 @@ Deno.test("-T x+y: first x seconds, then y more, then it is over", async () => {
   }
 });
 
+Deno.test("an address of a kind that this machine hasn't is passed over", () => {
+  using listener = Deno.listen({ hostname: HOST, port: 0 });
+  const good = ownAddress((listener.addr as Deno.NetAddr).port);
+  // No machine has a family of this number.
+  const strange = { ...good, bytes: good.bytes.slice() };
+  strange.bytes[0] = 255;
+  const dialled = dialFirst([{ remote: strange }, { remote: good }], [1, 1]);
+  assert(!(dialled instanceof Map));
+  close(dialled.fd);
+  const failed = dialFirst([{ remote: strange }], [1]);
+  assert(failed instanceof Map);
+  assertEquals(failed.get(strange)!.code, "EAFNOSUPPORT");
+});
+
+testWith(
+  ["root", "unshare"],
+  "-i: only addresses of its kind are tried",
+  async () => {
+    using at = folder();
+    Deno.writeTextFileSync(
+      `${at.path}/hosts`,
+      "::1 loghost\n127.0.0.1 loghost\n::1 other\n",
+    );
+    await using server = await startOurs(["-RHl0", "@", "TCPREMOTEIP"]);
+    const send = (host: string) =>
+      run(
+        [
+          "unshare",
+          "-m",
+          "sh",
+          "-c",
+          'mount --bind hosts /etc/hosts; exec "$@"',
+        ]
+          .concat("sh", ours.socklogTcp, "send", "-i", "127.0.0.9", host)
+          .concat(`${server.port}`),
+        { cwd: at.path, stdin: "x\n" },
+      );
+    const { code, stderr } = await send("loghost");
+    assertEquals({ code, stderr }, { code: 0, stderr: "" });
+    assertEquals(
+      (await send("other")).stderr,
+      "socklog-tcp: fatal: no IP address for other is 127.0.0.9's kind\n",
+    );
+    await server.stop();
+    assertEquals(server.data, "127.0.0.9: x\n");
+  },
+);
+
 Deno.test("several addresses are tried in turn", () => {
   using port = silent();
   using listener = Deno.listen({ hostname: HOST, port: 0 });
-  const good = ownAddress((listener.addr as Deno.NetAddr).port);
-  const refusing = ownAddress(1);
-  const dialled = dialFirst([refusing, port.end, good], [0.2, 5], () => {
-    return undefined;
-  });
+  const good = { remote: ownAddress((listener.addr as Deno.NetAddr).port) };
+  const refusing = { remote: ownAddress(1) };
+  const hanging = { remote: port.end };
+  const dialled = dialFirst([refusing, hanging, good], [0.2, 5]);
   assert(!(dialled instanceof Map));
-  assertEquals(dialled.remote, good);
+  assertEquals(dialled.remote, good.remote);
   close(dialled.fd);
   const start = performance.now();
-  const failed = dialFirst([port.end, refusing], [0.2, 0.3], () => undefined);
+  const failed = dialFirst([hanging, refusing], [0.2, 0.3]);
   const seconds = (performance.now() - start) / 1000;
   assert(failed instanceof Map);
   assert(seconds >= 0.5 && seconds < 2, `${seconds} s`);

@@ -1,6 +1,10 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { write } from "../../src/sys/descriptors.ts";
+import { close, read, write } from "../../src/sys/descriptors.ts";
+import { environment } from "../../src/sys/environment.ts";
+import { open } from "../../src/sys/files.ts";
+import { darwin, load } from "../../src/sys/libc.ts";
 import { raiseDescriptorLimit } from "../../src/sys/limits.ts";
+import { ended, kill, signals, spawn } from "../../src/sys/process.ts";
 import {
   bytes,
   folder,
@@ -20,6 +24,13 @@ import {
   startOurs,
   transmit,
 } from "./servers.ts";
+
+const lib = load({
+  socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+});
+const UNIX = 1;
+/** A stream that programs started by others don't inherit. */
+const STREAM = 1 | (darwin ? 0 : 0o2000000);
 
 const PLAIN = ["-RHl0"];
 
@@ -208,25 +219,30 @@ Deno.test("a full standard output holds the senders, and loses nothing", async (
   assert(server.data.split("\n").every((one) => one.length % 99 === 0));
 });
 
-Deno.test("SIGTERM is heeded while standard output is full", async () => {
-  await using server = await startOurs([...PLAIN, "@"]);
-  server.reading = false;
-  const connection = await dial(server.port);
-  const sending = assertRejects(async () => {
-    while (true) await say(connection, "another line\n".repeat(10_000));
-  }, Error);
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  server.kill("SIGTERM");
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  server.reading = true;
-  assertEquals((await server.status).code, 0);
-  await sending;
-  connection.close();
-  await server.stop();
-  const lines = server.data.split("\n");
-  // The last may be a line's beginning: what was read of it.
-  assert("another line".startsWith(lines.at(-2)!));
-  assert(lines.slice(0, -2).every((line) => line === "another line"));
+Deno.test("a signal is heeded while standard output is full", async () => {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+    await using server = await startOurs(
+      [...PLAIN, "@"],
+      { through: ["env", "--default-signal=HUP,INT"] },
+    );
+    server.reading = false;
+    const connection = await dial(server.port);
+    const sending = assertRejects(async () => {
+      while (true) await say(connection, "another line\n".repeat(10_000));
+    }, Error);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    server.kill(signal);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    server.reading = true;
+    assertEquals(await server.status, { success: true, code: 0, signal: null });
+    await sending;
+    connection.close();
+    await server.stop();
+    const lines = server.data.split("\n");
+    // The last may be a line's beginning: what was read of it.
+    assert("another line".startsWith(lines.at(-2)!));
+    assert(lines.slice(0, -2).every((line) => line === "another line"));
+  }
 });
 
 Deno.test("a standard output that is closed ends it, and senders see that", async () => {
@@ -242,6 +258,32 @@ Deno.test("a standard output that is closed ends it, and senders see that", asyn
     "socklog-tcp: fatal: unable to write to standard output: broken pipe\n",
   );
   await assertRejects(() => finish(idle), Deno.errors.ConnectionReset);
+});
+
+Deno.test("a socket as standard output whose other end is closed ends it", async () => {
+  using at = folder();
+  const ends = new Int32Array(2);
+  const pair = new Uint8Array(ends.buffer);
+  assertEquals(lib.socketpair(UNIX, STREAM, 0, pair), 0);
+  const [mine, its] = ends as unknown as [number, number];
+  const said = open(`${at.path}/said`, "append", 0o644);
+  const pid = spawn({
+    args: [ours.socklogTcp, ...PLAIN, "-1", "127.0.0.1", "0"],
+    env: environment(),
+    fds: new Map([[1, its], [2, said]]),
+  });
+  close(its);
+  close(said);
+  assert(read(mine, new Uint8Array(10)) > 0);
+  close(mine);
+  // One that doesn't notice would go on for ever.
+  const late = setTimeout(() => kill(pid, signals.SIGKILL), 20_000);
+  assertEquals(await ended(pid), { code: 111 });
+  clearTimeout(late);
+  assertEquals(
+    Deno.readTextFileSync(`${at.path}/said`),
+    "socklog-tcp: fatal: unable to write to standard output: broken pipe\n",
+  );
 });
 
 Deno.test("a full disk: a warning, a pause, and no sender believes it", async () => {
@@ -330,6 +372,52 @@ Deno.test("-w ends connections that are idle, not those that aren't", async () =
   await finish(busy);
   await server.stop();
   assert(server.data.includes("unfinished\n"));
+});
+
+Deno.test("-w: what idle connections have sent outlasts a full standard output", async () => {
+  await using server = await startOurs([...PLAIN, "-c", "100", "-w", "1", "@"]);
+  server.reading = false;
+  const unfinished = "x".repeat(60_000);
+  const idle = await Promise.all(Array.from({ length: 100 }, async () => {
+    const connection = await dial(server.port);
+    await say(connection, unfinished);
+    return connection;
+  }));
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  server.reading = true;
+  let resets = 0;
+  for (const connection of idle) {
+    hear(connection).catch(() => resets++).finally(() => connection.close());
+  }
+  await until("all are reset", () => resets === idle.length);
+  assertEquals(await server.stop(), 0);
+  assertEquals(server.data.length, idle.length * (unfinished.length + 1));
+});
+
+Deno.test("-w: nobody is idle while standard output is full", async () => {
+  await using server = await startOurs([...PLAIN, "-c", "300", "-w", "1", "@"]);
+  let full = true;
+  // So many that some have a line in the round that comes to a stand.
+  const busy = Array.from({ length: 200 }, async () => {
+    const connection = await dial(server.port);
+    while (full) {
+      await say(connection, "busy\n");
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    await finish(connection);
+  });
+  server.reading = false;
+  // So many that a round begins to wait before it has read them all.
+  const text = ("x".repeat(99) + "\n").repeat(6_000);
+  const bulk = Array.from({ length: 40 }, () => transmit(server.port, text));
+  await new Promise((resolve) => setTimeout(resolve, 4000));
+  server.reading = true;
+  await Promise.all(bulk);
+  full = false;
+  await Promise.all(busy);
+  assertEquals(await server.stop(), 0);
+  const rest = server.data.replaceAll("busy\n", "");
+  assertEquals(rest.length, bulk.length * text.length);
 });
 
 Deno.test("a stream without newlines comes out in pieces, in bounded memory", async () => {

@@ -79,6 +79,7 @@ const MODULES = [
   "poll",
   "process",
   "runtime",
+  "signals",
   "sockets",
   "users",
 ];

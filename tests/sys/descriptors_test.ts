@@ -21,12 +21,13 @@ import {
   seek,
   setMode,
   sync,
+  syncDirectory,
   truncate,
   widenPipe,
   write,
 } from "../../src/sys/descriptors.ts";
 import { errorNumber, SysError } from "../../src/sys/errors.ts";
-import { open } from "../../src/sys/files.ts";
+import { open, openDirectory } from "../../src/sys/files.ts";
 import {
   bytes,
   chosenSeed,
@@ -133,6 +134,18 @@ Deno.test("place puts an open file at a number and closes what was there", () =>
   fails("EBADF", () => place(NOWHERE, two.reader));
   assert(isOpen(two.reader));
   for (const fd of [...Object.values(one), ...Object.values(two)]) close(fd);
+});
+
+Deno.test("syncDirectory does without where the file system can't", () => {
+  using at = folder();
+  const can = openDirectory(at.path);
+  const cannot = openDirectory("/proc/self");
+  syncDirectory(can);
+  syncDirectory(cannot);
+  fails("EINVAL", () => sync(cannot));
+  fails("EBADF", () => syncDirectory(NOWHERE));
+  close(can);
+  close(cannot);
 });
 
 Deno.test("sync syncs a file, and tells when it can't", () => {

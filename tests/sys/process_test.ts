@@ -10,13 +10,8 @@ import { environment } from "../../src/sys/environment.ts";
 import { SysError } from "../../src/sys/errors.ts";
 import { open } from "../../src/sys/files.ts";
 import { Poller } from "../../src/sys/poll.ts";
-import {
-  ended,
-  isIgnored,
-  kill,
-  signals,
-  spawn,
-} from "../../src/sys/process.ts";
+import { ended, kill, signals, spawn } from "../../src/sys/process.ts";
+import { isIgnored } from "../../src/sys/signals.ts";
 import { fromLatin1 } from "../../src/bytes.ts";
 import { bytes, folder, installed, run, seeded, until } from "../tools.ts";
 import { denoCommand, output, shell } from "./_programs.ts";
@@ -322,17 +317,9 @@ Deno.test("what was ignored at the start stays ignored in programs", async () =>
   assertEquals(ignored, INHERITED | 1n);
 });
 
-Deno.test("isIgnored tells what this program was started with", async () => {
-  const code = `console.log([1, 2, 15].map(process.isIgnored).join());`;
-  const { text } = await run(
-    ["sh", "-c", 'trap "" HUP TERM; exec "$@"', "sh", ...denoCommand(code)],
-  );
-  assertEquals(text, "true,false,true\n");
-});
-
 Deno.test("ended works where SIGCHLD was ignored at the start", async () => {
   const inner = `
-    console.log(process.isIgnored(17));
+    console.log(signals.isIgnored(17));
     const pid = process.spawn({
       args: ["sh", "-c", "exit 7"], env: environment.environment(),
     });

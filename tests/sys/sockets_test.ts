@@ -34,7 +34,8 @@ import {
 } from "../../src/sys/sockets.ts";
 import { Watcher } from "../../src/sys/watcher.ts";
 import { hasIPv6 } from "../socklog/servers.ts";
-import { bytes, latin1 } from "../tools.ts";
+import { bytes, folder, latin1, run, testWith } from "../tools.ts";
+import { denoCommand } from "./_programs.ts";
 
 function listener(at: Endpoint = ownAddress(0)): { fd: number; end: Endpoint } {
   const fd = openSocket(at);
@@ -226,6 +227,29 @@ Deno.test("names: an address's name leads back to it, where it has one", async (
   const back = await addressesOf(name, 0);
   assert(back.some(({ ip }) => ip === "127.0.0.1"));
 });
+
+testWith(
+  ["root", "unshare"],
+  "names: what isn't printable ASCII is no host's name",
+  async () => {
+    using at = folder();
+    Deno.writeTextFileSync(
+      `${at.path}/hosts`,
+      "127.0.0.8 plain\n127.0.0.9 \u0100x\n",
+    );
+    const code = `
+      for (const ip of ["127.0.0.8", "127.0.0.9"]) {
+        const [address] = await names.addressesOf(ip, 0);
+        console.log(await names.nameOf(address));
+      }`;
+    const { text } = await run(
+      ["unshare", "-m", "sh", "-c", 'mount --bind hosts /etc/hosts; exec "$@"']
+        .concat("sh", ...denoCommand(code)),
+      { cwd: at.path },
+    );
+    assertEquals(text, "plain\nundefined\n");
+  },
+);
 
 Deno.test("names: ports by number and by name", () => {
   assertEquals(portOf("0"), 0);
