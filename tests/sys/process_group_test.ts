@@ -5,7 +5,7 @@ import { denoCommand } from "./_programs.ts";
 Deno.test("groupExists sees those who live, and not those who have ended", async () => {
   // In a process of its own: who adopts orphans does so to its end.
   const code = `
-    const { adoptOrphans, ended, groupExists, kill, signals, spawn } = process;
+    const { adoptOrphans, ended, groupExists, kill, spawn } = process;
     const shell = (script) =>
       spawn({
         args: ["sh", "-c", script],
@@ -20,7 +20,7 @@ Deno.test("groupExists sees those who live, and not those who have ended", async
     const leader = shell("sleep 60 & sleep 60 & exit 0");
     await ended(leader);
     console.log("orphans", groupExists(leader));
-    kill(-leader, signals.SIGKILL);
+    kill(-leader, process.signals.SIGKILL);
     const end = performance.now() + 20_000;
     while (groupExists(leader) && performance.now() < end);
     console.log("at last", groupExists(leader));
