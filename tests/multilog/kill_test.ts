@@ -284,7 +284,11 @@ for (const scenario of SCENARIOS) {
 
 testWith(["strace"], "kill: what the disk is told, in its order", async () => {
   using at = folder();
-  const order = async (script: string[], input: string) => {
+  const order = async (
+    script: string[],
+    input: string,
+    behind = "write current",
+  ) => {
     await run(
       ["strace", "-y", "-o", "trace", "-e"]
         .concat("trace=fsync,fchmod,fchmodat,renameat,unlinkat,write,openat")
@@ -312,9 +316,28 @@ testWith(["strace"], "kill: what the disk is told, in its order", async () => {
         const mode = /, (0[67]44)$/.exec(rest)?.[1] ?? "";
         return [call, ...named, mode].join(" ").trim();
       }).filter((step) => step !== "");
-    // From the first file's last bytes on.
-    return steps.slice(steps.indexOf("write current") + 1);
+    assert(steps.includes(behind), steps.join());
+    return steps.slice(steps.indexOf(behind) + 1);
   };
+  assertEquals(await order(["./log"], "one\n"), [
+    "fsync current",
+    "fchmod current 0744",
+  ]);
+  // The run before was cut off: its names are on the disk before a byte comes.
+  Deno.mkdirSync(`${at.path}/log`);
+  Deno.writeTextFileSync(`${at.path}/log/current`, "old\n");
+  assertEquals(
+    (await order(["./log"], "one\n", "renameat current @TIME.u"))
+      .filter((step) => /current|log/.test(step)),
+    [
+      "open current",
+      "fchmod current 0644",
+      "fsync log",
+      "write current",
+      "fsync current",
+      "fchmod current 0744",
+    ],
+  );
   const line = "x".repeat(3000) + "\n";
   assertEquals(await order(["s4096", "./log"], line), [
     "fsync current",

@@ -37,14 +37,20 @@ Deno.test("TERM while idle: exits 0, and leaves a complete current", async () =>
   });
 });
 
-Deno.test("TERM before anything was read: nothing is", async () => {
+Deno.test("TERM and input at once: it is read and written, or left in the pipe", async () => {
   using at = folder();
   using fifo = await makeFifo(`${at.path}/fifo`);
   await using log = await start(["./log"], { cwd: at.path, fifo: "fifo" });
-  await log.notices("SIGTERM");
+  log.signal("SIGSTOP");
+  fifo.writeSync(new TextEncoder().encode("one\ntwo"));
+  log.signal("SIGTERM");
+  log.signal("SIGCONT");
+  // A line that it has begun with it reads to its end.
+  fifo.writeSync(new TextEncoder().encode("\nthree\n"));
   assertEquals(await log.code(), 0);
-  fifo.writeSync(new TextEncoder().encode("later\n"));
-  assertEquals(drain(fifo), "later\n");
+  const written = text(`${at.path}/log/current`);
+  assert(written === "" || written.endsWith("\n"));
+  assertEquals(written + drain(fifo), "one\ntwo\nthree\n");
 });
 
 Deno.test("TERM inside a line: its end is taken, and not a byte more", async () => {

@@ -349,9 +349,11 @@ testWith(
       });
       Deno.removeSync(`${at.path}/log`, { recursive: true });
       await log.write(FILE + "one\n");
-      await log.says(
-        `multilog: warning: ${step}, pausing: file does not exist\n`,
-      );
+      const warning =
+        `multilog: warning: ${step}, pausing: file does not exist\n`;
+      await log.says(warning);
+      log.signal("SIGALRM");
+      await log.says(warning, 2);
     }
   },
 );

@@ -44,7 +44,7 @@ function assertSame({ ours, theirs }: Pair, what: string): void {
   const { seconds: theirSeconds, ...theirResults } = theirs;
   assertEquals(results, theirResults, what);
   // A busy machine makes either of them late; what hangs is later than that.
-  // The pauses themselves are measured in tests of their own.
+  // The pauses themselves are measured in tests/tryto.
   const difference = Math.abs(seconds - theirSeconds);
   assert(difference < 20, `${what}: ${seconds} s, not ${theirSeconds} s`);
 }

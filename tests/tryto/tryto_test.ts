@@ -45,6 +45,49 @@ Deno.test("tryto --help and --version", async () => {
   assertEquals(version.code, 0);
 });
 
+Deno.test("the times are those that were asked for", async (t) => {
+  // prog notes when it starts, gets TERM, and lives: how late the machine
+  // starts programs doesn't matter then.
+  const note = "date +%s.%N >>";
+  const alive = `trap "${note}term" TERM; while :; do ${note}alive; ` +
+    "sleep 0.1; done";
+  const cases: [
+    name: string,
+    args: string[],
+    prog: string,
+    expected: [from: string, to: string, seconds: number][],
+  ][] = [
+    ["-t and -k", ["-t2", "-k3"], alive, [
+      ["start", "term", 2],
+      ["term", "alive", 3],
+    ]],
+    ["-k is 5 by itself", ["-t1"], alive, [["term", "alive", 5]]],
+    ["a second before a try", ["-n2"], "exit 1", [["start", "again", 1]]],
+  ];
+  using here = folder();
+  const work = inParallel(cases, async ([name, args, prog, expected], i) => {
+    const at = inside(here.path, `${i}`);
+    const again = `test -e start && ${note}again || ${note}start`;
+    await tryto([...args, "sh", "-c", `${again}; ${prog}`], { folder: at });
+    const last = (file: string) =>
+      Number(Deno.readTextFileSync(`${at}/${file}`).trim().split("\n").at(-1));
+    return {
+      name,
+      times: expected.map(([from, to, seconds]) => ({
+        seconds,
+        found: last(to) - last(from),
+      })),
+    };
+  });
+  for (const { name, times } of await work) {
+    await t.step(name, () => {
+      for (const { seconds, found } of times) {
+        assert(Math.abs(found - seconds) < 0.8 + seconds / 5, `${found} s`);
+      }
+    });
+  }
+});
+
 Deno.test("prog gets the whole log, and its success is tryto's", async () => {
   using here = folder();
   await Promise.all((["file", "pipe"] as const).map(async (input) => {
