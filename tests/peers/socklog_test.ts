@@ -32,6 +32,12 @@ async function both(
   return [await startOurs(args, { env }), await startOriginal(args, { env })];
 }
 
+/** The children of a process, strace's for example. */
+function childrenOf(pid: number): number[] {
+  return Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`)
+    .match(/\d+/g)?.map(Number) ?? [];
+}
+
 /** What the original handles at once. */
 const ORIGINAL_BLOCK = 1024;
 
@@ -400,6 +406,44 @@ testWith(["nc"], "the sender works with nc -l at the other end", async () => {
   await listening;
   assertEquals(await Deno.readTextFile(file), "to nc\n");
 });
+
+testWith(
+  ["tcpserver", "strace"],
+  "-b, -d, -D, -o and -O ask the kernel for what tcpserver asks it",
+  async () => {
+    await Promise.all(["-b7", "-d", "-D", "-o", "-O"].map(async (option) => {
+      using work = folder();
+      const asked = [];
+      for (const program of [ours.socklogTcp, installed("tcpserver")!]) {
+        const trace = `${work.path}/trace`;
+        await using server = await startOurs(
+          ["-RHl0", option, "@", "cat"],
+          {
+            name: program,
+            through: ["strace", "-f", "-o", trace]
+              .concat("-e", "trace=listen,setsockopt"),
+          },
+        );
+        await transmit(server.port, "x");
+        const calls = Deno.readTextFileSync(trace);
+        asked.push({
+          // Without -b ours is longer.
+          backlog: option === "-b7" && /listen\(\d+, 7\)/.test(calls),
+          noDelay: /SOL_TCP, TCP_NODELAY, \[1\]/.test(calls),
+          // The original's number for it is another option's on Linux.
+          noOptions: /SOL_IP, IP_(OPTIONS|TOS), NULL/.test(calls),
+        });
+        for (const child of childrenOf(server.pid)) Deno.kill(child, "SIGTERM");
+      }
+      assertEquals(asked[0], asked[1], option);
+      assertEquals(asked[0], {
+        backlog: option === "-b7",
+        noDelay: option === "-D",
+        noOptions: option !== "-o",
+      });
+    }));
+  },
+);
 
 testWith(
   ["tcpserver"],

@@ -34,6 +34,33 @@ const STREAM = 1 | (darwin ? 0 : 0o2000000);
 
 const PLAIN = ["-RHl0"];
 
+/** A connection, from one end, as the kernel's table shows it. */
+interface Shown {
+  /** Bytes that the other end hasn't taken, and that this one hasn't read. */
+  waiting: number;
+  /** Whether nothing but the next probe of a silent other end is due. */
+  probing: boolean;
+}
+
+/** The open connections of a port, from both ends where both are here. */
+function connections(port: number): Shown[] {
+  const at = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  return Deno.readTextFileSync("/proc/net/tcp").split("\n")
+    .map((line) => line.trim().split(/ +/))
+    .filter(([, local, remote, state]) =>
+      state === "01" && (local!.endsWith(at) || remote!.endsWith(at))
+    )
+    .map(([, , , , queues, timer]) => ({
+      waiting: queues!.split(":").reduce((sum, n) => sum + parseInt(n, 16), 0),
+      probing: timer!.startsWith("02:"),
+    }));
+}
+
+/** How many bytes of a port's connections are under way. */
+function inKernel(port: number): number {
+  return connections(port).reduce((sum, { waiting }) => sum + waiting, 0);
+}
+
 Deno.test("each line gets its NAMEs, its priority, and an end", async () => {
   const env = { EMPTY: "", OTHER: "o" };
   const args = [...PLAIN, "@", "TCPREMOTEIP", "UNSET", "EMPTY", "OTHER"];
@@ -227,10 +254,18 @@ Deno.test("a signal is heeded while standard output is full", async () => {
     );
     server.reading = false;
     const connection = await dial(server.port);
+    let sent = 0;
+    const text = bytes("another line\n".repeat(10_000));
     const sending = assertRejects(async () => {
-      while (true) await say(connection, "another line\n".repeat(10_000));
+      while (true) sent += await connection.write(text.subarray(sent % 13));
     }, Error);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    let taken = -1;
+    await until("it reads no more", async () => {
+      const before = taken;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      taken = sent - inKernel(server.port);
+      return taken > 0 && taken === before;
+    });
     server.kill(signal);
     await new Promise((resolve) => setTimeout(resolve, 100));
     server.reading = true;
@@ -238,10 +273,11 @@ Deno.test("a signal is heeded while standard output is full", async () => {
     await sending;
     connection.close();
     await server.stop();
-    const lines = server.data.split("\n");
     // The last may be a line's beginning: what was read of it.
-    assert("another line".startsWith(lines.at(-2)!));
-    assert(lines.slice(0, -2).every((line) => line === "another line"));
+    const all = "another line\n".repeat(Math.ceil(taken / 13));
+    const last = taken % 13 === 0 ? "" : "\n";
+    assertEquals(server.data.length, taken + last.length);
+    assert(server.data === all.slice(0, taken) + last);
   }
 });
 
@@ -435,6 +471,98 @@ Deno.test("a stream without newlines comes out in pieces, in bounded memory", as
   assertEquals(pieces.length, size / 65536);
   assert(pieces.every((piece) => piece === "TCP: " + "z".repeat(65536)));
 });
+
+Deno.test("both ends ask a silent other end whether it is there", async () => {
+  using work = folder();
+  await using server = await startOurs([...PLAIN, "@"]);
+  const sender = new Deno.Command("sh", {
+    args: [
+      "-c",
+      `sleep 60 | exec "$0" send 127.0.0.1 ${server.port}`,
+      ours.socklogTcp,
+    ],
+    cwd: work.path,
+    stdin: "null",
+    stderr: "null",
+  }).spawn();
+  try {
+    await until("both probe", () => {
+      const both = connections(server.port);
+      return both.length === 2 && both.every(({ probing }) => probing);
+    });
+  } finally {
+    await run(["pkill", "-P", `${sender.pid}`]);
+    await sender.status;
+  }
+});
+
+Deno.test("a flood of short connections: each line arrives, others are served", async () => {
+  await using server = await startOurs([...PLAIN, "-c", "60", "@"]);
+  const descriptors = () =>
+    [...Deno.readDirSync(`/proc/${server.pid}/fd`)].length;
+  await transmit(server.port, "first\n");
+  const before = descriptors();
+  const patient = await dial(server.port);
+  let flooding = true;
+  const served = (async () => {
+    let n = 0;
+    for (; flooding; n++) {
+      await say(patient, `patient ${n}\n`);
+      await until("it is served", () => server.data.includes(`patient ${n}\n`));
+    }
+    return n;
+  })();
+  let number = 0;
+  await Promise.all(Array.from({ length: 40 }, async () => {
+    while (number < 4000) await transmit(server.port, `short ${number++}\n`);
+  }));
+  flooding = false;
+  assert(await served > 10);
+  await finish(patient);
+  await until("all are closed", () => descriptors() === before);
+  assert(server.peak() < 150, `${server.peak()} MB`);
+  assertEquals(await server.stop(), 0);
+  const short = server.data.match(/^short \d+$/gm)!;
+  assertEquals(new Set(short).size, number);
+  assertEquals(short.length, number);
+});
+
+testWith(
+  ["root", "unshare"],
+  "-h asks for names, -H doesn't, and -p believes only those that lead back",
+  async () => {
+    using at = folder();
+    // A name that is a number leads to that, wherever it was found.
+    Deno.writeTextFileSync(
+      `${at.path}/hosts`,
+      "127.0.0.1 true\n127.0.0.9 127.0.0.5\n",
+    );
+    const through = ["unshare", "-m", "sh", "-c"]
+      .concat('mount --bind hosts /etc/hosts; exec "$@"', "sh");
+    const NAMES = ["TCPREMOTEIP", "TCPREMOTEHOST", "TCPLOCALHOST"];
+    const rows: [options: string, expected: string][] = [
+      ["-Rh", "127.0.0.1: true: true: x\n127.0.0.9: 127.0.0.5: true: x\n"],
+      ["-Rp", "127.0.0.1: true: true: x\n127.0.0.9: true: x\n"],
+      ["-RHllocal", "127.0.0.1: local: x\n127.0.0.9: local: x\n"],
+    ];
+    for (const [options, expected] of rows) {
+      await using server = await startOurs(
+        [options, "@", ...NAMES],
+        { cwd: at.path, through },
+      );
+      for (const from of ["127.0.0.1", "127.0.0.9"]) {
+        const { code, stderr } = await run(
+          [ours.socklogTcp, "send", "-i", from, "127.0.0.1"]
+            .concat(`${server.port}`),
+          { stdin: "x\n" },
+        );
+        assertEquals([code, stderr], [0, ""]);
+      }
+      await server.stop();
+      assertEquals(server.data, expected, options);
+    }
+  },
+);
 
 Deno.test("10,000 open connections, each with an unfinished line", async () => {
   const count = 10_000;
