@@ -363,6 +363,23 @@ Deno.test("-a: a killed server never has a sender believe what isn't so", async 
   assert(successes < 24);
 });
 
+Deno.test("-a: what a server has read and can't write is never acknowledged", async () => {
+  await using server = await startOurs(["-aRHl0", "@"]);
+  server.reading = false;
+  // More than a pipe takes, and less than the server holds in memory.
+  const text = "a line of some length, as lines are\n".repeat(20_000);
+  const sending = run([ours.socklogTcp, "send", "-a", HOST, `${server.port}`], {
+    stdin: text,
+  });
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  server.kill("SIGKILL");
+  server.reading = true;
+  const { code, stderr } = await sending;
+  await server.stop();
+  assert(server.data.length < text.length, "all was written");
+  assertEquals(code, 111, stderr);
+});
+
 Deno.test("-a: the answer comes behind the last line, never before it", async () => {
   await using server = await startOurs(["-RHl0", "-a", "@"]);
   const asking = await dial(server.port);
