@@ -3,7 +3,8 @@
  * three places, and each time the count has to say so.
  */
 import { assert, assertEquals } from "@std/assert";
-import { folder } from "../tools.ts";
+import { parseLabel } from "../../src/tai64n.ts";
+import { folder, run } from "../tools.ts";
 import { FAULTS } from "./faults.ts";
 import { alone, play, possible } from "./rounds.ts";
 import { type Change, compileChanged, SETTABLE_CLOCK } from "./variants.ts";
@@ -68,6 +69,15 @@ for (const [what, name, says, change] of BROKEN) {
 Deno.test("faults: a clock that jumps back and forth costs no line", async () => {
   using at = folder();
   const executables = await compileChanged(at.path, SETTABLE_CLOCK);
+  // It is the file that says what the time is.
+  Deno.writeTextFileSync(`${at.path}/clock`, "3600000\n");
+  const { code } = await run([`${executables}/multilog`, "t", "./log"], {
+    cwd: at.path,
+    stdin: "later\n",
+  });
+  assertEquals(code, 0);
+  const label = Deno.readTextFileSync(`${at.path}/log/current`).slice(0, 25);
+  assert(parseLabel(label)!.seconds > Date.now() / 1000 + 3_500_000);
   const can = await possible(executables);
   const fault = FAULTS.find(({ name }) => name === "clock")!;
   const plan = alone(fault, 12, { ...can, wired: false, disks: false }, 2500);

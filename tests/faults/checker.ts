@@ -103,7 +103,9 @@ export interface Findings {
   violations: string[];
 }
 
-/** The most that multilog reads at once, and so may have in hand. */
+/** The most that a client's multilog reads at once: what its pipe holds. */
+export const CLIENT_PIPE = 16 * 1024;
+/** The most that the server's reads at once, and so may have in hand. */
 const IN_HAND = 256 * 1024;
 /** How many violations are told one by one. */
 const TOLD = 25;
@@ -152,6 +154,8 @@ interface Stream {
   torn: boolean;
   /** A first line that may be the second half of one. */
   half: Uint8Array | undefined;
+  /** Notices that have come, and no line behind them yet. */
+  notices: number;
 }
 
 /** A piece of a line that a killed multilog left. */
@@ -170,6 +174,10 @@ class Checker {
   readonly #onServer: Uint8Array[];
   readonly #onClient: Uint8Array[];
   readonly #blocks: Block[][];
+  /** For each client the last line of the first file that it kept for good. */
+  readonly #firstKept: (number | undefined)[];
+  /** For each client how many notices came in front of lines of its own. */
+  readonly #told: number[];
   /** For each client the runs of lines in its files. */
   readonly #runs: { first: number; last: number }[][];
   /** Lines of which there is a part that needs a whole somewhere. */
@@ -198,6 +206,8 @@ class Checker {
     this.#onServer = outcome.fed.map((n) => new Uint8Array(n));
     this.#onClient = outcome.fed.map((n) => new Uint8Array(n));
     this.#blocks = outcome.fed.map(() => []);
+    this.#firstKept = outcome.fed.map(() => undefined);
+    this.#told = outcome.fed.map(() => 0);
     this.#runs = outcome.fed.map(() => []);
     this.#excused = outcome.fed.map(() => new Set());
   }
@@ -351,6 +361,7 @@ class Checker {
         seen[number] = 1;
         if (run && file === where && number === run.last + 1) run.last = number;
         else runs.push(run = { first: number, last: number });
+        if (where.endsWith(".s")) this.#firstKept[client] ??= number;
         file = where;
         torn = false;
         last = Math.max(last, number);
@@ -404,6 +415,7 @@ class Checker {
               over: false,
               torn: false,
               half: undefined,
+              notices: 0,
             },
           );
         }
@@ -427,6 +439,7 @@ class Checker {
     if (NOTICE.test(text)) {
       if (stream.block) return false;
       this.count.notices++;
+      stream.notices++;
       return true;
     }
     if (tries) return false;
@@ -504,6 +517,8 @@ class Checker {
       this.#blocks[client]!.push(stream.block);
     }
     stream.torn = false;
+    this.#told[client]! += stream.notices;
+    stream.notices = 0;
     if (counts[number]! < 255) counts[number]!++;
   }
 
@@ -539,13 +554,34 @@ class Checker {
     if (from >= 0) lost.push([from, fed - 1]);
     this.#judgeLost(client, lost);
     this.#judgeOrder(client);
+    this.#judgeNotices(client);
+  }
+
+  /** A file that was kept is told of with one that is sent later. */
+  #judgeNotices(client: number): void {
+    const { clientKills, serverLogKills, unacknowledged } = this.#allowed;
+    // An unclean end takes the notices with it, and a lost line may be one.
+    if ((clientKills[client] ?? 0) + serverLogKills > 0) return;
+    if (unacknowledged || this.#told[client]! > 0) return;
+    const kept = this.#firstKept[client];
+    if (kept === undefined) return;
+    const later = this.#blocks[client]!.find(({ first, last }) =>
+      first > kept && this.#onClient[client]![last] === 0
+    );
+    if (later === undefined) return;
+    this.#violation(
+      `${label(client, kept)} was kept, and ${label(client, later.first)} ` +
+        "came without a notice of it",
+    );
   }
 
   /** Lines that are nowhere: who may have had them in hand. */
   #judgeLost(client: number, lost: [first: number, last: number][]): void {
     const { lines } = this.#outcome;
-    let excuses = (this.#allowed.clientKills[client] ?? 0) +
-      this.#allowed.serverLogKills;
+    const excuses = [
+      { left: this.#allowed.clientKills[client] ?? 0, most: CLIENT_PIPE },
+      { left: this.#allowed.serverLogKills, most: IN_HAND },
+    ];
     for (const range of lost) {
       if (this.#isSplit(client, range[0])) {
         this.count.split++;
@@ -559,8 +595,11 @@ class Checker {
       for (let i = first; i <= last && bytes <= IN_HAND; i++) {
         bytes += lines.line(client, i).length;
       }
-      if (excuses > 0 && bytes <= IN_HAND + 2 * lines.longest) {
-        excuses--;
+      const excuse = excuses.find(({ left, most }) =>
+        left > 0 && bytes <= most + 2 * lines.longest
+      );
+      if (excuse) {
+        excuse.left--;
         this.count.inHand += last - first + 1;
         for (let i = first; i <= last; i++) this.#excused[client]!.add(i);
       } else if (this.#allowed.unacknowledged) {

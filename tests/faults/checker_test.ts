@@ -283,6 +283,12 @@ const PLANTED: [
     "no whole line",
   ],
   [
+    "the notices of a kept file dropped",
+    ({ received }) =>
+      edit(received, "current", (text) => text.replace(NOTICES, "")),
+    "line a 30 was kept, and line a 60 came without a notice of it",
+  ],
+  [
     "a file cut off",
     ({ kept }) => {
       kept[0]!["@2.u"] = kept[0]!["@2.s"]!;
@@ -357,6 +363,21 @@ Deno.test("faults: a killed multilog may split a line, and lose what it held", (
   assertStringIncludes(
     judge(sketch, allowed).violations.join("\n"),
     "line a 70 is lost",
+  );
+});
+
+Deno.test("faults: a killed multilog is no excuse for a whole file", () => {
+  const sketch = good();
+  sketch.fed = [290, 40];
+  sketch.received["current"] = over(2001, 0, 25, 30) + NOTICES +
+    over(2002, 0, 260, 290);
+  sketch.kept[0] = { "@2.u": lines(0, 30, 60), "@3.s": lines(0, 60, 260) };
+  const allowed = { clientKills: [1, 0] };
+  assertEquals(judge(sketch, allowed).violations, []);
+  sketch.kept[0]["@3.s"] = "";
+  assertStringIncludes(
+    judge(sketch, allowed).violations.join("\n"),
+    "line a 60 to line a 259 are lost",
   );
 });
 

@@ -71,11 +71,13 @@ function send(
     case "server-multilog":
       // The server waits for it, and a sender only as long as it may.
       if (signal !== "TERM") broken.cuts = true;
+      if (!server.logger.signal(number)) return [];
       if (kills) broken.serverLogKills++;
-      return server.logger.signal(number) ? [server.logger.pid] : [];
+      return [server.logger.pid];
     case "multilog":
+      if (!client.logger.signal(number)) return [];
       if (kills) broken.clientKills[clients.indexOf(client)]!++;
-      return client.logger.signal(number) ? [client.logger.pid] : [];
+      return [client.logger.pid];
     default: {
       broken.cuts = true;
       const there = clients.flatMap((one) => world.passing(one, victim));
@@ -527,6 +529,15 @@ export const FAULTS: readonly Fault[] = [
   clock,
 ];
 
+function traces(): boolean {
+  return new Deno.Command("strace", {
+    args: ["-qq", "-o", "/dev/null", "true"],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).outputSync().success;
+}
+
 /**
  * What of all that faults can't do without is not to be had here.
  *
@@ -540,6 +551,7 @@ export function missing(
   if (!has.wire) found.set("wire", "no network namespaces");
   if (!has.disks) found.set("disks", "no mounts");
   if (!installed("strace")) found.set("strace", "no strace");
+  else if (!traces()) found.set("strace", "nobody may trace here");
   if (!installed("ss")) found.set("ss", "no ss");
   try {
     const group = `${PIDS}/logferry-${Deno.pid}`;

@@ -66,7 +66,18 @@ Deno.test("faults: only what there is can be broken", async () => {
 });
 
 Deno.test("faults: in many lines nothing grows, and none is lost", async () => {
-  const { violations, count } = await soak(200000, 1, () => {});
+  const { violations, count, growth, restarts } = await soak(
+    600000,
+    1,
+    () => {},
+    200,
+  );
   assertEquals(violations, []);
-  assertEquals([count.fed, count.lost], [200000, 0]);
+  assertEquals([count.fed, count.lost], [600000, 0]);
+  assert(restarts > 2, `${restarts} restarts`);
+  assertEquals(growth.length, 3);
+  for (const { name, memory, descriptors } of growth) {
+    const sizes = [...memory, ...descriptors];
+    assert(sizes.every((size) => size > 0), `${name}: ${sizes}`);
+  }
 });

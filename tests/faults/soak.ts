@@ -13,7 +13,10 @@ import { sleep, World } from "./world.ts";
 export interface Growth {
   /** Whose. */
   name: string;
-  /** What it had once it was warm, and at the end: MB, descriptors. */
+  /**
+   * What it had once it was warm, and at the end: MB, descriptors; 0 where too
+   * few lines passed for a look.
+   */
   memory: [early: number, late: number];
   descriptors: [early: number, late: number];
 }
@@ -25,9 +28,8 @@ export interface Soaked extends Findings {
   seconds: number;
 }
 
-/** How often all is looked at, and something is restarted, in milliseconds. */
-const SAMPLE = 200;
-const RESTARTS = 3000;
+/** How often all is looked at between two restarts. */
+const SAMPLES = 15;
 
 function look(pid: number): { memory: number; descriptors: number } {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
@@ -45,12 +47,14 @@ function look(pid: number): { memory: number; descriptors: number } {
  * @param lines How many lines, of all clients together
  * @param seed What decides on the rest
  * @param tell Told how it goes
+ * @param every How often something is restarted, in milliseconds
  * @returns What was found
  */
 export async function soak(
   lines: number,
   seed: number,
   tell: (text: string) => void,
+  every = 3000,
 ): Promise<Soaked> {
   const start = performance.now();
   const random = seeded(seed);
@@ -88,7 +92,7 @@ export async function soak(
   let restarts = 0;
   let told = 0;
   while (world.fed() < clients * Math.ceil(lines / clients)) {
-    await sleep(SAMPLE);
+    await sleep(every / SAMPLES);
     const share = world.fed() / lines;
     if (share > 0.05 && share < 0.35) sample(0);
     if (share > 0.7) sample(1);
@@ -96,18 +100,19 @@ export async function soak(
       told = Math.floor(share * 10);
       tell(`${told * 10}%  ${world.fed()} lines, ${restarts} restarts`);
     }
-    if (random() > SAMPLE / RESTARTS) continue;
-    restarts++;
+    if (random() > 1 / SAMPLES) continue;
     // One half by the book, one half not.
     const kind = random();
     const second = world.clients[1]!;
-    if (kind < 0.5) second.logger.signal(SIGNALS.TERM);
-    else {
+    if (kind < 0.5) {
+      if (second.logger.signal(SIGNALS.TERM)) restarts++;
+    } else {
       const what = kind < 0.75 ? "sender" : "tryto";
       world.broken.cuts = true;
       for (const { pid } of world.passing(second, what)) {
         try {
           Deno.kill(pid, "SIGKILL");
+          restarts++;
         } catch {
           // It was done.
         }
@@ -116,7 +121,6 @@ export async function soak(
   }
   const findings = await world.finish();
   for (const { name, memory, descriptors } of growth) {
-    // Too few lines to have been looked at.
     if (memory[0] === 0) continue;
     if (memory[1] > 1.3 * memory[0] + 8) {
       findings.violations.push(

@@ -22,7 +22,13 @@ import {
 import { kill } from "../../src/sys/process.ts";
 import { Disk } from "../multilog/harness.ts";
 import { inCheckout, installed, seeded } from "../tools.ts";
-import { type Allowed, check, type Findings, type LogFile } from "./checker.ts";
+import {
+  type Allowed,
+  check,
+  CLIENT_PIPE,
+  type Findings,
+  type LogFile,
+} from "./checker.ts";
 import { LineMaker } from "./lines.ts";
 import { Service, SIGNALS } from "./service.ts";
 import { Wire } from "./wire.ts";
@@ -337,7 +343,7 @@ export class World implements AsyncDisposable {
     const on = this.wire ? this.wire.on(this.wire.client) : [];
     const { reader, writer } = pipe();
     // What the services have said and nobody has read is not what is tested.
-    widenPipe(writer, 16384);
+    widenPipe(writer, CLIENT_PIPE);
     dontWait(writer);
     const sender = originals.sender
       ? `tcpclient -v -T 1+3 ${address} ${port} sh -c "cat >&7"`
