@@ -2,7 +2,8 @@
 //
 //   deno task compile [--force] [--target TRIPLE] [multilog] [tryto] [socklog-tcp]
 import { parseArgs } from "@std/cli/parse-args";
-import { copy, exists, walk } from "@std/fs";
+import { copy, exists, existsSync, walk } from "@std/fs";
+import { cleaningUp } from "./clean_up.ts";
 
 /**
  * What each executable may do. All input and output goes through libc, so this
@@ -37,6 +38,25 @@ async function modified(path: string): Promise<number> {
   }
 }
 
+/** The Deno and the runtime that compile: their times don't tell a change. */
+const COMPILER = `${Deno.version.deno} ${
+  Deno.env.get("DENORT_BIN") ?? Deno.execPath()
+}\n`;
+
+/** Where it is noted what an executable was compiled by. */
+function noteOf(folder: string, name: string): string {
+  return `${folder}/.${name}`;
+}
+
+async function compiledByThis(folder: string, name: string): Promise<boolean> {
+  try {
+    return await Deno.readTextFile(noteOf(folder, name)) === COMPILER;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
 /** When a source, or the Deno that compiles it, last changed. */
 async function newestSource(): Promise<number> {
   const paths = [
@@ -55,6 +75,9 @@ function folderOf(target: string): string {
   return target === Deno.build.target ? "dist" : `dist/${target}`;
 }
 
+/** The compilers that run. */
+const running = new Set<Deno.ChildProcess>();
+
 async function deno(
   args: string[],
   target: string = Deno.build.target,
@@ -63,7 +86,7 @@ async function deno(
   const env = Deno.env.toObject();
   // It is this machine's, and would be taken for any other's as well.
   if (target !== Deno.build.target) delete env.DENORT_BIN;
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+  const child = new Deno.Command(Deno.execPath(), {
     args,
     cwd,
     env,
@@ -71,7 +94,10 @@ async function deno(
     stdin: "null",
     stdout: "null",
     stderr: "piped",
-  }).output();
+  }).spawn();
+  running.add(child);
+  const { success, stderr } = await child.output();
+  running.delete(child);
   if (success) return;
   const output = new TextDecoder().decode(stderr).trim();
   if (env.DENORT_BIN === undefined && output.includes("dl.deno.land")) {
@@ -91,8 +117,7 @@ const SOURCE_TIME = new Date(Date.UTC(2020, 0, 1));
  * Copies the sources. An executable remembers when each of them was saved; of
  * these copies, all at the same time, always the same one comes out.
  */
-async function copySources(): Promise<string> {
-  const folder = await Deno.makeTempDir({ prefix: "logferry-" });
+async function copySources(folder: string): Promise<void> {
   for (const name of [...SOURCE_FOLDERS, "deno.json"]) {
     await copy(name, `${folder}/${name}`);
   }
@@ -102,7 +127,10 @@ async function copySources(): Promise<string> {
   for await (const { path, isSymlink } of walk(folder)) {
     if (!isSymlink) await Deno.utime(path, SOURCE_TIME, SOURCE_TIME);
   }
-  return folder;
+}
+
+function temporaryOf(folder: string, name: string): string {
+  return `${folder}/${name}.${Deno.pid}`;
 }
 
 async function compile(
@@ -112,7 +140,7 @@ async function compile(
   start: Date,
 ) {
   const path = `${folderOf(target)}/${name}`;
-  const temporary = `${path}.${Deno.pid}`;
+  const temporary = temporaryOf(folderOf(target), name);
   try {
     await deno(
       [
@@ -137,6 +165,7 @@ async function compile(
     await Deno.utime(temporary, start, start);
     // Renamed into place, because one that runs can't be written to.
     await Deno.rename(temporary, path);
+    await Deno.writeTextFile(noteOf(folderOf(target), name), COMPILER);
   } catch (error) {
     await Deno.remove(temporary).catch(() => {});
     // A new folder goes, too; one with files in it stays.
@@ -172,12 +201,15 @@ export async function compileAll(args: string[] = []): Promise<string> {
   const folder = folderOf(target);
   const names = named.length > 0 ? named : Object.keys(PERMISSIONS);
   const newest = await newestSource();
-  const stale = [];
+  const stale: string[] = [];
   for (const name of names) {
     if (!Object.hasOwn(PERMISSIONS, name)) {
       throw new CompileError(`no such executable: ${name}`);
     }
-    if (!force && await modified(`${folder}/${name}`) > newest) {
+    if (
+      !force && await modified(`${folder}/${name}`) > newest &&
+      await compiledByThis(folder, name)
+    ) {
       console.log(`${folder}/${name}  up to date`);
     } else {
       stale.push(name);
@@ -188,14 +220,17 @@ export async function compileAll(args: string[] = []): Promise<string> {
   // Checked once for all of them, and before any is replaced.
   await deno(["check", "--quiet", ...stale.map((name) => `cmd/${name}.ts`)]);
   await Deno.mkdir(folder, { recursive: true });
-  const sources = await copySources();
-  try {
-    await Promise.all(
-      stale.map((name) => compile(name, target, sources, start)),
-    );
-  } finally {
-    await Deno.remove(sources, { recursive: true });
-  }
+  const sources = await Deno.makeTempDir({ prefix: "logferry-" });
+  using _sources = cleaningUp(() => {
+    for (const child of running) child.kill("SIGKILL");
+    Deno.removeSync(sources, { recursive: true });
+    for (const name of stale) {
+      const temporary = temporaryOf(folder, name);
+      if (existsSync(temporary)) Deno.removeSync(temporary);
+    }
+  });
+  await copySources(sources);
+  await Promise.all(stale.map((name) => compile(name, target, sources, start)));
   return folder;
 }
 

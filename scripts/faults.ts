@@ -317,6 +317,7 @@ if (import.meta.main) {
   };
   Deno.addSignalListener("SIGINT", interrupted);
   Deno.addSignalListener("SIGTERM", interrupted);
+  Deno.addSignalListener("SIGHUP", interrupted);
   for (const event of ["error", "unhandledrejection"]) {
     globalThis.addEventListener(event, async (event) => {
       event.preventDefault();

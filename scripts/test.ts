@@ -3,6 +3,8 @@
 //
 //   deno task test [path or name …] [flags of `deno test`]
 
+import { cleaningUp } from "./clean_up.ts";
+
 /** The programs that tests run beside ours, and the Debian packages they are in. */
 const PEERS: Record<string, string> = {
   "multilog": "daemontools",
@@ -30,6 +32,9 @@ const RECIPES: Record<string, string> = {
 
 /** What answers for Debian's packages whether they may start their services. */
 const POLICY = "/usr/sbin/policy-rc.d";
+/** No; and how ours, which a killed run may have left, is told from others'. */
+const REFUSAL =
+  "#!/bin/sh\n# While logferry's tests install packages.\nexit 101\n";
 
 async function exists(path: string): Promise<boolean> {
   try {
@@ -86,15 +91,13 @@ async function wantsRecipes(): Promise<boolean> {
 /** Installs packages; none of the services in them is started. */
 async function install(packages: string[]) {
   console.log(`test: installing ${packages.join(" ")}`);
-  const held = await exists(POLICY);
-  if (!held) {
-    await Deno.writeTextFile(POLICY, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
-  }
-  try {
-    await aptGet(["install", "-y", "--no-install-recommends", ...packages]);
-  } finally {
-    if (!held) await Deno.remove(POLICY);
-  }
+  const ours = !await exists(POLICY) ||
+    await Deno.readTextFile(POLICY) === REFUSAL;
+  using _policy = cleaningUp(() => {
+    if (ours) Deno.removeSync(POLICY);
+  });
+  if (ours) await Deno.writeTextFile(POLICY, REFUSAL, { mode: 0o755 });
+  await aptGet(["install", "-y", "--no-install-recommends", ...packages]);
 }
 
 /** Installs what is missing where that is possible; tests skip what they miss. */

@@ -57,8 +57,9 @@ Deno.test("the tasks run the programs from their sources, where they are called"
   using at = folder();
   const task = (...args: string[]) =>
     run(
-      [Deno.execPath(), "task", "-q", "--config", inCheckout("deno.json")]
-        .concat(args),
+      // The tests may be a task themselves, called elsewhere.
+      ["env", "-u", "INIT_CWD", Deno.execPath(), "task", "-q"]
+        .concat("--config", inCheckout("deno.json"), args),
       { cwd: at.path, stdin: "one\n" },
     );
   for (const name of ["multilog", "tryto", "socklog-tcp"]) {

@@ -172,6 +172,7 @@ Deno.test("front door: with a full cache, two at once fill the checkout, and npm
   const toolchain = `${machine.cache}/${text.split(" ")[0]}`;
   Deno.mkdirSync(`${toolchain}/std/cli/1.0.24`, { recursive: true });
   Deno.symlinkSync(Deno.execPath(), `${toolchain}/deno`);
+  Deno.writeTextFileSync(`${toolchain}/denort`, "");
   const names = "assert fs path internal fmt cli streams".split(" ");
   const pins = Deno.readTextFileSync(inCheckout("scripts/toolchain.ts"));
   const versions = names.map((name) =>
@@ -209,4 +210,18 @@ Deno.test("front door: with a full cache, two at once fill the checkout, and npm
   });
   assertEquals([...Deno.readDirSync(`${machine.path}/home`)].length, 1);
   assertEquals((await machine.deno("eval", "Deno.exit(7)")).code, 7);
+  // Somebody tidies up there: it is filled again, which fails here.
+  Deno.removeSync(`${toolchain}/std`, { recursive: true });
+  const { code, stderr } = await machine.deno("--version");
+  assertEquals(code, 1);
+  assertMatch(stderr, /^scripts\/deno: (npm could not fetch|install Deno)/);
+  assertEquals(machine.cached(), []);
+});
+
+Deno.test("front door: a deno on PATH that leads back to it is none", async () => {
+  using machine = new Machine();
+  machine.program("deno", 'exec "$HOME/../checkout/scripts/deno" "$@"');
+  const { code, stderr } = await machine.deno("--version");
+  assertEquals(code, 1);
+  assertMatch(stderr, /^scripts\/deno: install Deno/);
 });

@@ -189,3 +189,28 @@ Deno.test("another machine's package needs its runtime, and says so", async () =
   }
   assertEquals([...Deno.readDirSync(`${checkout}/dist`)], []);
 });
+
+Deno.test("compiling that is ended by a signal leaves nothing behind", async () => {
+  using work = folder();
+  const clone = `${work.path}/clone`;
+  const temporary = `${work.path}/tmp`;
+  await copyTo(clone);
+  Deno.mkdirSync(temporary);
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", `${clone}/scripts/compile.ts`],
+    env: { TMPDIR: temporary },
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  const names = (path: string) =>
+    [...Deno.readDirSync(path)].map(({ name }) => name);
+  await until("it compiles", () => names(temporary).length > 0);
+  child.kill("SIGTERM");
+  assertEquals((await child.status).code, 143);
+  assertEquals(names(temporary), []);
+  await until("its compilers are gone", async () => {
+    return (await run(["pgrep", "-f", clone])).code === 1;
+  });
+  assertEquals(names(`${clone}/dist`), []);
+});

@@ -98,6 +98,21 @@ export function folder(): Folder {
   };
 }
 
+/**
+ * What is put in front of a command for which the machine's file of hosts is
+ * to be another one; only root may, with `unshare`.
+ *
+ * @param at A folder, where the file is made
+ * @param hosts What is in it
+ * @returns The words
+ */
+export function withHosts(at: string, hosts: string): string[] {
+  const file = `${at}/hosts`;
+  Deno.writeTextFileSync(file, hosts);
+  return ["unshare", "-m", "sh", "-c"]
+    .concat('mount --bind "$0" /etc/hosts; exec "$@"', file);
+}
+
 /** What a program did. */
 export interface Outcome {
   /** Its exit code; 128 and the signal's number when a signal ended it. */

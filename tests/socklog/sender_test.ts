@@ -21,6 +21,7 @@ import {
   seeded,
   testWith,
   until,
+  withHosts,
 } from "../tools.ts";
 import { dial, finish, hasIPv6, RawSocket, say, startOurs } from "./servers.ts";
 
@@ -191,23 +192,16 @@ testWith(
   "-i: only addresses of its kind are tried",
   async () => {
     using at = folder();
-    Deno.writeTextFileSync(
-      `${at.path}/hosts`,
+    const words = withHosts(
+      at.path,
       "::1 loghost\n127.0.0.1 loghost\n::1 other\n",
     );
     await using server = await startOurs(["-RHl0", "@", "TCPREMOTEIP"]);
     const send = (host: string) =>
       run(
-        [
-          "unshare",
-          "-m",
-          "sh",
-          "-c",
-          'mount --bind hosts /etc/hosts; exec "$@"',
-        ]
-          .concat("sh", ours.socklogTcp, "send", "-i", "127.0.0.9", host)
+        [...words, ours.socklogTcp, "send", "-i", "127.0.0.9", host]
           .concat(`${server.port}`),
-        { cwd: at.path, stdin: "x\n" },
+        { stdin: "x\n" },
       );
     const { code, stderr } = await send("loghost");
     assertEquals({ code, stderr }, { code: 0, stderr: "" });

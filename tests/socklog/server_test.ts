@@ -13,6 +13,7 @@ import {
   run,
   testWith,
   until,
+  withHosts,
 } from "../tools.ts";
 import {
   dial,
@@ -546,12 +547,10 @@ testWith(
   async () => {
     using at = folder();
     // A name that is a number leads to that, wherever it was found.
-    Deno.writeTextFileSync(
-      `${at.path}/hosts`,
+    const through = withHosts(
+      at.path,
       "127.0.0.1 true\n127.0.0.9 127.0.0.5\n",
     );
-    const through = ["unshare", "-m", "sh", "-c"]
-      .concat('mount --bind hosts /etc/hosts; exec "$@"', "sh");
     const NAMES = ["TCPREMOTEIP", "TCPREMOTEHOST", "TCPLOCALHOST"];
     const rows: [options: string, expected: string][] = [
       ["-Rh", "127.0.0.1: true: true: x\n127.0.0.9: 127.0.0.5: true: x\n"],
@@ -561,7 +560,7 @@ testWith(
     for (const [options, expected] of rows) {
       await using server = await startOurs(
         [options, "@", ...NAMES],
-        { cwd: at.path, through },
+        { through },
       );
       for (const from of ["127.0.0.1", "127.0.0.9"]) {
         const { code, stderr } = await run(

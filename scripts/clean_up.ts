@@ -1,0 +1,28 @@
+/** The signals that end a script, and their numbers. */
+const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
+/**
+ * Cleans up at the end of a scope (`using`), or when a signal ends the script
+ * before.
+ *
+ * @param clean What is to be done
+ * @returns What does it at the end of its scope
+ */
+export function cleaningUp(clean: () => void): Disposable {
+  const listeners = Object.entries(SIGNALS).map(([name, number]) => {
+    const listener = () => {
+      clean();
+      Deno.exit(128 + number);
+    };
+    Deno.addSignalListener(name as keyof typeof SIGNALS, listener);
+    return [name as keyof typeof SIGNALS, listener] as const;
+  });
+  return {
+    [Symbol.dispose]() {
+      for (const [name, listener] of listeners) {
+        Deno.removeSignalListener(name, listener);
+      }
+      clean();
+    },
+  };
+}
