@@ -21,8 +21,9 @@
  * import { assertEquals } from "@std/assert";
  * import { Framer, Stream } from "./mod.ts";
  *
- * const framer = new Framer();
  * async function* linesOf(listener: Deno.TcpListener) {
+ *   // One for each connection, since a read that waits has its memory.
+ *   const framer = new Framer();
  *   using connection = await listener.accept();
  *   const stream = new Stream(new TextEncoder().encode("192.0.2.7: "));
  *   let n: number | null;

@@ -113,6 +113,21 @@ export function withHosts(at: string, hosts: string): string[] {
     .concat('mount --bind "$0" /etc/hosts; exec "$@"', file);
 }
 
+/**
+ * The children of a process: of strace, for example, what it traces.
+ *
+ * @param pid The process
+ * @returns Their process ids; none when it is gone
+ */
+export function childrenOf(pid: number): number[] {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`)
+      .match(/\d+/g)?.map(Number) ?? [];
+  } catch {
+    return [];
+  }
+}
+
 /** What a program did. */
 export interface Outcome {
   /** Its exit code; 128 and the signal's number when a signal ended it. */

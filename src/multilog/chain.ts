@@ -19,6 +19,11 @@ const TAIL_SIGHT = 64 * 1024;
  */
 const PROCESSORS = ["processed", "newstate"];
 
+/** How many files wait to be read at the most, held open. */
+const MOST_FILES = 400;
+/** How many bytes of removed files they may keep on the disk. */
+const MOST_REMOVED = 64 * 1024 * 1024;
+
 interface OpenFile {
   readonly fd: number;
   readonly identity: string;
@@ -28,6 +33,7 @@ interface OpenFile {
  * The files that are still to be read, all of them open, so that none of them
  * goes before it was read: a finished file gets another name, or is removed as
  * soon as its processor has succeeded, and stays readable for who has it open.
+ * But no more than a bound: a reader that stands still must not fill the disk.
  */
 export class Chain {
   readonly #directory: number;
@@ -39,15 +45,19 @@ export class Chain {
   #processed = false;
   /** How many files were finished, less those that were opened. */
   #behind = 0;
+  /** Whether the last look found a `current`. */
+  attached = false;
 
   /**
    * Starts with `current`, if there is one.
    *
    * @param directory The open directory
-   * @param lines How many of its last lines are to be read
+   * @param lines How many of its last lines are to be read; all that there is,
+   * the old files included, unless given
    */
-  constructor(directory: number, lines: number) {
+  constructor(directory: number, lines?: number) {
     this.#directory = directory;
+    if (lines === undefined) return;
     this.#newestOld = this.#old().at(-1) ?? "";
     const current = this.#open("current");
     if (current === undefined) return;
@@ -59,8 +69,8 @@ export class Chain {
    * Opens the files that have become `current` since the last look.
    *
    * @param changes What has happened in the directory, as far as is known
-   * @returns How many files were finished and removed before they could be
-   * opened
+   * @returns How many files were finished, and removed before they could be
+   * opened, or can't be waited for any longer
    */
   look(changes?: readonly Change[]): number {
     if (changes?.every(({ what }) => what === "written")) return 0;
@@ -73,13 +83,14 @@ export class Chain {
     const last = this.#files.at(-1);
     const newest = this.#newest();
     // It is being renamed just now; its successor will be a change.
+    this.attached = newest !== undefined;
     if (newest === undefined) return 0;
     const { previous, current } = newest;
     if (last?.identity === current.identity) {
       close(current.fd);
       if (previous !== undefined) close(previous.fd);
     } else {
-      const between = this.#between(last, previous, current);
+      const between = this.#between(last, previous, current, !changes);
       this.#files.push(...between, current);
       // As many were finished as have a successor.
       this.#behind -= between.length + (last === undefined ? 0 : 1);
@@ -87,7 +98,23 @@ export class Chain {
     const missed = Math.max(this.#behind, 0);
     // More than were finished, so far as is known, will be known soon.
     if (missed > 0 || this.#behind === -Infinity) this.#behind = 0;
-    return missed;
+    return missed + this.#letGo();
+  }
+
+  /** Lets the oldest that nobody has begun to read go where there are too many. */
+  #letGo(): number {
+    let removed = 0;
+    let files = 0;
+    const kept = this.#files.slice(0, 1);
+    for (const file of this.#files.slice(1).reverse()) {
+      const { size, links } = status("", file.fd)!;
+      if (links === 0) removed += size;
+      if (++files > MOST_FILES || removed > MOST_REMOVED) close(file.fd);
+      else kept.splice(1, 0, file);
+    }
+    const gone = this.#files.length - kept.length;
+    this.#files.splice(0, Infinity, ...kept);
+    return gone;
   }
 
   /** Opens `current` and the file that was it before, if that is there. */
@@ -110,6 +137,7 @@ export class Chain {
     last: OpenFile | undefined,
     previous: OpenFile | undefined,
     current: OpenFile,
+    blind: boolean,
   ): OpenFile[] {
     if (previous !== undefined && previous.identity === last?.identity) {
       close(previous.fd);
@@ -126,9 +154,12 @@ export class Chain {
         last !== undefined && this.#identity(name) === last.identity
       );
       // Else it was removed as the oldest one, so all that is newer than the
-      // newest of that time came later.
+      // newest of that time came later; or by its processor, of which nothing
+      // is left where no change was told, and what it wrote is no log's line.
       const next = found >= 0
         ? found + 1
+        : blind && last !== undefined
+        ? -1
         : old.findIndex((name) => name > this.#newestOld);
       for (const name of next < 0 ? [] : old.slice(next)) {
         const file = this.#open(name);

@@ -55,7 +55,7 @@ import {
   status,
 } from "../sys/files.ts";
 import { label, LABEL_LENGTH, type Moment, parseLabel } from "../tai64n.ts";
-import type { LogSettings } from "./script.ts";
+import { KEEP_MIN, type LogSettings, SIZE_MAX, SIZE_MIN } from "./script.ts";
 import { must, type Trouble } from "./trouble.ts";
 
 /** A file that ends in a newline may be this much smaller than its size. */
@@ -126,6 +126,7 @@ export class LogDirectory {
   #newest: Moment | undefined;
   /** The failure that stopped {@linkcode LogDirectory.append}. */
   #failure: SysError | undefined;
+  #closing: Promise<void> | undefined;
 
   private constructor(
     path: string,
@@ -154,6 +155,8 @@ export class LogDirectory {
    * @returns The open log
    * @throws {StartError} When another process is writing to it, or it can't be
    * used
+   * @throws {RangeError} When the size or the number of files is none that a
+   * script could give
    */
   static open(
     path: string,
@@ -161,6 +164,8 @@ export class LogDirectory {
     trouble: Trouble,
     wake: () => void = () => {},
   ): LogDirectory {
+    inRange("size", settings.size, SIZE_MIN, SIZE_MAX);
+    inRange("keep", settings.keep, KEEP_MIN, Infinity);
     try {
       // An exception takes longer than a look.
       if (status(path) === undefined) makeDirectory(path, 0o700);
@@ -335,12 +340,14 @@ export class LogDirectory {
    * @param to The offset behind the last
    * @returns A promise when it couldn't be done at once: a file is being
    * finished, or the disk made trouble. Nothing else may be appended before
+   * @throws {Error} When the log is closed
    */
   append(
     bytes: Uint8Array,
     from = 0,
     to: number = bytes.length,
   ): Promise<void> | undefined {
+    this.#assertOpen();
     const own = bytes as Bytes;
     const at = this.#take(own, from, to);
     return at === to ? undefined : this.#takeRest(own, at, to);
@@ -389,7 +396,7 @@ export class LogDirectory {
             this.#failure.message,
         );
         this.#failure = undefined;
-      } else await this.rotate();
+      } else await this.#rotate();
       at = this.#take(bytes, at, to);
     }
   }
@@ -439,8 +446,20 @@ export class LogDirectory {
    * goes to the processor. A line that isn't all there yet is not cut: then it
    * happens at that line's end. Waits for a processor that is still running, but
    * not for the one that it starts.
+   *
+   * @throws {Error} When the log is closed
    */
   async rotate(): Promise<void> {
+    this.#assertOpen();
+    await this.#rotate();
+  }
+
+  /** Afterwards its descriptors may be anybody's. */
+  #assertOpen(): void {
+    if (this.#closing) throw new Error(`${this.path} is closed`);
+  }
+
+  async #rotate(): Promise<void> {
     const { path } = this;
     const fd = this.#fd;
     if (this.#bytes === 0) return;
@@ -592,8 +611,12 @@ export class LogDirectory {
    * Ends the log well: waits for the processor, syncs `current` and marks it
    * complete, so that the next run continues it.
    */
-  async close(): Promise<void> {
-    if (this.#full) await this.rotate();
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    if (this.#full) await this.#rotate();
     await this.#processing;
     await this.#complete();
     this.#release();
@@ -604,6 +627,11 @@ export class LogDirectory {
     close(this.#fd);
     close(this.#lock);
   }
+}
+
+function inRange(what: string, n: number, least: number, most: number): void {
+  if (Number.isInteger(n) && n >= least && n <= most) return;
+  throw new RangeError(`${what} ${n} is not from ${least} to ${most}`);
 }
 
 /** Removes a file; somebody else may have done it. */

@@ -6,10 +6,11 @@
 import { encode } from "../bytes.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import { Changes } from "../sys/changes.ts";
-import { seek, write } from "../sys/descriptors.ts";
+import { close, seek, write } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
-import { openDirectory } from "../sys/files.ts";
+import { openDirectory, status } from "../sys/files.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
+import { onEnding } from "../sys/signals.ts";
 import { Chain } from "./chain.ts";
 import { LocalStamps } from "./local_stamps.ts";
 
@@ -22,6 +23,66 @@ const CHUNK = 64 * 1024;
 const PIPE_BUF = 4096;
 /** Milliseconds between two looks where the kernel doesn't tell of changes. */
 const LOOK = 250;
+
+/** A log directory, as it is found under its name. */
+class Followed {
+  readonly #path: string;
+  readonly #directory: number;
+  readonly changes: Changes | undefined;
+  readonly chain: Chain;
+  /** Whether the directory has got another name. */
+  #moved = false;
+
+  /**
+   * Opens it.
+   *
+   * @param path Its name
+   * @param diagnostics Where trouble is told
+   * @param lines How many lines that are there are printed; all by itself
+   * @throws {SysError} When it can't be read
+   */
+  constructor(path: string, diagnostics: Diagnostics, lines?: number) {
+    this.#path = path;
+    this.#directory = openDirectory(path);
+    // Before the first look, so that nothing happens between the two.
+    this.changes = watch(path, diagnostics);
+    this.chain = new Chain(this.#directory, lines);
+    // What happened until now is for nobody to count.
+    this.changes?.take();
+    this.chain.look([{ name: "", what: "unknown" }]);
+  }
+
+  /** Whether to look at times: the kernel doesn't tell of all that matters. */
+  get uncertain(): boolean {
+    return this.changes === undefined || this.#moved || !this.chain.attached;
+  }
+
+  /** Looks for new files, as {@linkcode Chain.look} does. */
+  look(): number {
+    const changes = this.changes?.take();
+    this.#moved ||= changes?.some(({ what }) => what === "moved") ?? false;
+    return this.chain.look(changes);
+  }
+
+  /** Whether its name leads to another directory by now. */
+  isReplaced(): boolean {
+    if (!this.uncertain) return false;
+    try {
+      const there = status(this.#path);
+      return there !== undefined &&
+        there.identity !== status("", this.#directory)!.identity;
+    } catch (error) {
+      if (error instanceof SysError) return false;
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.chain.close();
+    this.changes?.[Symbol.dispose]();
+    close(this.#directory);
+  }
+}
 
 /**
  * Runs `multilog --follow` until a signal, or until nobody reads its output.
@@ -42,41 +103,40 @@ export async function follow(
   }
   const poller = new Poller(2);
   let ended = false;
-  for (const name of ["SIGTERM", "SIGINT"] as const) {
-    Deno.addSignalListener(name, () => {
-      ended = true;
-      poller.wake();
-    });
-  }
+  onEnding(() => {
+    ended = true;
+    poller.wake();
+  });
   try {
-    const directory = openDirectory(path);
-    // Before the first look, so that nothing happens between the two.
-    const changes = watch(path, diagnostics);
-    const chain = new Chain(directory, LINES);
-    // What happened until now is for nobody to count.
-    changes?.take();
-    chain.look([{ name: "", what: "unknown" }]);
+    let log = new Followed(path, diagnostics, LINES);
     const stamps = paths.length < args.length ? new LocalStamps() : undefined;
     const buffer = new Uint8Array(CHUNK);
     const most = isFile(OUTPUT) ? CHUNK : PIPE_BUF;
     let output = buffer.subarray(0, 0);
-    if (changes) poller.set(0, changes.fd, READABLE);
     while (!ended) {
       if (output.length === 0) {
-        const bytes = buffer.subarray(0, chain.read(buffer));
+        const bytes = buffer.subarray(0, log.chain.read(buffer));
         output = stamps ? stamps.turn(bytes) : bytes;
+        // Behind the last line of the one comes the first of the other.
+        if (bytes.length === 0 && log.isReplaced()) {
+          const next = new Followed(path, diagnostics);
+          log.close();
+          log = next;
+          continue;
+        }
       }
+      poller.set(0, log.changes?.fd ?? -1, READABLE);
       // Without anything to write, what can still be found is its end.
       poller.set(1, OUTPUT, output.length > 0 ? WRITABLE : 0);
-      await poller.waitHere(changes ? -1 : LOOK);
+      await poller.waitHere(log.uncertain ? LOOK : -1);
       if (poller.found(1) > 0) {
         if (output.length === 0) return 0;
         const n = write(OUTPUT, output.subarray(0, most));
         if (n < 0) return outputFailed(new SysError(-n), diagnostics);
         output = output.subarray(n);
       }
-      if (changes && poller.found(0) === 0) continue;
-      const missed = chain.look(changes?.take());
+      if (!log.uncertain && poller.found(0) === 0) continue;
+      const missed = log.look();
       if (missed > 0) {
         diagnostics.warn(
           `${path}: ${missed} finished before they were read, and gone: ` +

@@ -147,7 +147,13 @@ function processorTrouble(
     since = kept && parseLabel(kept.name)?.seconds;
   }
   if (previous && newstate) {
-    const again = newstate.modified - previous.changed > RESTARTED;
+    // Each run empties both; what it writes makes one of them newer.
+    const processed = status("processed", directory);
+    const started = Math.min(
+      newstate.modified,
+      processed?.modified ?? Infinity,
+    );
+    const again = started - previous.changed > RESTARTED;
     const failed = now.some((line) => /^tryto: (warning|fatal): /.test(line));
     if (failed || again) since ??= previous.changed;
   }

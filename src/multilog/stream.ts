@@ -45,6 +45,11 @@ export function logStream(
       lines = await Lines.open(parsed, new Trouble(warn));
     },
     async write(chunk) {
+      if (!(chunk instanceof Uint8Array)) {
+        // Neither `close` nor `abort` comes behind a failure.
+        await lines.close();
+        throw new TypeError("a chunk must be a Uint8Array");
+      }
       for (const log of lines.logs) if (log.due()) await log.rotate();
       const space = lines.engine.space();
       for (let at = 0; at < chunk.length; at += space.length) {

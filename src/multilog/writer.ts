@@ -31,7 +31,7 @@ export function findWriter(directory: number): Writer | undefined | null {
   if (locks === undefined) return null;
   const lock = status("lock", directory);
   const pid = lock && holder(locks, lock.identity);
-  if (pid === undefined) return undefined;
+  if (pid === undefined || pid === null) return pid;
   return { pid, settings: settingsOf(pid, directory) };
 }
 
@@ -39,24 +39,29 @@ export function findWriter(directory: number): Writer | undefined | null {
  * Finds the process that holds a lock. Each line of the table is
  * `1: FLOCK  ADVISORY  WRITE 4711 fe:00:16040696 0 EOF`, the file as the
  * device's two numbers in hex and the inode's.
+ *
+ * @returns The process; `null` when it may be one whose files are hidden
  */
-function holder(locks: string, identity: string): number | undefined {
+function holder(locks: string, identity: string): number | undefined | null {
   const inode = identity.slice(identity.lastIndexOf(":") + 1);
   const lines = locks.matchAll(
     /^\d+: FLOCK +\w+ +WRITE +(\d+) +([0-9a-f]+):([0-9a-f]+):(\d+) /gm,
   );
+  let found: undefined | null;
   for (const [, pid, major, minor, number] of lines) {
     if (number !== inode) continue;
     const device = `${parseInt(major!, 16)}:${parseInt(minor!, 16)}`;
     // Some file systems show a file on another device than their locks.
-    if (`${device}:${inode}` === identity || holdsOpen(pid!, identity)) {
-      return Number(pid);
-    }
+    if (`${device}:${inode}` === identity) return Number(pid);
+    const holds = holdsOpen(pid!, identity);
+    if (holds) return Number(pid);
+    if (holds === undefined) found = null;
   }
-  return undefined;
+  return found;
 }
 
-function holdsOpen(pid: string, identity: string): boolean {
+/** Whether a process has a file open; `undefined` where that is hidden. */
+function holdsOpen(pid: string, identity: string): boolean | undefined {
   return attempt(() => {
     const folder = open(`/proc/${pid}/fd`, "read");
     try {
@@ -66,7 +71,7 @@ function holdsOpen(pid: string, identity: string): boolean {
     } finally {
       close(folder);
     }
-  }) ?? false;
+  });
 }
 
 /** What a running multilog's arguments say of a directory. */

@@ -131,7 +131,10 @@ function giveBack(room: Bytes): void {
  * ```
  */
 export class Framer {
-  /** Where input is to be put, from its beginning. */
+  /**
+   * Where input is to be put, from its beginning, by nobody else until it has
+   * been taken: streams whose reads wait at the same time need a framer each.
+   */
   readonly input: Bytes;
   /** How much room unfinished lines take now, in bytes. */
   held = 0;

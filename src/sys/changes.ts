@@ -19,20 +19,21 @@ const MOVED_FROM = 0x40;
 const MOVED_TO = 0x80;
 const CREATE = 0x100;
 const DELETE = 0x200;
+const MOVE_SELF = 0x800;
 const OVERFLOW = 0x4000;
 /** The bytes of an event in front of its name. */
 const HEADER = 16;
 
 /** Something that happened to a file of a directory. */
 export interface Change {
-  /** Its name, a byte for each character; empty for `"unknown"`. */
+  /** Its name, a byte for each character; empty for the last two. */
   readonly name: string;
   /**
    * `"gone"`: nothing, or another file, has this name now; `"come"`: a file
    * has got it; `"written"`: its bytes changed; `"unknown"`: more happened
-   * than the kernel kept.
+   * than the kernel kept; `"moved"`: the directory itself has another name.
    */
-  readonly what: "gone" | "come" | "written" | "unknown";
+  readonly what: "gone" | "come" | "written" | "unknown" | "moved";
 }
 
 /** A directory that is watched; inotify on Linux. */
@@ -51,7 +52,7 @@ export class Changes implements Disposable {
   constructor(path: string | Uint8Array) {
     if (inotify === undefined) throw new SysError(0);
     this.fd = check(inotify.inotify_init1(NONBLOCK | CLOEXEC));
-    const mask = MODIFY | MOVED_FROM | MOVED_TO | CREATE | DELETE;
+    const mask = MODIFY | MOVED_FROM | MOVED_TO | CREATE | DELETE | MOVE_SELF;
     try {
       check(inotify.inotify_add_watch(this.fd, cString(path), mask));
     } catch (error) {
@@ -93,6 +94,7 @@ export class Changes implements Disposable {
 
 function kindOf(mask: number): Change["what"] | undefined {
   if (mask & OVERFLOW) return "unknown";
+  if (mask & MOVE_SELF) return "moved";
   if (mask & (MOVED_FROM | DELETE)) return "gone";
   if (mask & (MOVED_TO | CREATE)) return "come";
   return mask & MODIFY ? "written" : undefined;

@@ -40,6 +40,22 @@ export class TemporaryNameError extends Error {
   override name = "TemporaryNameError";
 }
 
+/** What another thread reads, which the garbage collector doesn't know. */
+const inUse = new Set<unknown>();
+
+/** Keeps what a call in another thread uses until it is done. */
+async function keeping<T>(
+  args: unknown,
+  call: () => T | Promise<T>,
+): Promise<T> {
+  inUse.add(args);
+  try {
+    return await call();
+  } finally {
+    inUse.delete(args);
+  }
+}
+
 function hints(flags: number): Bytes {
   return new Uint8Array(
     new Int32Array([flags, 0, STREAM, 0, ...Array(8).fill(0)]).buffer,
@@ -83,7 +99,8 @@ export async function addressesOf(
     return endpoints(out[0]!, port);
   }
   const look = canStartThread() ? lib.addressesAside : lib.addresses;
-  const code = await look(name, null, hints(0), list);
+  const args = [name, hints(0), list] as const;
+  const code = await keeping(args, () => look(args[0], null, args[1], args[2]));
   if (code === AGAIN) throw new TemporaryNameError(host);
   return code === 0 ? endpoints(out[0]!, port) : [];
 }
@@ -99,14 +116,9 @@ export async function nameOf(of: Endpoint): Promise<string | undefined> {
   const name = new Uint8Array(1025);
   const { length } = of.bytes;
   const look = canStartThread() ? lib.nameAside : lib.name;
-  const code = await look(
-    of.bytes,
-    length,
-    name,
-    name.length,
-    null,
-    0,
-    NAME_REQUIRED,
+  const code = await keeping(
+    [of, name],
+    () => look(of.bytes, length, name, name.length, null, 0, NAME_REQUIRED),
   );
   if (code !== 0) return undefined;
   const text = latin1(name.subarray(0, name.indexOf(0)));

@@ -1,8 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { encode } from "../../src/bytes.ts";
+import { Chain } from "../../src/multilog/chain.ts";
 import { LocalStamps } from "../../src/multilog/local_stamps.ts";
+import { close } from "../../src/sys/descriptors.ts";
+import { openDirectory } from "../../src/sys/files.ts";
 import {
   bytes,
+  childrenOf,
   chosenSeed,
   folder,
   installed,
@@ -23,7 +27,6 @@ import {
   wakeUps,
 } from "./harness.ts";
 
-/** A follower that is running; it is killed when its scope ends. */
 /** Whether a process has been told what changes to look for. */
 function watches(pid: number): boolean {
   for (const { name } of Deno.readDirSync(`/proc/${pid}/fdinfo`)) {
@@ -37,16 +40,25 @@ function watches(pid: number): boolean {
   return false;
 }
 
+/** A follower that is running; it is killed when its scope ends. */
 class Follower implements AsyncDisposable {
   text = "";
   errors = "";
   readonly #child: Deno.ChildProcess;
+  readonly #traced: boolean;
   readonly #reading: Promise<unknown>[] = [];
 
   /** Starts it; what it prints is read at once, or later. */
-  constructor(cwd: string, words: string[], later = false) {
-    this.#child = new Deno.Command(ours.multilog, {
-      args: ["--follow", ...words],
+  constructor(
+    cwd: string,
+    words: string[],
+    later = false,
+    under: string[] = [],
+  ) {
+    this.#traced = under.length > 0;
+    const [program, ...args] = [...under, ours.multilog, "--follow", ...words];
+    this.#child = new Deno.Command(program!, {
+      args,
       cwd,
       stdin: "null",
       stdout: "piped",
@@ -72,7 +84,9 @@ class Follower implements AsyncDisposable {
   }
 
   signal(name: Deno.Signal) {
-    this.#child.kill(name);
+    if (!this.#traced) return this.#child.kill(name);
+    // strace ends with what it traces.
+    for (const child of childrenOf(this.pid)) Deno.kill(child, name);
   }
 
   /** Waits until it has printed something. */
@@ -103,7 +117,7 @@ class Follower implements AsyncDisposable {
 
   async [Symbol.asyncDispose]() {
     try {
-      this.#child.kill("SIGKILL");
+      this.signal("SIGKILL");
     } catch {
       // It has ended.
     }
@@ -293,6 +307,102 @@ Deno.test("--follow holds a finished file open while its output stands still", a
   await follower.prints(`\n${next - 1}\n`);
   assertEquals(inOrder(follower.text.replace("first\n", "")), next);
   assertEquals(follower.errors, "");
+});
+
+Deno.test("--follow goes on with a new directory of the same name", async () => {
+  using work = folder();
+  const log = `${work.path}/log`;
+  const fill = (from: number, to: number) =>
+    run([ours.multilog, "s4096", "n200", "./log"], {
+      cwd: work.path,
+      stdin: numbered(from, to),
+    });
+  await fill(0, 5);
+  await using follower = new Follower(work.path, ["./log"]);
+  await follower.prints("4\n");
+  Deno.removeSync(log, { recursive: true });
+  // Rotated files, too, are all new.
+  await fill(5, 3000);
+  await follower.prints("\n2999\n");
+  Deno.renameSync(log, `${work.path}/old`);
+  await fill(3000, 6000);
+  await follower.prints("\n5999\n");
+  assertEquals(inOrder(follower.text), 6000);
+  assertEquals(follower.errors, "");
+});
+
+testWith(
+  ["strace"],
+  "--follow prints no processor's output where changes aren't told",
+  async () => {
+    using work = folder();
+    await using writer = await start(["!tr a-z A-Z", "./log"], {
+      cwd: work.path,
+    });
+    await using follower = new Follower(work.path, ["./log"], false, [
+      "strace",
+      "-f",
+      "-qq",
+      "-o",
+      "/dev/null",
+      "-e",
+      "trace=inotify_init1",
+      "-e",
+      "inject=inotify_init1:error=EMFILE",
+    ]);
+    await until("it looks", () => follower.errors.includes("unable to watch"));
+    for (const line of ["one\n", "two\n", "three\n"]) {
+      await writer.write(line);
+      await follower.prints(line);
+      const before = oldFiles(`${work.path}/log`).length;
+      await writer.notices("SIGALRM");
+      await until("it is processed", () => {
+        return oldFiles(`${work.path}/log`).length > before;
+      });
+    }
+    await writer.write("four\n");
+    await follower.prints("four\n");
+    assertEquals(follower.text, "one\ntwo\nthree\nfour\n");
+  },
+);
+
+Deno.test("a reader that stands still keeps a bounded part of the disk", () => {
+  using work = folder();
+  const directory = openDirectory(work.path);
+  const current = `${work.path}/current`;
+  // They have a size, and no blocks.
+  const make = () => {
+    Deno.createSync(current).close();
+    Deno.truncateSync(current, 30 * 1024 * 1024);
+  };
+  make();
+  const chain = new Chain(directory, 0);
+  const open = () => {
+    let removed = 0;
+    for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+      try {
+        const path = Deno.readLinkSync(`/proc/self/fd/${name}`);
+        if (path === `${current} (deleted)`) removed++;
+      } catch {
+        // The descriptor that this is read with.
+      }
+    }
+    return removed;
+  };
+  let missed = 0;
+  for (let file = 1; file <= 9; file++) {
+    Deno.removeSync(current);
+    make();
+    missed += chain.look([
+      { name: "current", what: "gone" },
+      { name: "current", what: "come" },
+    ]);
+    // The one that is being read, and two that wait.
+    assertEquals(open(), Math.min(file, 3));
+  }
+  assertEquals(missed, 6);
+  chain.close();
+  close(directory);
 });
 
 Deno.test("--follow ends when nobody reads it any more", async () => {

@@ -5,7 +5,7 @@
  * @module
  */
 import { assert } from "@std/assert";
-import { bytes, latin1, ours, until } from "../tools.ts";
+import { bytes, childrenOf, latin1, ours, until } from "../tools.ts";
 
 /** The program that ours is held to. */
 export const ORIGINAL = "multilog";
@@ -96,9 +96,7 @@ export class Running implements AsyncDisposable {
   signal(name: Deno.Signal): void {
     if (!this.#traced) return this.#child.kill(name);
     // strace ends with what it traces, and with its exit code.
-    const { pid } = this;
-    const children = text(`/proc/${pid}/task/${pid}/children`).match(/\d+/g);
-    for (const child of children ?? []) Deno.kill(Number(child), name);
+    for (const child of childrenOf(this.pid)) Deno.kill(child, name);
   }
 
   /** Waits until it has ended; its exit code. */

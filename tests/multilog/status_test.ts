@@ -1,5 +1,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { duration, type LogStatus, table } from "../../src/multilog/status.ts";
+import {
+  duration,
+  type LogStatus,
+  lookAt,
+  table,
+} from "../../src/multilog/status.ts";
 import { folder, installed, ours, run, testWith, until } from "../tools.ts";
 import { look, numbered, ORIGINAL, start, waitFor } from "./harness.ts";
 
@@ -147,6 +152,44 @@ Deno.test("--status tells of a processor that runs, and of one that fails", asyn
   assert(log.failing! > 4 && log.failing! < 30, `${log.failing}`);
   assert(Math.abs(log.failing! - log.processing!) < 0.01);
 });
+
+Deno.test("--status calls no processor failing that only has notes to write", () => {
+  using work = folder();
+  for (const name of ["current", "previous", "processed", "newstate"]) {
+    Deno.writeTextFileSync(`${work.path}/${name}`, "a note\n");
+  }
+  const now = Date.now() / 1000;
+  const failing = () => lookAt(work.path, now + 20).failing !== null;
+  Deno.utimeSync(`${work.path}/newstate`, now + 10, now + 10);
+  assertEquals(failing(), false);
+  // Both were emptied again.
+  Deno.utimeSync(`${work.path}/processed`, now + 10, now + 10);
+  assertEquals(failing(), true);
+});
+
+testWith(
+  ["root", "setpriv"],
+  "--status says nothing of a writer that it may not see",
+  async () => {
+    using work = folder();
+    await using writer = await start(["./log"], { cwd: work.path });
+    for (const path of [work.path, `${work.path}/log`]) {
+      Deno.chmodSync(path, 0o755);
+    }
+    const seen = await one(work.path);
+    assertEquals([seen.running, seen.cutOff], [true, false]);
+    const { text } = await run(
+      ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        .concat(ours.multilog, "--status", "--json", "./log"),
+      { cwd: work.path },
+    );
+    const log = JSON.parse(text) as LogStatus;
+    // Where devices have one number it is known even so.
+    assert(log.running !== false, text);
+    assertEquals(log.cutOff, false);
+    assertEquals(await writer.finish(), 0);
+  },
+);
 
 Deno.test("--status tells since when tryto has kept logs, and why", async () => {
   using work = folder();

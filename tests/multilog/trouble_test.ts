@@ -3,8 +3,9 @@
  * with the original's words and nothing read, and later, where it is told, and
  * tried again until it works.
  */
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { LogDirectory } from "../../src/multilog/directory.ts";
+import { logStream } from "../../src/multilog/stream.ts";
 import { StartError, Trouble } from "../../src/multilog/trouble.ts";
 import { folder, ours, run, testWith, until } from "../tools.ts";
 import {
@@ -376,6 +377,44 @@ Deno.test("trouble at the start: a log that can't be opened isn't locked", async
   assertThrows(open, StartError, "unable to lock directory");
   await log.close();
   assertEquals([...Deno.readDirSync("/proc/self/fd")].length, before);
+});
+
+Deno.test("a log that is closed takes no more, and is closed once", async () => {
+  using at = folder();
+  const settings = { size: 4096, keep: 2, processor: "", age: 0 };
+  const open = (changed: Partial<typeof settings> = {}) =>
+    LogDirectory.open(
+      `${at.path}/log`,
+      { ...settings, ...changed },
+      new Trouble(() => {}),
+    );
+  for (const wrong of [{ size: 0 }, { size: 4095 }, { size: 1e6 / 3 }]) {
+    assertThrows(() => open(wrong), RangeError);
+  }
+  assertThrows(() => open({ keep: 1 }), RangeError);
+  const log = open();
+  await log.append(new TextEncoder().encode("one\n"));
+  await log.close();
+  // Whoever gets the descriptors now keeps them.
+  using file = Deno.openSync(`${at.path}/file`, { create: true, write: true });
+  await log.close();
+  assertThrows(() => log.append(new Uint8Array(1)), Error, "is closed");
+  await assertRejects(() => log.rotate(), Error, "is closed");
+  file.writeSync(new TextEncoder().encode("its own\n"));
+  assertEquals(text(`${at.path}/file`), "its own\n");
+});
+
+Deno.test("a stream takes bytes and nothing else, and lets go of its logs then", async () => {
+  using at = folder();
+  const script = [`${at.path}/log`];
+  const writer = logStream(script).getWriter();
+  writer.closed.catch(() => {});
+  const wrong = "text" as unknown as Uint8Array;
+  await assertRejects(() => writer.write(wrong), TypeError);
+  const next = logStream(script).getWriter();
+  await next.write(new TextEncoder().encode("one\n"));
+  await next.close();
+  assertEquals(text(`${at.path}/log/current`), "one\n");
 });
 
 Deno.test("trouble later: current is removed, and the next one is another", async () => {

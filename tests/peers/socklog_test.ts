@@ -14,6 +14,7 @@ import { judge, type Subject } from "../../src/socklog/rules.ts";
 import { write } from "../../src/sys/descriptors.ts";
 import {
   bytes,
+  childrenOf,
   chosenSeed,
   folder,
   installed,
@@ -30,12 +31,6 @@ async function both(
   env: Record<string, string> = {},
 ): Promise<[Server, Server]> {
   return [await startOurs(args, { env }), await startOriginal(args, { env })];
-}
-
-/** The children of a process, strace's for example. */
-function childrenOf(pid: number): number[] {
-  return Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`)
-    .match(/\d+/g)?.map(Number) ?? [];
 }
 
 /** What the original handles at once. */
