@@ -2,7 +2,8 @@
 //
 //   deno task compile [--force] [--target TRIPLE] [multilog] [tryto] [socklog-tcp]
 import { parseArgs } from "@std/cli/parse-args";
-import { copy, exists, existsSync, walk } from "@std/fs";
+import { copy, exists, walk } from "@std/fs";
+import { encode } from "../src/bytes.ts";
 import { cleaningUp } from "./clean_up.ts";
 
 /**
@@ -24,50 +25,55 @@ const TARGETS = [
 ];
 
 const SOURCE_FOLDERS = ["cmd", "src"];
-const SOURCE_FILES = ["mod.ts", "deno.json", "scripts/compile.ts"];
+const SOURCE_FILES = ["deno.json", "scripts/compile.ts"];
 
 /** Something can't be compiled; the message is the compiler's. */
 export class CompileError extends Error {}
 
-async function modified(path: string): Promise<number> {
-  try {
-    return (await Deno.stat(path)).mtime?.getTime() ?? 0;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
-    throw error;
-  }
-}
-
-/** The Deno and the runtime that compile: their times don't tell a change. */
-const COMPILER = `${Deno.version.deno} ${
-  Deno.env.get("DENORT_BIN") ?? Deno.execPath()
-}\n`;
-
-/** Where it is noted what an executable was compiled by. */
+/** Where it is noted what an executable was compiled of and by. */
 function noteOf(folder: string, name: string): string {
   return `${folder}/.${name}`;
 }
 
-async function compiledByThis(folder: string, name: string): Promise<boolean> {
+/**
+ * What executables are compiled of and by: the sources, the Deno, its runtime.
+ * No times: copying, unpacking and installing give files whatever times.
+ */
+async function compiledOf(): Promise<string> {
+  const paths = [...SOURCE_FILES];
+  for (const folder of SOURCE_FOLDERS) {
+    for await (const { path, isFile } of walk(folder)) {
+      if (isFile) paths.push(path);
+    }
+  }
+  let list = `${Deno.version.deno} ${
+    Deno.env.get("DENORT_BIN") ?? Deno.execPath()
+  }\n`;
+  for (const path of paths.sort()) {
+    list += `${path} ${await sha256(await Deno.readFile(path))}\n`;
+  }
+  return await sha256(encode(list));
+}
+
+async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join(
+    "",
+  );
+}
+
+async function isUpToDate(
+  folder: string,
+  name: string,
+  of: string,
+): Promise<boolean> {
   try {
-    return await Deno.readTextFile(noteOf(folder, name)) === COMPILER;
+    return await exists(`${folder}/${name}`) &&
+      await Deno.readTextFile(noteOf(folder, name)) === of;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
-}
-
-/** When a source, or the Deno that compiles it, last changed. */
-async function newestSource(): Promise<number> {
-  const paths = [
-    Deno.env.get("DENORT_BIN") ?? Deno.execPath(),
-    ...SOURCE_FILES,
-  ];
-  for (const folder of SOURCE_FOLDERS) {
-    // Folders too: a file that was removed leaves only that trace.
-    for await (const { path } of walk(folder)) paths.push(path);
-  }
-  return Math.max(...await Promise.all(paths.map(modified)));
 }
 
 /** A target's folder; what is made for other machines doesn't run here. */
@@ -137,41 +143,34 @@ async function compile(
   name: string,
   target: string,
   sources: string,
-  start: Date,
+  of: string,
 ) {
   const path = `${folderOf(target)}/${name}`;
   const temporary = temporaryOf(folderOf(target), name);
-  try {
-    await deno(
-      [
-        "compile",
-        "--quiet",
-        "--no-check",
-        "--no-prompt",
-        // The cache would be a file in /tmp whose name anybody can guess, and
-        // what is in it is run: no thing for a program that root starts.
-        "--no-code-cache",
-        ...PERMISSIONS[name]!,
-        "--target",
-        target,
-        "--output",
-        `${Deno.cwd()}/${temporary}`,
-        `cmd/${name}.ts`,
-      ],
+  await deno(
+    [
+      "compile",
+      "--quiet",
+      "--no-check",
+      "--no-prompt",
+      // The cache would be a file in /tmp whose name anybody can guess, and
+      // what is in it is run: no thing for a program that root starts.
+      "--no-code-cache",
+      ...PERMISSIONS[name]!,
+      "--target",
       target,
-      sources,
-    );
-    // A source saved meanwhile may not be in it, so it is as old as its start.
-    await Deno.utime(temporary, start, start);
-    // Renamed into place, because one that runs can't be written to.
-    await Deno.rename(temporary, path);
-    await Deno.writeTextFile(noteOf(folderOf(target), name), COMPILER);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {});
-    // A new folder goes, too; one with files in it stays.
-    await Deno.remove(folderOf(target)).catch(() => {});
-    throw error;
-  }
+      "--output",
+      `${Deno.cwd()}/${temporary}`,
+      `cmd/${name}.ts`,
+    ],
+    target,
+    sources,
+  );
+  const note = noteOf(folderOf(target), name);
+  await Deno.remove(note).catch(() => {});
+  // Renamed into place, because one that runs can't be written to.
+  await Deno.rename(temporary, path);
+  await Deno.writeTextFile(note, of);
   const { size } = await Deno.stat(path);
   console.log(`${path}  ${(size / 1e6).toFixed(1)} MB`);
 }
@@ -200,37 +199,43 @@ export async function compileAll(args: string[] = []): Promise<string> {
   }
   const folder = folderOf(target);
   const names = named.length > 0 ? named : Object.keys(PERMISSIONS);
-  const newest = await newestSource();
+  // Before anything is compiled: what is saved meanwhile may not be in it.
+  const of = await compiledOf();
   const stale: string[] = [];
   for (const name of names) {
     if (!Object.hasOwn(PERMISSIONS, name)) {
       throw new CompileError(`no such executable: ${name}`);
     }
-    if (
-      !force && await modified(`${folder}/${name}`) > newest &&
-      await compiledByThis(folder, name)
-    ) {
+    if (!force && await isUpToDate(folder, name, of)) {
       console.log(`${folder}/${name}  up to date`);
     } else {
       stale.push(name);
     }
   }
   if (stale.length === 0) return folder;
-  const start = new Date();
   // Checked once for all of them, and before any is replaced.
   await deno(["check", "--quiet", ...stale.map((name) => `cmd/${name}.ts`)]);
   await Deno.mkdir(folder, { recursive: true });
   const sources = await Deno.makeTempDir({ prefix: "logferry-" });
-  using _sources = cleaningUp(() => {
+  await using _sources = cleaningUp(async () => {
     for (const child of running) child.kill("SIGKILL");
-    Deno.removeSync(sources, { recursive: true });
-    for (const name of stale) {
-      const temporary = temporaryOf(folder, name);
-      if (existsSync(temporary)) Deno.removeSync(temporary);
+    await Promise.all([...running].map(({ status }) => status));
+    await Deno.remove(sources, { recursive: true });
+    const unfinished = stale.map((name) => temporaryOf(folder, name));
+    for await (const { name } of Deno.readDir(folder)) {
+      const path = `${folder}/${name}`;
+      // The compiler writes to a file of a longer name, and renames it.
+      if (
+        unfinished.some((one) => path === one || path.startsWith(`${one}.`))
+      ) {
+        await Deno.remove(path);
+      }
     }
+    // A new folder goes, too; one with files in it stays.
+    await Deno.remove(folder).catch(() => {});
   });
   await copySources(sources);
-  await Promise.all(stale.map((name) => compile(name, target, sources, start)));
+  await Promise.all(stale.map((name) => compile(name, target, sources, of)));
   return folder;
 }
 

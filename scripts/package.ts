@@ -3,8 +3,9 @@
 //
 //   deno task package [--target TRIPLE]
 import { parseArgs } from "@std/cli/parse-args";
-import { walk } from "@std/fs";
+import { exists, walk } from "@std/fs";
 import { VERSION } from "../src/version.ts";
+import { cleaningUp } from "./clean_up.ts";
 import { compileAll, CompileError } from "./compile.ts";
 import { render } from "./man/page.ts";
 import { pages } from "./man/pages.ts";
@@ -80,17 +81,15 @@ export async function makePackage(args: string[] = []): Promise<string> {
   const entries = await collect(await compileAll(["--target", target]));
   const path = `dist/logferry-${VERSION}-${target}.tar.gz`;
   const temporary = `${path}.${Deno.pid}`;
-  try {
-    using file = await Deno.create(temporary);
-    // Its gzip says neither when nor where it was made.
-    await ReadableStream.from(tar(entries))
-      .pipeThrough(new CompressionStream("gzip"))
-      .pipeTo(file.writable);
-    await Deno.rename(temporary, path);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {});
-    throw error;
-  }
+  await using _archive = cleaningUp(async () => {
+    if (await exists(temporary)) await Deno.remove(temporary);
+  });
+  using file = await Deno.create(temporary);
+  // Its gzip says neither when nor where it was made.
+  await ReadableStream.from(tar(entries))
+    .pipeThrough(new CompressionStream("gzip"))
+    .pipeTo(file.writable);
+  await Deno.rename(temporary, path);
   const { size } = await Deno.stat(path);
   console.log(`${path}  ${(size / 1e6).toFixed(1)} MB`);
   return path;

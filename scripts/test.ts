@@ -67,13 +67,25 @@ async function missing(programs: Record<string, string>): Promise<string[]> {
   return packages;
 }
 
+/** What runs now. */
+let running: Deno.ChildProcess | undefined;
+
+/** Ends what runs, and waits for that. */
+async function endRunning() {
+  running?.kill("SIGTERM");
+  await running?.status;
+}
+
 async function aptGet(args: string[]) {
-  const { success, stderr } = await new Deno.Command("apt-get", {
+  running = new Deno.Command("apt-get", {
     args: ["-qq", "-o", "DPkg::Lock::Timeout=120", ...args],
     env: { DEBIAN_FRONTEND: "noninteractive" },
     stdin: "null",
     stdout: "null",
-  }).output();
+    stderr: "piped",
+  }).spawn();
+  const { success, stderr } = await running.output();
+  running = undefined;
   if (success) return;
   const lines = new TextDecoder().decode(stderr).trim().split("\n");
   console.log(`test: apt-get ${args[0]} failed: ${lines.at(-1)}`);
@@ -93,8 +105,9 @@ async function install(packages: string[]) {
   console.log(`test: installing ${packages.join(" ")}`);
   const ours = !await exists(POLICY) ||
     await Deno.readTextFile(POLICY) === REFUSAL;
-  using _policy = cleaningUp(() => {
-    if (ours) Deno.removeSync(POLICY);
+  await using _policy = cleaningUp(async () => {
+    await endRunning();
+    if (ours) await Deno.remove(POLICY);
   });
   if (ours) await Deno.writeTextFile(POLICY, REFUSAL, { mode: 0o755 });
   await aptGet(["install", "-y", "--no-install-recommends", ...packages]);
@@ -126,9 +139,10 @@ async function installMissing() {
 }
 
 async function deno(args: string[]): Promise<number> {
-  const child = new Deno.Command(Deno.execPath(), { args, stdin: "null" })
-    .spawn();
-  return (await child.status).code;
+  running = new Deno.Command(Deno.execPath(), { args, stdin: "null" }).spawn();
+  const { code } = await running.status;
+  running = undefined;
+  return code;
 }
 
 /**
@@ -201,27 +215,27 @@ async function main(args: string[]): Promise<Result> {
   if (await deno(["run", "-A", "scripts/compile.ts"]) !== 0) return nothing;
   await installMissing();
   const report = await Deno.makeTempFile({ suffix: ".xml" });
-  try {
-    const code = await deno([
-      "test",
-      "-A",
-      "--doc",
-      `--junit-path=${report}`,
-      ...flags,
-    ]);
-    const result = readReport(await Deno.readTextFile(report));
-    // The report does not tell a test that was filtered out from a skipped one.
-    if (flags.some((flag) => flag.startsWith("--filter"))) result.skipped = [];
-    // A module that throws, or a crash, is in no report.
-    if (code !== 0 && result.failed === 0) result.failed = 1;
-    if (result.passed + result.failed === 0) {
-      console.log("test: no test was run");
-      result.failed = 1;
-    }
-    return result;
-  } finally {
+  await using _report = cleaningUp(async () => {
+    await endRunning();
     await Deno.remove(report);
+  });
+  const code = await deno([
+    "test",
+    "-A",
+    "--doc",
+    `--junit-path=${report}`,
+    ...flags,
+  ]);
+  const result = readReport(await Deno.readTextFile(report));
+  // The report does not tell a test that was filtered out from a skipped one.
+  if (flags.some((flag) => flag.startsWith("--filter"))) result.skipped = [];
+  // A module that throws, or a crash, is in no report.
+  if (code !== 0 && result.failed === 0) result.failed = 1;
+  if (result.passed + result.failed === 0) {
+    console.log("test: no test was run");
+    result.failed = 1;
   }
+  return result;
 }
 
 if (import.meta.main) {
