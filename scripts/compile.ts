@@ -55,7 +55,13 @@ async function compiledOf(): Promise<string> {
   return await sha256(encode(list));
 }
 
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+/**
+ * The SHA-256 of bytes.
+ *
+ * @param bytes The bytes
+ * @returns It, in hex
+ */
+export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join(
     "",

@@ -7,6 +7,7 @@ import { fromLatin1 } from "../src/bytes.ts";
 import { writeAll } from "../src/diagnostics.ts";
 import { close, pipe } from "../src/sys/descriptors.ts";
 import { kill, signals } from "../src/sys/process.ts";
+import { onEndingSignal } from "./clean_up.ts";
 import { compileAll, CompileError } from "./compile.ts";
 import { linesOf, listing, logFiles, logLines, Watch } from "./demo/logs.ts";
 import { type Material, material } from "./demo/material.ts";
@@ -454,19 +455,10 @@ function showMessages(folder: string): void {
 /** Ends with a signal's exit code when one comes. */
 function interruption(): { promise: Promise<never>; [Symbol.dispose](): void } {
   const { promise, reject } = Promise.withResolvers<never>();
-  const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
-  const listeners = Object.entries(numbers).map(([name, number]) => {
-    const signal = name as keyof typeof numbers;
-    const listener = () => reject(new Interrupted(128 + number));
-    Deno.addSignalListener(signal, listener);
-    return () => Deno.removeSignalListener(signal, listener);
+  const stopListening = onEndingSignal((code) => {
+    reject(new Interrupted(code));
   });
-  return {
-    promise,
-    [Symbol.dispose]: () => {
-      for (const remove of listeners) remove();
-    },
-  };
+  return { promise, [Symbol.dispose]: stopListening };
 }
 
 /** A signal came. */

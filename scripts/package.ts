@@ -6,7 +6,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { exists, walk } from "@std/fs";
 import { VERSION } from "../src/version.ts";
 import { cleaningUp } from "./clean_up.ts";
-import { compileAll, CompileError } from "./compile.ts";
+import { compileAll, CompileError, sha256 } from "./compile.ts";
 import { render } from "./man/page.ts";
 import { pages } from "./man/pages.ts";
 import { type Entry, tar } from "./package/tar.ts";
@@ -18,12 +18,6 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 function encode(text: string): Bytes {
   return new TextEncoder().encode(text) as Bytes;
-}
-
-async function sha256(bytes: Bytes): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0"))
-    .join("");
 }
 
 /** The example services; a run script is executable, whatever the disk says. */

@@ -4,7 +4,15 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { VERSION } from "../src/version.ts";
-import { folder, inCheckout, latin1, ours, run, testWith } from "./tools.ts";
+import {
+  AS_NOBODY,
+  folder,
+  inCheckout,
+  latin1,
+  ours,
+  run,
+  testWith,
+} from "./tools.ts";
 
 testWith(
   ["root", "setpriv"],
@@ -12,8 +20,6 @@ testWith(
   async () => {
     using at = folder();
     Deno.chmodSync(at.path, 0o755);
-    const nobody = ["setpriv", "--reuid=65534", "--regid=65534"]
-      .concat("--clear-groups");
     const rows: [path: string, args: string[], said: string, kept?: string][] =
       [
         [ours.multilog, ["t", "./log"], "", "log/current"],
@@ -26,7 +32,7 @@ testWith(
       Deno.copyFileSync(path, `${cwd}/program`);
       Deno.chownSync(cwd, 65534, 65534);
       const { code, text, stderr } = await run(
-        [...nobody, `${cwd}/program`, ...args],
+        [...AS_NOBODY, `${cwd}/program`, ...args],
         { cwd, stdin: "one\n", clearEnv: true },
       );
       assertEquals({ code, text, stderr }, { code: 0, text: said, stderr: "" });

@@ -128,6 +128,14 @@ export function childrenOf(pid: number): number[] {
   }
 }
 
+/** Put in front of a command, they run it as nobody; for root, with `setpriv`. */
+export const AS_NOBODY: readonly string[] = [
+  "setpriv",
+  "--reuid=65534",
+  "--regid=65534",
+  "--clear-groups",
+];
+
 /** What a program did. */
 export interface Outcome {
   /** Its exit code; 128 and the signal's number when a signal ended it. */

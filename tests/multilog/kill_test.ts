@@ -166,7 +166,7 @@ function linesIn(path: string): string {
  * processor is waited for, no more is read than `current` has room for, and
  * the rest of the line is still in the pipe when the kill comes.
  */
-function whole(text: string): string {
+function wholeLines(text: string): string {
   return text.slice(0, text.lastIndexOf("\n") + 1);
 }
 
@@ -218,7 +218,7 @@ async function killAt(
   const first = scenario.left["current"] || scenario.left["previous"] ? 0 : 100;
   const lines = linesIn(killed);
   const from = scenario.trimmed ? parseInt(lines) || 0 : first;
-  const most = inOrder(whole(lines), from);
+  const most = inOrder(wholeLines(lines), from);
   if (scenario.trimmed) assert(from < 1000 || most === from);
 
   const mine = await restart(
@@ -236,7 +236,7 @@ async function killAt(
   if (scenario.trimmed) assert(lines.endsWith(after), "not the last lines");
   else assertEquals(after, lines);
   assertEquals(
-    inOrder(whole(after), scenario.trimmed ? parseInt(after) : first),
+    inOrder(wholeLines(after), scenario.trimmed ? parseInt(after) : first),
     most,
   );
   return true;

@@ -5,7 +5,15 @@ import {
   lookAt,
   table,
 } from "../../src/multilog/status.ts";
-import { folder, installed, ours, run, testWith, until } from "../tools.ts";
+import {
+  AS_NOBODY,
+  folder,
+  installed,
+  ours,
+  run,
+  testWith,
+  until,
+} from "../tools.ts";
 import { look, numbered, ORIGINAL, start, waitFor } from "./harness.ts";
 
 async function json(cwd: string, ...paths: string[]): Promise<LogStatus[]> {
@@ -179,8 +187,7 @@ testWith(
     const seen = await one(work.path);
     assertEquals([seen.running, seen.cutOff], [true, false]);
     const { text } = await run(
-      ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        .concat(ours.multilog, "--status", "--json", "./log"),
+      [...AS_NOBODY, ours.multilog, "--status", "--json", "./log"],
       { cwd: work.path },
     );
     const log = JSON.parse(text) as LogStatus;

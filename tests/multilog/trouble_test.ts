@@ -7,7 +7,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { LogDirectory } from "../../src/multilog/directory.ts";
 import { logStream } from "../../src/multilog/stream.ts";
 import { StartError, Trouble } from "../../src/multilog/trouble.ts";
-import { folder, ours, run, testWith, until } from "../tools.ts";
+import { AS_NOBODY, folder, ours, run, testWith, until } from "../tools.ts";
 import {
   canMount,
   Disk,
@@ -48,35 +48,33 @@ testWith(
   async () => {
     using at = folder();
     Deno.chmodSync(at.path, 0o755);
-    const nobody = ["setpriv", "--reuid=65534", "--regid=65534"]
-      .concat("--clear-groups");
     const rows: [
       name: string,
       script: string[],
       prepare: (path: string) => void,
-      under?: string[],
+      under?: readonly string[],
     ][] = [
       ["may not be made", ["./sub/log"], (path) => {
         Deno.mkdirSync(`${path}/sub`, { mode: 0o755 });
-      }, nobody],
+      }, AS_NOBODY],
       ["may not be opened", ["./log"], (path) => {
         Deno.mkdirSync(`${path}/log`, { mode: 0o700 });
-      }, nobody],
+      }, AS_NOBODY],
       ["may not be written", ["./log"], (path) => {
         Deno.mkdirSync(`${path}/log`, { mode: 0o755 });
-      }, nobody],
+      }, AS_NOBODY],
       ["lock may not be opened", ["./log"], (path) => {
         Deno.mkdirSync(`${path}/log`);
         Deno.chmodSync(`${path}/log`, 0o777);
         Deno.writeTextFileSync(`${path}/log/lock`, "", { mode: 0o600 });
-      }, nobody],
+      }, AS_NOBODY],
       ["current may not be appended to", ["./log"], (path) => {
         Deno.mkdirSync(`${path}/log`);
         Deno.chmodSync(`${path}/log`, 0o777);
         Deno.writeTextFileSync(`${path}/log/current`, "old\n");
         Deno.chmodSync(`${path}/log/current`, 0o744);
-      }, nobody],
-      ["status file may not be made", ["=file", "./log"], () => {}, nobody],
+      }, AS_NOBODY],
+      ["status file may not be made", ["=file", "./log"], () => {}, AS_NOBODY],
       ["status file is a directory", ["=file"], (path) => {
         Deno.mkdirSync(`${path}/file`);
       }],
