@@ -8,10 +8,10 @@ import { fromLatin1 } from "../bytes.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import { readClock } from "../sys/clock.ts";
 import { close, isTerminal } from "../sys/descriptors.ts";
-import { SysError } from "../sys/errors.ts";
 import { type FileStatus, list, openDirectory, status } from "../sys/files.ts";
 import { parseLabel } from "../tai64n.ts";
 import { isOld } from "./directory.ts";
+import { must, StartError } from "./trouble.ts";
 import { findWriter, readAll } from "./writer.ts";
 
 const COMPLETE_BIT = 0o100;
@@ -59,36 +59,46 @@ export interface LogStatus {
  * @param path Its name
  * @param now Seconds since 1970
  * @returns What is known of it
- * @throws {SysError} When it can't be read
+ * @throws {StartError} When it can't be read
  */
 export function lookAt(path: string, now: number): LogStatus {
-  const fd = openDirectory(path);
+  const directory = must(
+    () => openDirectory(path),
+    `unable to open directory ${path}`,
+  );
   try {
-    const current = status("current", fd);
-    const previous = status("previous", fd);
-    const old = oldFiles(fd);
-    const writer = findWriter(fd);
-    const age = (seconds: number) => Math.max(now - seconds, 0);
-    const newest = newestLine(current, previous, old);
-    const trouble = processorTrouble(fd, previous, old);
-    return {
-      directory: path,
-      current: current?.size ?? 0,
-      limit: writer?.settings?.size ?? null,
-      oldFiles: old.length,
-      oldBytes: old.reduce((sum, { size }) => sum + size, 0),
-      newest: newest === undefined ? null : age(newest),
-      running: writer === null ? null : writer !== undefined,
-      writer: writer?.pid ?? null,
-      cutOff: writer === undefined && current !== undefined &&
-        (current.mode & COMPLETE_BIT) === 0,
-      processing: previous === undefined ? null : age(previous.changed),
-      failing: trouble.since === undefined ? null : age(trouble.since),
-      notice: trouble.notice ?? null,
-    };
+    return must(
+      () => lookInto(directory, path, now),
+      `unable to read directory ${path}`,
+    );
   } finally {
-    close(fd);
+    close(directory);
   }
+}
+
+function lookInto(fd: number, path: string, now: number): LogStatus {
+  const current = status("current", fd);
+  const previous = status("previous", fd);
+  const old = oldFiles(fd);
+  const writer = findWriter(fd);
+  const age = (seconds: number) => Math.max(now - seconds, 0);
+  const newest = newestLine(current, previous, old);
+  const trouble = processorTrouble(fd, previous, old);
+  return {
+    directory: path,
+    current: current?.size ?? 0,
+    limit: writer?.settings?.size ?? null,
+    oldFiles: old.length,
+    oldBytes: old.reduce((sum, { size }) => sum + size, 0),
+    newest: newest === undefined ? null : age(newest),
+    running: writer === null ? null : writer !== undefined,
+    writer: writer?.pid ?? null,
+    cutOff: writer === undefined && current !== undefined &&
+      (current.mode & COMPLETE_BIT) === 0,
+    processing: previous === undefined ? null : age(previous.changed),
+    failing: trouble.since === undefined ? null : age(trouble.since),
+    notice: trouble.notice ?? null,
+  };
 }
 
 interface OldFile {
@@ -192,8 +202,8 @@ export function showStatus(
     try {
       found.push(lookAt(path, now));
     } catch (error) {
-      if (!(error instanceof SysError)) throw error;
-      diagnostics.warn(`unable to open directory ${path}: `, error);
+      if (!(error instanceof StartError)) throw error;
+      diagnostics.warn(error);
     }
   }
   const text = paths.length < args.length

@@ -203,8 +203,7 @@ const locate = darwin
     errno: { name: "__errno_location", parameters: [], result: "pointer" },
   });
 /** The program's one JavaScript thread has one errno, so it is located once. */
-const at = locate.errno()!;
-const view = new Deno.UnsafePointerView(at);
+const view = new Deno.UnsafePointerView(locate.errno()!);
 
 /**
  * The error number of the synchronous call that has just failed. It holds
@@ -214,13 +213,6 @@ const view = new Deno.UnsafePointerView(at);
  */
 export function lastError(): number {
   return view.getInt32(0);
-}
-
-/**
- * Makes `errno` 0, for the few calls whose result doesn't tell a failure.
- */
-export function clearError(): void {
-  new Int32Array(Deno.UnsafePointerView.getArrayBuffer(at, 4))[0] = 0;
 }
 
 /**

@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { check, clearError, lastError, SysError } from "./errors.ts";
+import { type Bytes, latin1 } from "../bytes.ts";
+import { check, lastError, SysError } from "./errors.ts";
 import { close, isOpen, isReadWrite } from "./descriptors.ts";
 import { AT_FDCWD, cString, darwin, load } from "./libc.ts";
 
@@ -21,10 +22,27 @@ const lib = load({
   fchmodat: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
   mkostemp: { parameters: ["buffer", "i32"], result: "i32" },
   umask: { parameters: ["u32"], result: "u32" },
-  fdopendir: { parameters: ["i32"], result: "pointer" },
-  readdir: { parameters: ["pointer"], result: "pointer" },
-  closedir: { parameters: ["pointer"], result: "i32" },
 });
+
+/**
+ * What `readdir` stands on. At the end that one returns what it returns when it
+ * fails, and leaves the difference to `errno`, which the runtime may change
+ * between two calls. glibc has a function for Linux's since 2.30 only.
+ */
+const linux = darwin ? undefined : load({
+  syscall: { parameters: ["i32", "i32", "buffer", "u32"], result: "i32" },
+});
+const apple = darwin
+  ? load({
+    __getdirentries64: {
+      parameters: ["i32", "buffer", "u32", "buffer"],
+      result: "i32",
+    },
+  })
+  : undefined;
+/** How many bytes of entries are read at once. */
+const ENTRIES = 32 * 1024;
+const GETDENTS64 = Deno.build.arch === "aarch64" ? 61 : 217;
 
 /** `statx` has one layout on every Linux; `stat` has one for each. */
 const stat = darwin ? undefined : load({
@@ -233,33 +251,35 @@ export function status(
  * @throws {SysError} When it can't be read
  */
 export function list(directory: number): string[] {
-  // A stream takes its descriptor over, offset and all, so it gets a new one.
+  // Where the last one has stopped reading belongs to the open file.
   const fd = open(".", "read", 0, directory);
-  const stream = lib.fdopendir(fd);
-  if (stream === null) {
-    const error = new SysError(lastError());
-    close(fd);
-    throw error;
-  }
-  const names: string[] = [];
-  const offset = darwin ? 21 : 19;
-  while (true) {
-    clearError();
-    const entry = lib.readdir(stream);
-    if (entry === null) break;
-    const view = new Deno.UnsafePointerView(entry);
-    let name = "";
-    for (let i = offset;; i++) {
-      const byte = view.getUint8(i);
-      if (byte === 0) break;
-      name += String.fromCharCode(byte);
+  try {
+    const names: string[] = [];
+    const buffer = new Uint8Array(ENTRIES);
+    const view = new DataView(buffer.buffer);
+    let length;
+    while ((length = readEntries(fd, buffer)) > 0) {
+      for (let at = 0; at < length; at += view.getUint16(at + 16, true)) {
+        const start = at + (darwin ? 21 : 19);
+        names.push(latin1(buffer.subarray(start, buffer.indexOf(0, start))));
+      }
     }
-    names.push(name);
+    return names;
+  } finally {
+    close(fd);
   }
-  const errno = lastError();
-  lib.closedir(stream);
-  if (errno !== 0) throw new SysError(errno);
-  return names;
+}
+
+/** Reads as many entries as there is room for; 0 bytes at the end. */
+function readEntries(fd: number, buffer: Bytes): number {
+  const length = linux
+    ? linux.syscall(GETDENTS64, fd, buffer, buffer.length)
+    : apple!.__getdirentries64(fd, buffer, buffer.length, new Uint8Array(8));
+  if (length >= 0) return length;
+  const error = new SysError(lastError());
+  // Linux calls a directory that was removed so; it has no entries.
+  if (error.code === "ENOENT") return 0;
+  throw error;
 }
 
 /**

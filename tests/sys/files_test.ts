@@ -298,6 +298,15 @@ Deno.test("list gives its descriptor back, whatever happens", () => {
   close(file);
 });
 
+Deno.test("a directory that was removed has no entries", () => {
+  using work = openFolder();
+  makeDirectory("gone", 0o700, work.fd);
+  const gone = open("gone", "read", 0, work.fd);
+  Deno.removeSync(`${work.path}/gone`);
+  assertEquals(list(gone), []);
+  close(gone);
+});
+
 testWith(["strace"], "list tells that a directory can't be read", async () => {
   using work = folder();
   const code = `
