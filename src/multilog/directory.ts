@@ -44,6 +44,7 @@ import {
 import { readClock } from "../sys/clock.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import {
+  type FileStatus,
   list,
   makeDirectory,
   type Name,
@@ -92,7 +93,6 @@ export function isOld(name: string): boolean {
  * const settings = { size: 4096, keep: 5, processor: "", age: 0 };
  * const trouble = new Trouble(console.error);
  * const log = LogDirectory.open(`${dir}/log`, settings, trouble);
- * // Nothing else may be appended before this has been.
  * await log.append(new TextEncoder().encode("one line\n"));
  * await log.close();
  * assertEquals(Deno.readTextFileSync(`${dir}/log/current`), "one line\n");
@@ -120,6 +120,8 @@ export class LogDirectory {
   #wanted = false;
   /** When the oldest line of `current` came, on this process's own clock. */
   #oldest = 0;
+  /** What is being done to `current`, and what waits for its turn behind it. */
+  #busy: Promise<void> | undefined;
   /** The processor that runs, with all that follows it. */
   #processing: Promise<void> | undefined;
   /** The largest time in an old file's name, once that is known. */
@@ -216,7 +218,7 @@ export class LogDirectory {
       );
       this.#bytes = current.size;
       if (this.#settings.age > 0) {
-        const age = Date.now() - 1000 * this.#oldestFound(current.made);
+        const age = Date.now() - 1000 * this.#oldestFound(current);
         this.#oldest = performance.now() - Math.max(age, 0);
       }
       return;
@@ -272,29 +274,33 @@ export class LogDirectory {
     if (found.links > 1 && this.#hasOldName(found.identity)) {
       this.#discard(name);
     } else {
+      const newest = this.#newest ??= newestOf(this.#listed());
       must(
-        () => renameIfFile(name, this.#nextName(code), fd),
+        () => renameIfFile(name, this.#nextName(code, newest), fd),
         `unable to rename ${path}/${name}`,
       );
     }
-    must(
-      () => this.#trimTo(this.#settings.keep),
-      `unable to remove from ${path}`,
-    );
+    const names = this.#listed();
+    must(() => this.#trim(names), `unable to remove from ${path}`);
   }
 
   #hasOldName(identity: string): boolean {
-    return list(this.#fd).some((name) =>
+    return this.#listed().some((name) =>
       isOld(name) && status(name, this.#fd)?.identity === identity
     );
+  }
+
+  #listed(): string[] {
+    return must(() => list(this.#fd), `unable to read ${this.path}`);
   }
 
   /**
    * When the first line of a `current` that is continued came, in seconds
    * since 1970: its label says when it has one. Else it was not before the
    * file was made, so the file is finished too early rather than too late.
+   * Where no file system says that, it was when the file before was finished.
    */
-  #oldestFound(made: number): number {
+  #oldestFound(current: FileStatus): number {
     const fd = must(
       () => open("current", "read", 0, this.#fd),
       `unable to read ${this.path}/current`,
@@ -303,18 +309,20 @@ export class LogDirectory {
     const n = read(fd, bytes);
     close(fd);
     const stamp = parseLabel(latin1(bytes.subarray(0, Math.max(n, 0))));
-    return stamp === undefined ? made : stamp.seconds;
+    if (stamp !== undefined) return stamp.seconds;
+    if (current.made !== undefined) return current.made;
+    this.#newest ??= newestOf(this.#listed());
+    return this.#newest.seconds || current.modified;
   }
 
   /**
    * The name for the next old file. It sorts behind all that are there, also
    * when the clock stands still or has been set back.
    */
-  #nextName(code: "s" | "u"): string {
-    this.#newest ??= newestOf(list(this.#fd));
+  #nextName(code: "s" | "u", newest: Moment): string {
     let moment = readClock();
-    if (!isLater(moment, this.#newest)) {
-      const { seconds, nanoseconds } = this.#newest;
+    if (!isLater(moment, newest)) {
+      const { seconds, nanoseconds } = newest;
       moment = nanoseconds >= 999999999
         ? { seconds: seconds + 1, nanoseconds: 0 }
         : { seconds, nanoseconds: nanoseconds + 1 };
@@ -324,8 +332,9 @@ export class LogDirectory {
   }
 
   /** Removes the old files with the smallest names while there are too many. */
-  #trimTo(keep: number): void {
-    const old = list(this.#fd).filter(isOld).sort();
+  #trim(names: readonly string[]): void {
+    const { keep } = this.#settings;
+    const old = names.filter(isOld).sort();
     for (const name of old.slice(0, Math.max(old.length - keep + 1, 0))) {
       removeIfThere(fromLatin1(name), this.#fd);
     }
@@ -339,7 +348,8 @@ export class LogDirectory {
    * @param from The offset of the first
    * @param to The offset behind the last
    * @returns A promise when it couldn't be done at once: a file is being
-   * finished, or the disk made trouble. Nothing else may be appended before
+   * finished, or the disk made trouble. What is appended, or asked for, before
+   * it is done comes behind it
    * @throws {Error} When the log is closed
    */
   append(
@@ -349,8 +359,29 @@ export class LogDirectory {
   ): Promise<void> | undefined {
     this.#assertOpen();
     const own = bytes as Bytes;
+    if (this.#busy) {
+      return this.#inTurn(() =>
+        this.#takeRest(own, this.#take(own, from, to), to)
+      );
+    }
     const at = this.#take(own, from, to);
-    return at === to ? undefined : this.#takeRest(own, at, to);
+    return at === to
+      ? undefined
+      : this.#inTurn(() => this.#takeRest(own, at, to));
+  }
+
+  /** Does one thing to `current` behind the other. */
+  async #inTurn(step: () => Promise<void>): Promise<void> {
+    const before = this.#busy;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#busy = promise;
+    try {
+      await before;
+      await step();
+    } finally {
+      if (this.#busy === promise) this.#busy = undefined;
+      resolve();
+    }
   }
 
   /**
@@ -451,7 +482,7 @@ export class LogDirectory {
    */
   async rotate(): Promise<void> {
     this.#assertOpen();
-    await this.#rotate();
+    await this.#inTurn(() => this.#rotate());
   }
 
   /** Afterwards its descriptors may be anybody's. */
@@ -539,13 +570,17 @@ export class LogDirectory {
   async #becomeOld(name: "current" | "processed"): Promise<void> {
     const { path } = this;
     const fd = this.#fd;
+    const newest = this.#newest ??= newestOf(
+      await this.#insist(() => list(fd), `unable to read ${path}`),
+    );
     await this.#insist(
-      () => renameIfFile(name, this.#nextName("s"), fd),
+      () => renameIfFile(name, this.#nextName("s", newest), fd),
       `unable to rename ${path}/${name}`,
     );
     await this.#syncDirectory();
+    const names = await this.#insist(() => list(fd), `unable to read ${path}`);
     await this.#insist(
-      () => this.#trimTo(this.#settings.keep),
+      () => this.#trim(names),
       `unable to remove from ${path}`,
     );
   }
@@ -612,7 +647,7 @@ export class LogDirectory {
    * complete, so that the next run continues it.
    */
   close(): Promise<void> {
-    return this.#closing ??= this.#close();
+    return this.#closing ??= this.#inTurn(() => this.#close());
   }
 
   async #close(): Promise<void> {
@@ -624,6 +659,7 @@ export class LogDirectory {
 
   #release(): void {
     if (this.#current >= 0) close(this.#current);
+    this.#current = -1;
     close(this.#fd);
     close(this.#lock);
   }

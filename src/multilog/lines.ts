@@ -12,7 +12,7 @@ import { StatusFile } from "./status_file.ts";
 import type { Trouble } from "./trouble.ts";
 
 const STANDARD_ERROR = 2;
-/** No fewer bytes are read at once, unless none are. */
+/** No fewer bytes are read at once where lines are selected. */
 const LEAST_READ = 1024;
 /** How many times longer stamps make lines at most: empty ones. */
 const STAMPED = 27;
@@ -91,7 +91,9 @@ export class Lines {
   /**
    * How many bytes may be read. What is read while a log is full and its
    * processor at work, for minutes perhaps, would wait in memory, where a kill
-   * finds it; unread, it stays in the pipe for the next run.
+   * finds it, and the other logs' age and signals would wait with it; unread, it
+   * stays in the pipe for the next run. So while a processor is at work its log
+   * is filled to the byte.
    *
    * Where lines are selected, nobody knows which log the next ones are for, and
    * those for the others needn't wait: then it is never none.
@@ -101,9 +103,8 @@ export class Lines {
   room(): number {
     let room = Infinity;
     for (const log of this.logs) room = Math.min(room, log.room());
-    return room === 0 && !this.engine.selective
-      ? 0
-      : Math.max(Math.floor(room / this.#growth), LEAST_READ);
+    const least = this.engine.selective ? LEAST_READ : Math.min(room, 1);
+    return Math.max(Math.floor(room / this.#growth), least);
   }
 
   /** Gives the last line its newline, and ends all logs well. */

@@ -8,7 +8,7 @@ import { Diagnostics } from "../diagnostics.ts";
 import { EAGAIN, read, widenPipe } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { setUmask } from "../sys/files.ts";
-import { Poller, READABLE } from "../sys/poll.ts";
+import { Poller, READABLE, seeSignals } from "../sys/poll.ts";
 import { settleSignals } from "../sys/signals.ts";
 import { Lines } from "./lines.ts";
 import { parseScript } from "./script.ts";
@@ -129,7 +129,12 @@ export async function multilog(
       INPUT,
       most < space.length ? space.subarray(0, most) : space,
     );
-    if (n === 0) break;
+    if (n === 0) {
+      // Who sends ALRM and then closes the pipe means it.
+      await seeSignals();
+      if (rotating) continue;
+      break;
+    }
     if (n === -EAGAIN) continue;
     if (n < 0) {
       diagnostics.say("fatal: unable to read input: ", new SysError(-n));

@@ -5,8 +5,9 @@
  */
 import { close } from "../sys/descriptors.ts";
 import { environment } from "../sys/environment.ts";
+import { SysError } from "../sys/errors.ts";
 import { open, status } from "../sys/files.ts";
-import { ended, type Ending, spawn } from "../sys/process.ts";
+import { ended, spawn } from "../sys/process.ts";
 import type { Trouble } from "./trouble.ts";
 
 /**
@@ -33,15 +34,26 @@ export async function runProcessor(
       `unable to run processor in ${path}`,
     );
     if (pid === undefined) return false;
-    const failure = failureOf(await ended(pid));
+    const failure = await failureOf(pid, path);
     if (failure === undefined) return true;
-    await trouble.pause(`processor ${failure} in ${path}, pausing`);
+    await trouble.pause(failure);
   }
 }
 
-function failureOf(ending: Ending): "crashed" | "failed" | undefined {
-  if (ending.signal !== undefined) return "crashed";
-  return ending.code === 0 ? undefined : "failed";
+async function failureOf(
+  pid: number,
+  path: string,
+): Promise<string | undefined> {
+  try {
+    const { signal, code } = await ended(pid);
+    if (code === 0) return undefined;
+    const what = signal === undefined ? "failed" : "crashed";
+    return `processor ${what} in ${path}, pausing`;
+  } catch (error) {
+    // Somebody else has waited for it: a host program of the library's.
+    if (!(error instanceof SysError)) throw error;
+    return `wait failed for processor in ${path}, pausing: ${error.message}`;
+  }
 }
 
 function start(command: string, directory: number): number {

@@ -60,7 +60,7 @@ export class StatusFile {
     for (let at = 0; at < bytes.length;) {
       const n = write(this.#fd, at === 0 ? bytes : bytes.subarray(at));
       if (n < 0) {
-        return `unable to write to ${this.#path}, pausing: ${
+        return `unable to write ${this.#path}, pausing: ${
           new SysError(-n).message
         }`;
       }

@@ -196,8 +196,8 @@ export interface FileStatus {
   modified: number;
   /** Seconds since 1970 of its last change of anything: name and mode too. */
   changed: number;
-  /** Seconds since 1970 when it was made; `modified` where nobody knows. */
-  made: number;
+  /** Seconds since 1970 when it was made; `undefined` where nobody knows. */
+  made: number | undefined;
   /** The number of its inode, and of its device, as one text. */
   identity: string;
 }
@@ -235,7 +235,7 @@ export function status(
     size: Number(view.getBigUint64(40, true)),
     modified,
     changed: time(96),
-    made: view.getUint32(0, true) & BTIME ? time(80) : modified,
+    made: view.getUint32(0, true) & BTIME ? time(80) : undefined,
     identity: `${view.getUint32(136, true)}:${view.getUint32(140, true)}:${
       view.getBigUint64(32, true)
     }`,

@@ -275,6 +275,11 @@ export async function turn(): Promise<void> {
   else await timerTurn();
 }
 
+/** Lets the event loop turn until each signal that has arrived is seen. */
+export async function seeSignals(): Promise<void> {
+  for (let i = 0; i < TURNS; i++) await turn();
+}
+
 /** Whether there is a thread to wait in, or one could be started. */
 function hasThread(): boolean {
   return performance.now() < threadUntil || canStartThread();

@@ -127,6 +127,11 @@ function hearOfChildren(): void {
   if (isIgnored(SIGCHLD)) lib.signal(SIGCHLD, DEFAULT);
 }
 
+/** What these functions return is the error itself, and `errno` isn't set. */
+function must(error: number): void {
+  if (error !== 0) throw new SysError(error);
+}
+
 /**
  * Starts a program. None of its signals is blocked, and none ignored but those
  * that were when this one started.
@@ -150,15 +155,17 @@ export function spawn(program: Program): number {
   try {
     // Before a target takes the directory's number.
     if (program.directory !== undefined) {
-      lib.posix_spawn_file_actions_addfchdir_np(actions, program.directory);
+      must(
+        lib.posix_spawn_file_actions_addfchdir_np(actions, program.directory),
+      );
     }
     for (const [theirs, ours] of program.fds ?? []) {
       const source = duplicate(ours, free);
       moved.push(source);
-      lib.posix_spawn_file_actions_adddup2(actions, source, theirs);
+      must(lib.posix_spawn_file_actions_adddup2(actions, source, theirs));
     }
     for (const fd of program.without ?? []) {
-      lib.posix_spawn_file_actions_addclose(actions, fd);
+      must(lib.posix_spawn_file_actions_addclose(actions, fd));
     }
     let flags = SETSIGDEF | SETSIGMASK;
     if (program.session) flags |= SETSID;
@@ -171,15 +178,14 @@ export function spawn(program: Program): number {
     lib.sigemptyset(set);
     lib.posix_spawnattr_setsigmask(attributes, set);
     const pid = new Int32Array(1);
-    const errno = lib.posix_spawnp(
+    must(lib.posix_spawnp(
       new Uint8Array(pid.buffer),
       cString(program.file ?? program.args[0] ?? ""),
       actions,
       attributes,
       pointers(program.args),
       pointers(program.env),
-    );
-    if (errno !== 0) throw new SysError(errno);
+    ));
     return pid[0]!;
   } finally {
     for (const fd of moved) close(fd);

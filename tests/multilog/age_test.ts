@@ -58,18 +58,28 @@ Deno.test("age: holds for the directories that follow, each with its own", async
 Deno.test("age: counts while another directory's processor runs", async () => {
   using at = folder();
   await using log = await start(
-    [`!cat; ${waitFor("go")}`, "s4096", "./slow", "!cat", "a1", "./soon"],
+    [
+      `!cat; ${waitFor("go")}`,
+      "s4096",
+      "./slow",
+      "!cat",
+      "a1",
+      "s99999",
+      "./soon",
+    ],
     { cwd: at.path },
   );
   await log.write("x".repeat(3000) + "\n");
   await until("it runs", () => text(`${at.path}/slow/processed`) !== "");
   await until("one is finished", () => oldFiles(`${at.path}/soon`).length > 0);
-  await log.write("two\n");
+  // It comes at once, and there is more of it than the slow one has room for.
+  await log.write("x".repeat(2100) + "\n" + "y".repeat(200) + "\n");
   await until(
     "the next is finished",
     () => oldFiles(`${at.path}/soon`).length > 1,
   );
   assertEquals(oldFiles(`${at.path}/slow`), []);
+  assertEquals(text(`${at.path}/slow/current`), "x".repeat(2100) + "\n");
   Deno.writeTextFileSync(`${at.path}/go`, "");
   assertEquals(await log.finish(), 0);
 });

@@ -247,6 +247,18 @@ Deno.test("ALRM while idle: what isn't empty is finished", async () => {
   assertEquals(text(`${at.path}/all/current`), "a two\n");
 });
 
+Deno.test("ALRM, and the end of input at once: the file is finished", async () => {
+  for (let i = 0; i < 10; i++) {
+    using at = folder();
+    await using log = await start(["./log"], { cwd: at.path });
+    await log.write("one\n");
+    await until("written", () => text(`${at.path}/log/current`) !== "");
+    log.signal("SIGALRM");
+    assertEquals(await log.finish(), 0);
+    assertEquals(oldFiles(`${at.path}/log`).length, 1);
+  }
+});
+
 Deno.test("ALRM inside a line: the file is finished with that line", async () => {
   for (const script of [["./log"], ["t", "./log"], ["!cat", "./log"]]) {
     using at = folder();

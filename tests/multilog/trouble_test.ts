@@ -5,9 +5,19 @@
  */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { LogDirectory } from "../../src/multilog/directory.ts";
+// What is loaded inside a test counts as a leak of that test.
+import "../../src/multilog/processor.ts";
 import { logStream } from "../../src/multilog/stream.ts";
 import { StartError, Trouble } from "../../src/multilog/trouble.ts";
-import { AS_NOBODY, folder, ours, run, testWith, until } from "../tools.ts";
+import {
+  AS_NOBODY,
+  bytes,
+  folder,
+  ours,
+  run,
+  testWith,
+  until,
+} from "../tools.ts";
 import {
   canMount,
   Disk,
@@ -21,6 +31,7 @@ import {
   Running,
   start,
   text,
+  waitFor,
   whole,
 } from "./harness.ts";
 
@@ -400,6 +411,32 @@ Deno.test("a log that is closed takes no more, and is closed once", async () => 
   await assertRejects(() => log.rotate(), Error, "is closed");
   file.writeSync(new TextEncoder().encode("its own\n"));
   assertEquals(text(`${at.path}/file`), "its own\n");
+});
+
+Deno.test("what is asked of a log before it has done the last thing is done behind it", async () => {
+  using at = folder();
+  const path = `${at.path}/log`;
+  const settings = { size: 4096, keep: 9, processor: "", age: 0 };
+  settings.processor = `cat; echo >>../runs; ${waitFor("go")}`;
+  const log = LogDirectory.open(path, settings, new Trouble(() => {}));
+  await log.append(bytes("one\n"));
+  await log.rotate();
+  // This one waits for the processor, and so does all behind it.
+  const line = `${"x".repeat(3000)}\n`;
+  const done = [
+    log.append(bytes(line + "two\n")),
+    log.rotate(),
+    log.append(bytes("three\n")),
+    log.rotate(),
+    log.close(),
+  ];
+  assertThrows(() => log.append(bytes("four\n")), Error, "is closed");
+  await until("it runs", () => text(`${path}/processed`) !== "");
+  Deno.writeTextFileSync(`${at.path}/go`, "");
+  await Promise.all(done);
+  assertEquals(whole(path), `one\n${line}two\nthree\n`);
+  assertEquals(oldFiles(path).length, 4);
+  assertEquals(text(`${at.path}/runs`), "\n".repeat(4));
 });
 
 Deno.test("a stream takes bytes and nothing else, and lets go of its logs then", async () => {
