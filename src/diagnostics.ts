@@ -33,17 +33,25 @@ function failureOf(fd: number, bytes: Bytes): SysError | undefined {
   return undefined;
 }
 
+function isWritable(milliseconds: number): boolean {
+  return new Readiness(2, WRITABLE).ready(milliseconds);
+}
+
 /** One program's messages. */
 export class Diagnostics {
   readonly #program: string;
+  readonly #patience: number;
 
   /**
    * Makes them for a program.
    *
    * @param program The name that each message begins with
+   * @param patience How many milliseconds a message waits for a reader that
+   * stands still before it is dropped; -1 for as long as it takes
    */
-  constructor(program: string) {
+  constructor(program: string, patience = -1) {
     this.#program = program;
+    this.#patience = patience;
   }
 
   /**
@@ -51,12 +59,15 @@ export class Diagnostics {
    * gets inside it.
    *
    * @param parts What stands behind `program: `; of an error, its message
+   * @returns Whether it could be written
    */
-  say(...parts: readonly unknown[]): void {
+  say(...parts: readonly unknown[]): boolean {
     const text = parts.map((part) =>
       part instanceof Error ? part.message : String(part)
     ).join("");
-    writeAll(2, encode(`${this.#program}: ${text}\n`));
+    // A pipe that is called writable takes a message whole.
+    if (this.#patience >= 0 && !isWritable(this.#patience)) return false;
+    return writeAll(2, encode(`${this.#program}: ${text}\n`));
   }
 
   /**

@@ -155,15 +155,21 @@ export class ArgumentError extends UsageError {
   }
 }
 
-function number(letter: string, value: string, least: number): number {
-  if (!/^\d{1,9}$/.test(value) || Number(value) < least) {
+function number(
+  letter: string,
+  value: string,
+  least: number,
+  most = 999_999_999,
+): number {
+  const n = /^\d{1,10}$/.test(value) ? Number(value) : -1;
+  if (n < least || n > most) {
     throw new UsageError(
       least > 0
         ? `-${letter} wants a positive number, not ${value}`
         : `-${letter} wants a number, not ${value}`,
     );
   }
-  return Number(value);
+  return n;
 }
 
 /** The largest number that a user or group has. */
@@ -298,10 +304,10 @@ function parseServer(args: readonly string[], own: boolean): ServerArguments {
         server.banner = encode(value);
         break;
       case "g":
-        server.gid = number(letter, value, 0);
+        server.gid = number(letter, value, 0, LAST_ID);
         break;
       case "u":
-        server.uid = number(letter, value, 0);
+        server.uid = number(letter, value, 0, LAST_ID);
         break;
       case "U":
         server.gid = numberOf("GID");

@@ -54,6 +54,7 @@ export async function identify(
   remote: Endpoint,
   seconds: number,
 ): Promise<string | undefined> {
+  if (seconds <= 0) return undefined;
   const end = performance.now() + seconds * 1000;
   let fd: number | undefined;
   let poller: Poller | undefined;

@@ -110,11 +110,15 @@ async function hostName(
  */
 export async function lookUp(peers: Peers, asked: Questions): Promise<void> {
   const { local, remote } = peers;
+  // Who has to wait for the others' answers has as much less time: as many as
+  // come at once are kept waiting no longer than one.
+  const end = performance.now() + asked.timeout * 1000;
+  const left = () => (end - performance.now()) / 1000;
   const [localHost, remoteHost, remoteInfo] = await Promise.all([
     asked.localHost ? hostName(local, false) : peers.localHost,
     asked.remoteHost ? hostName(remote, asked.paranoid) : undefined,
     asked.remoteInfo
-      ? identities.through(() => identify(local, remote, asked.timeout))
+      ? identities.through(() => identify(local, remote, left()))
       : undefined,
   ]);
   peers.localHost = localHost;

@@ -8,6 +8,7 @@ import { Diagnostics } from "../diagnostics.ts";
 import { close, read } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { open } from "../sys/files.ts";
+import { raiseDescriptorLimit } from "../sys/limits.ts";
 import { VERSION } from "../version.ts";
 import {
   ArgumentError,
@@ -24,7 +25,7 @@ import { Messages, Verbosity } from "./messages.ts";
 import { Output } from "./output.ts";
 import { canRun, ProgramServer } from "./programs.ts";
 import { send } from "./sender.ts";
-import { LogServer } from "./server.ts";
+import { LogServer, OTHER_DESCRIPTORS } from "./server.ts";
 
 const OWN_NAME = "socklog-tcp";
 
@@ -69,8 +70,10 @@ async function serve(
     await new ProgramServer(args, task.program, listener, messages).run();
     return;
   }
-  // First, because it may be root's, and opening the listener gives up root.
+  // First, because opening the listener gives up root: standard output may be
+  // root's, and only root may raise the limit without a bound.
   const output = new Output();
+  raiseDescriptorLimit(args.limit + OTHER_DESCRIPTORS);
   const listener = await openListener(args);
   await new LogServer(args, task, listener, output, messages).run();
 }

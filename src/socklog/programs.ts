@@ -76,6 +76,8 @@ export class ProgramServer {
   readonly #questions: Questions | undefined;
   readonly #environment = environment();
   #count = 0;
+  /** The programs' process ids. */
+  readonly #running = new Set<number>();
   #lastId = 0;
   #stopping = false;
   #pausedUntil = 0;
@@ -126,7 +128,8 @@ export class ProgramServer {
         this.#poller.set(0, accepting ? this.#listener.fd : -1, READABLE);
         await this.#poller.wait(paused ? this.#pausedUntil - now : -1);
         for (let one = reap(); one !== undefined; one = reap()) {
-          this.#end(one.pid, one.status);
+          // Whoever became this server, or is its child, may have left more.
+          if (this.#running.delete(one.pid)) this.#end(one.pid, one.status);
         }
         if (accepting && this.#poller.found(0) !== 0) this.#accept();
       }
@@ -186,6 +189,7 @@ export class ProgramServer {
         env: withVariables(this.#environment, variables(peers)),
         fds: new Map([[0, fd], [1, fd]]),
       });
+      this.#running.add(pid);
       this.#messages.status(`pid ${pid} from ${peers.remote.ip}`);
       this.#messages.status(`ok ${pid} ${describe(peers)}`);
     } catch (error) {

@@ -52,7 +52,7 @@ const OUTPUT_PAUSE = 5000;
 /** How many NAMEs count. */
 const MOST_NAMES = 8;
 /** Descriptors that aren't connections. */
-const OTHER_DESCRIPTORS = 64;
+export const OTHER_DESCRIPTORS = 64;
 
 /** Trouble of the moment, not of the server: it goes on after a pause. */
 const SHORTAGES = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"].map(errorNumber);
@@ -204,6 +204,9 @@ export class LogServer {
       this.#turned = this.#now = this.#readClock();
       // A pipe fails when its reader is gone, a socket or terminal hangs up.
       if (this.#poller.found(1) & (FAILED | HUNG_UP)) throw this.#output.gone();
+      // First what came while this server was stopped, or waited: who has sent
+      // isn't idle.
+      if (this.#poller.found(0) !== 0) return;
     }
     this.#now = this.#readClock();
     for (let i = 0; i < found; i++) {

@@ -36,7 +36,8 @@ import { type Input, openInput } from "./input.ts";
 import { HELP, parseTask, type Task, USAGE } from "./options.ts";
 import { type Awaited, OutputError, Transfer } from "./transfer.ts";
 
-const diagnostics = new Diagnostics("tryto");
+/** A second: whoever doesn't read messages must not stop the time limit. */
+const diagnostics = new Diagnostics("tryto", 1000);
 
 /** The exit code when the time limit is reached. */
 const OUT_OF_TIME = 100;
@@ -85,6 +86,7 @@ export async function tryto(args: readonly string[]): Promise<number> {
   try {
     const task = parseTask(args);
     if (task.processor) takeDescriptors();
+    if (wasClosed(0)) throw new Error("standard input is closed");
     if (task.processor && wasClosed(1)) {
       throw new Error("standard output is closed");
     }
@@ -160,8 +162,10 @@ class Attempts {
     if (failure === undefined) return 0;
     const stopped = this.#signals.length > 0;
     if (this.#task.processor) await this.#keepLog();
-    diagnostics.say("fatal: ", failure.words);
-    return this.#task.processor && !stopped ? 0 : failure.code;
+    const told = diagnostics.say("fatal: ", failure.words);
+    if (!this.#task.processor || stopped) return failure.code;
+    // What nobody would be told of is tried again by multilog.
+    return told ? 0 : TROUBLE;
   }
 
   async #tryAll(): Promise<Failure | undefined> {

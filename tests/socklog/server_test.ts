@@ -7,6 +7,7 @@ import { raiseDescriptorLimit } from "../../src/sys/limits.ts";
 import { ended, kill, signals, spawn } from "../../src/sys/process.ts";
 import {
   bytes,
+  childrenOf,
   folder,
   installed,
   ours,
@@ -445,7 +446,7 @@ Deno.test("-w: what idle connections have sent outlasts a full standard output",
 });
 
 Deno.test("-w: nobody is idle while standard output is full", async () => {
-  await using server = await startOurs([...PLAIN, "-c", "300", "-w", "1", "@"]);
+  await using server = await startOurs([...PLAIN, "-c", "300", "-w", "2", "@"]);
   let full = true;
   // So many that some have a line in the round that comes to a stand.
   const busy = Array.from({ length: 200 }, async () => {
@@ -460,7 +461,7 @@ Deno.test("-w: nobody is idle while standard output is full", async () => {
   // So many that a round begins to wait before it has read them all.
   const text = ("x".repeat(99) + "\n").repeat(6_000);
   const bulk = Array.from({ length: 40 }, () => transmit(server.port, text));
-  await new Promise((resolve) => setTimeout(resolve, 4000));
+  await new Promise((resolve) => setTimeout(resolve, 5000));
   server.reading = true;
   await Promise.all(bulk);
   full = false;
@@ -468,6 +469,44 @@ Deno.test("-w: nobody is idle while standard output is full", async () => {
   assertEquals(await server.stop(), 0);
   const rest = server.data.replaceAll("busy\n", "");
   assertEquals(rest.length, bulk.length * text.length);
+});
+
+Deno.test("-w: nobody is idle who has sent while the server was stopped", async () => {
+  await using server = await startOurs([...PLAIN, "-w", "2", "@"]);
+  const connection = await dial(server.port);
+  await say(connection, "one\n");
+  await until("it is read", () => server.data === "one\n");
+  // It waits again.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  server.kill("SIGSTOP");
+  await say(connection, "two\n");
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  server.kill("SIGCONT");
+  await until("it is read", () => server.data === "one\ntwo\n");
+  await say(connection, "three\n");
+  await finish(connection);
+  assertEquals(await server.stop(), 0);
+  assertEquals(server.data, "one\ntwo\nthree\n");
+});
+
+Deno.test("what it didn't start doesn't count as one of its programs", async () => {
+  await using server = await startOurs(["-v", "-c1", ...PLAIN, "@", "cat"], {
+    through: ["sh", "-c", 'sleep 0.5 & exec "$@"', "sh"],
+  });
+  await until(
+    "the other child ends",
+    () => childrenOf(server.pid).length === 0,
+  );
+  const connection = await dial(server.port);
+  await say(connection, "a\n");
+  assertEquals(await finish(connection), "a\n");
+  await until("it ends", () => server.messages.split("0/1").length > 2);
+  await server.stop();
+  assertEquals(server.messages.match(/status: .*/g), [
+    "status: 0/1",
+    "status: 1/1",
+    "status: 0/1",
+  ]);
 });
 
 Deno.test("a stream without newlines comes out in pieces, in bounded memory", async () => {
@@ -775,6 +814,63 @@ Deno.test("-r gives up after -t seconds", { ignore: !canAnswer }, async () => {
   identd.close();
   await server.stop();
   assertEquals(server.data, "a\n");
+});
+
+Deno.test({
+  name: "-t: who waits for others' answers waits no longer than one",
+  ignore: !canAnswer,
+}, async () => {
+  const identd = Deno.listen(IDENT);
+  const asked: Deno.Conn[] = [];
+  const listening = (async () => {
+    for await (const connection of identd) asked.push(connection);
+  })();
+  const options = ["-Hl0", "-c", "100", "-t3", "@", "TCPREMOTEINFO"];
+  await using server = await startOurs(options);
+  const start = performance.now();
+  await Promise.all(
+    Array.from({ length: 80 }, () => transmit(server.port, "a")),
+  );
+  const seconds = (performance.now() - start) / 1000;
+  // One behind the other they would take 15.
+  assert(seconds > 2.9 && seconds < 12, `${seconds} s`);
+  identd.close();
+  await listening;
+  for (const connection of asked) connection.close();
+  await server.stop();
+  assertEquals(server.data, "a\n".repeat(80));
+});
+
+testWith(
+  ["root", "strace"],
+  "root's limit of descriptors is raised before root is given up",
+  async () => {
+    using work = folder();
+    const trace = `${work.path}/trace`;
+    const env = { UID: "65534", GID: "65533" };
+    await using server = await startOurs([...PLAIN, "-U", "-c", "1000", "@"], {
+      env,
+      through: ["sh", "-c", 'ulimit -Sn 300; exec "$@"', "sh", "strace"]
+        .concat("-o", trace, "-e", "trace=prlimit64,setuid"),
+    });
+    // strace ends as what it traces.
+    for (const child of childrenOf(server.pid)) Deno.kill(child, "SIGTERM");
+    assertEquals((await server.status).code, 0);
+    const calls = Deno.readTextFileSync(trace).split("\n");
+    const raised = calls.findIndex((call) => call.includes("rlim_cur=1064"));
+    const given = calls.findIndex((call) => call.startsWith("setuid("));
+    assert(raised >= 0 && raised < given, calls.join("\n"));
+  },
+);
+
+testWith(["root"], "-u and -g take every number that there is", async () => {
+  const most = 0xfffffffe;
+  await using server = await startOurs(
+    [...PLAIN, `-u${most}`, `-g${most}`, "@"],
+  );
+  const status = await Deno.readTextFile(`/proc/${server.pid}/status`);
+  assert(status.includes(`Uid:\t${most}\t${most}\t${most}\t${most}`));
+  await server.stop();
 });
 
 testWith(["root"], "-u, -g and -U give up root", async () => {

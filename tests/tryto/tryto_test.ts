@@ -467,21 +467,28 @@ Deno.test("a reader of the kept log that stands still doesn't make it deaf", asy
 
 Deno.test("tryto's own trouble is told, and is exit 111", async (t) => {
   using here = folder();
-  const [missing, full, unreadable, notStarted] = await Promise.all([
-    tryto(["-p", "cat"], { log: "log\n", folder: inside(here.path, "a") }),
-    tryto(["-pn1", "false"], {
-      log: "log\n",
-      notices: "",
-      output: "/dev/full",
-      folder: inside(here.path, "b"),
-    }),
-    run(["/bin/sh", "-c", `exec '${ours.tryto}' sh -c 'cat >&2' </`]),
-    tryto(["-pn1", "./nowhere"], {
-      log: "log\n",
-      notices: "",
-      folder: inside(here.path, "c"),
-    }),
-  ]);
+  const [missing, full, unreadable, notStarted, closed, untold] = await Promise
+    .all([
+      tryto(["-p", "cat"], { log: "log\n", folder: inside(here.path, "a") }),
+      tryto(["-pn1", "false"], {
+        log: "log\n",
+        notices: "",
+        output: "/dev/full",
+        folder: inside(here.path, "b"),
+      }),
+      run(["/bin/sh", "-c", `exec '${ours.tryto}' sh -c 'cat >&2' </`]),
+      tryto(["-pn1", "./nowhere"], {
+        log: "log\n",
+        notices: "",
+        folder: inside(here.path, "c"),
+      }),
+      run(["/bin/sh", "-c", `exec '${ours.tryto}' true <&-`]),
+      run([
+        "/bin/sh",
+        "-c",
+        `exec '${ours.tryto}' -pn1 false 4</dev/null 5>/dev/full`,
+      ], { stdin: "log\n" }),
+    ]);
   await t.step("no descriptors 4 and 5", () => {
     assertEquals([missing.code, missing.out], [111, ""]);
     assertEquals(
@@ -506,6 +513,15 @@ Deno.test("tryto's own trouble is told, and is exit 111", async (t) => {
         "tryto: fatal: unable to read descriptor 0: is a directory\n",
     );
   });
+  await t.step("a log that isn't there", () => {
+    assertEquals([closed.code, closed.stderr], [
+      111,
+      "tryto: fatal: standard input is closed\n",
+    ]);
+  });
+  await t.step("a notice that nobody would be told of", () => {
+    assertEquals([untold.code, untold.text], [111, "log\n"]);
+  });
   await t.step("a prog that isn't there is a failure like others", () => {
     assertEquals([notStarted.code, notStarted.out], [0, "log\n"]);
     assertEquals(
@@ -513,6 +529,20 @@ Deno.test("tryto's own trouble is told, and is exit 111", async (t) => {
       "tryto: fatal: unable to start child: file does not exist\n" + CRASHED,
     );
   });
+});
+
+Deno.test("the time limit holds though nobody reads what is said", async () => {
+  const child = new Deno.Command(ours.tryto, {
+    args: ["-t1", "-k1", "sh", "-c", "trap '' TERM; yes >&2"],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const late = setTimeout(() => child.kill("SIGKILL"), 20_000);
+  const { code } = await child.status;
+  clearTimeout(late);
+  await child.stderr.cancel();
+  assertEquals(code, 100);
 });
 
 Deno.test("a pipe of any length is fed again in bounded memory", async () => {
