@@ -310,10 +310,13 @@ async function faults(args: string[]): Promise<number> {
 }
 
 if (import.meta.main) {
-  const interrupted = async () => {
-    await closeAll();
-    removeFolders();
-    Deno.exit(130);
+  let ending: Promise<void> | undefined;
+  const interrupted = () => {
+    ending ??= (async () => {
+      await closeAll();
+      removeFolders();
+      Deno.exit(130);
+    })();
   };
   Deno.addSignalListener("SIGINT", interrupted);
   Deno.addSignalListener("SIGTERM", interrupted);
@@ -321,6 +324,8 @@ if (import.meta.main) {
   for (const event of ["error", "unhandledrejection"]) {
     globalThis.addEventListener(event, async (event) => {
       event.preventDefault();
+      // What goes wrong in a world that is being closed is no news.
+      await ending;
       console.error(
         event instanceof ErrorEvent
           ? event.error
@@ -334,6 +339,7 @@ if (import.meta.main) {
   try {
     Deno.exit(await faults(Deno.args));
   } catch (error) {
+    await ending;
     await closeAll();
     if (!(error instanceof CompileError)) throw error;
     console.error(`faults: ${error.message}`);

@@ -254,10 +254,11 @@ testWith([], "README's run scripts, and looking at their logs", async () => {
   kitchen.cook("client/run", RUN_SCRIPTS.acknowledged, here(server.port));
   const client = new Client(kitchen);
   assertEquals(await client.send(text(lines("acknowledged"))), "");
-  assertEquals(
-    server.lines().filter((line) => line.includes("acknowledged")).length,
-    lines("acknowledged").length,
-  );
+  const acknowledged = () =>
+    server.lines().filter((line) => line.includes("acknowledged")).length;
+  const count = lines("acknowledged").length;
+  await until("all have arrived", () => acknowledged() >= count);
+  assertEquals(acknowledged(), count);
   await client.stop();
 });
 

@@ -239,7 +239,7 @@ export function latin1(bytes: Uint8Array): string {
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  seconds = 20,
+  seconds = 120,
 ): Promise<void> {
   const end = performance.now() + seconds * 1000;
   while (!await condition()) {

@@ -55,7 +55,7 @@ for (const [what, name, says, change] of BROKEN) {
     // The code may be broken where a short round doesn't come.
     for (let seed = 11; seed < 15 && !says.test(found.join("\n")); seed++) {
       const here = { ...can, wired: false, disks: false };
-      const plan = alone(fault, seed, here, 2000);
+      const plan = alone(fault, seed, here, 2000 * (seed - 10));
       plan.options.executables = executables;
       plan.options.rate = 0;
       // Enough for a full pipe also where programs start slowly.

@@ -84,7 +84,11 @@ function fail(what: string, input: unknown): never {
 function quickly<T>(input: unknown, work: () => T): T {
   const start = performance.now();
   const result = work();
-  if (performance.now() - start > SLOW) fail("too slow", input);
+  if (performance.now() - start < SLOW) return result;
+  // It may have been the machine that stood still.
+  const again = performance.now();
+  work();
+  if (performance.now() - again > SLOW) fail("too slow", input);
   return result;
 }
 
@@ -400,8 +404,10 @@ export const FUZZERS: readonly Fuzzer[] = [
         word.replace(/^\/+/, "./").replace(/^!.*/, "!cat").slice(0, 2000)
       ).filter((word) => !/^-x|^-u|^-g/.test(word));
       if (program !== ours.multilog) args.splice(below(random, 3), 0, "false");
+      // Its input ends, and so does it, unless the disk stands still.
+      const patience = program === ours.multilog ? "60" : "2";
       const { code, stderr, text } = await run(
-        ["timeout", "-k", "5", "2", program, ...args],
+        ["timeout", "-k", "5", patience, program, ...args],
         { cwd: at.path, stdin: bytes(random, below(random, 5000)) },
       );
       const input = [program, args, code, stderr];

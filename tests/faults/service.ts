@@ -102,6 +102,28 @@ export class Service {
     return this.pid > 0 && kill(this.pid, signal);
   }
 
+  /**
+   * Waits until it would catch a signal: one that is only just starting, a
+   * second time perhaps, would be ended by it.
+   *
+   * @param signal Its number
+   * @param seconds How long at the most
+   */
+  async hears(signal: number, seconds = 10): Promise<void> {
+    const bit = 1n << BigInt(signal - 1);
+    const end = performance.now() + 1000 * seconds;
+    while (performance.now() < end) {
+      try {
+        const status = Deno.readTextFileSync(`/proc/${this.pid}/status`);
+        const [, caught] = /^SigCgt:\s*([0-9a-f]+)$/m.exec(status)!;
+        if (BigInt(`0x${caught}`) & bit) return;
+      } catch {
+        // There is none.
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
   /** Starts it no more. */
   release(): void {
     this.#wanted = false;

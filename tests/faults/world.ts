@@ -474,6 +474,7 @@ export class World implements AsyncDisposable {
     await sleep(600);
     for (const client of this.clients) {
       // What is in `current` is sent too.
+      await client.logger.hears(SIGNALS.ALRM);
       client.logger.signal(SIGNALS.ALRM);
     }
     this.#writers.splice(0).forEach(close);

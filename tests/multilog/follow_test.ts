@@ -19,6 +19,7 @@ import {
 } from "../tools.ts";
 import {
   inOrder,
+  isBusy,
   mode,
   numbered,
   oldFiles,
@@ -112,7 +113,9 @@ class Follower implements AsyncDisposable {
     do {
       before = wakeUps(this.pid);
       await new Promise((resolve) => setTimeout(resolve, 60));
-    } while (wakeUps(this.pid) > before || before === 0);
+    } while (
+      wakeUps(this.pid) > before || before === 0 || isBusy(this.pid)
+    );
   }
 
   async [Symbol.asyncDispose]() {

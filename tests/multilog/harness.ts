@@ -28,7 +28,7 @@ async function soon<T>(what: string, promise: Promise<T>): Promise<T> {
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
       () => reject(new Error(`never happened: ${what}`)),
-      30_000,
+      300_000,
     );
   });
   try {
@@ -131,7 +131,7 @@ export class Running implements AsyncDisposable {
     do {
       before = wakeUps(this.pid);
       await new Promise((resolve) => setTimeout(resolve, 20));
-    } while (wakeUps(this.pid) > before);
+    } while (wakeUps(this.pid) > before || isBusy(this.pid));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -171,6 +171,26 @@ export function wakeUps(pid: number): number {
     return Infinity;
   }
   return sum === 0 ? Infinity : sum;
+}
+
+/**
+ * Whether a process is at work, or wants to be, or waits for the disk; for what
+ * has to wait for a processor of this machine no wake-ups are counted.
+ *
+ * @param pid Its process id
+ * @returns Whether one of its threads is; not once it has ended
+ */
+export function isBusy(pid: number): boolean {
+  try {
+    return [...Deno.readDirSync(`/proc/${pid}/task`)].some(({ name }) =>
+      /^State:\s*[RDt]/m.test(
+        Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`),
+      )
+    );
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return false;
+  }
 }
 
 /**

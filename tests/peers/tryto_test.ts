@@ -121,11 +121,11 @@ const SAME: Case[] = [
   // time
   { args: ["-t1", ...STAY] },
   { args: ["-vt1", "-P", ...STAY] },
-  { args: ["-t1", "-k1", ...INSIST] },
-  { args: ["-t1", "-k1x", "-P", ...INSIST] },
-  { args: ["-pt1", "-k1", ...INSIST], from: ["nothing"], notices: "" },
-  { args: ["-t2", "sh", "-c", "trap 'exit 0' TERM; cat; sleep 60 & wait"] },
-  { args: ["-t2", "sh", "-c", "trap 'exit 7' TERM; cat; sleep 60 & wait"] },
+  { args: ["-t3", "-k1", ...INSIST] },
+  { args: ["-t3", "-k1x", "-P", ...INSIST] },
+  { args: ["-pt3", "-k1", ...INSIST], from: ["nothing"], notices: "" },
+  { args: ["-t3", "sh", "-c", "trap 'exit 0' TERM; cat; sleep 60 & wait"] },
+  { args: ["-t3", "sh", "-c", "trap 'exit 7' TERM; cat; sleep 60 & wait"] },
   {
     args: [
       // The first try and the pause behind it take long on a busy machine.
@@ -146,16 +146,25 @@ testWith(["tryto"], "the same as the original", async (t) => {
   const mark = `LOGFERRY_TEST=${here.path}`;
   try {
     await inParallel(cases, async ({ args, input, notices }, i) => {
-      const pair = await both(args, {
-        log: input === "nothing" ? "" : LOG,
-        input: input === "pipe" ? "pipe" : "file",
-        folder: inside(here.path, `${i}`),
-        patience: 40,
-        ...(args.includes("-p") || notices !== undefined ||
-            args[0]!.startsWith("-p")
-          ? { notices: notices ?? "notice\n" }
-          : {}),
-      });
+      const ask = (folder: string) =>
+        both(args, {
+          log: input === "nothing" ? "" : LOG,
+          input: input === "pipe" ? "pipe" : "file",
+          folder: inside(here.path, folder),
+          patience: 40,
+          ...(args.includes("-p") || notices !== undefined ||
+              args[0]!.startsWith("-p")
+            ? { notices: notices ?? "notice\n" }
+            : {}),
+        });
+      let pair = await ask(`${i}`);
+      // The original may miss the end of a child that never ran, and then
+      // tries, and says, once more.
+      const gone = args.some((arg) => /nowhere|passwd|^[.-]$/.test(arg));
+      for (let n = 0; gone && n < 2; n++) {
+        if (pair.theirs.err === pair.ours.err) break;
+        pair = await ask(`${i}.${n}`);
+      }
       await t.step({
         name: `tryto ${args.join(" ")} (${input})`,
         fn: () => assertSame(pair, args.join(" ")),
@@ -351,10 +360,13 @@ testWith(
     const how = { log: LARGE, patience: 20 };
     const [good, bad] = await Promise.all(
       [0, 7].map((code) =>
-        both(["-n1", "sh", "-c", `head -c 1 >/dev/null; exit ${code}`], {
-          ...how,
-          folder: inside(here.path, `${code}`),
-        })
+        both(
+          ["-n1", "sh", "-c", `head -c 1 >/dev/null; sleep 1; exit ${code}`],
+          {
+            ...how,
+            folder: inside(here.path, `${code}`),
+          },
+        )
       ),
     );
     assertEquals([good!.ours.code, good!.theirs.code], [0, 111]);
@@ -519,9 +531,9 @@ testWith(
   "different: when the time is up the original starts prog, and ends it",
   async () => {
     using here = folder();
-    // The first try ends well within the second, and the pause behind it not.
-    const prog = "test -e ran && exec sleep 60; >ran; exit 3";
-    const args = ["-t1", "-n9", "sh", "-c", prog];
+    // The first try ends well within the limit, and the pause behind it not.
+    const prog = "test -e ran && exec sleep 60; >ran; sleep 2.5; exit 3";
+    const args = ["-t3", "-n9", "sh", "-c", prog];
     const { ours, theirs } = await both(args, { folder: here.path });
     assertEquals([ours.code, theirs.code], [100, 100]);
     assertEquals(ours.err, "tryto: fatal: child timed out, giving up.\n");

@@ -1,6 +1,6 @@
 /** README.md's recipe of compression, with the real gzip. */
 import { assertEquals } from "@std/assert";
-import { installed, testWith } from "../tools.ts";
+import { installed, testWith, until } from "../tools.ts";
 import {
   Client,
   filesOf,
@@ -42,6 +42,8 @@ testWith(["gzip"], "recipe: compression with gzip", async () => {
     );
 
   assertEquals(await client.send(text(lines("first"))), "");
+  const all = lines("first").length;
+  await until("all have arrived", () => arrived().length >= all);
   assertEquals(arrived(), lines("first"));
 
   const failures: [string, () => void | Promise<void>][] = [

@@ -1,6 +1,6 @@
 /** README.md's recipe of encryption with stunnel, with the real one. */
 import { assertEquals, assertMatch } from "@std/assert";
-import { installed, run, testWith } from "../tools.ts";
+import { installed, run, testWith, until } from "../tools.ts";
 import {
   Client,
   filesOf,
@@ -59,6 +59,7 @@ testWith(
     await tunnel("tunnel", "client.conf", near);
     const client = new Client(kitchen);
     assertEquals(await client.send(text(lines("first", 5000))), "");
+    await until("all have arrived", () => arrived().length >= 5000);
     assertEquals(arrived(), lines("first", 5000).map(named));
 
     const wrong: [what: string, shown: RegExp, used: string, said: RegExp][] = [

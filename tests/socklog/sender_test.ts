@@ -113,8 +113,19 @@ Deno.test("a reset is a failure, while sending and while waiting", async () => {
       [ours.socklogTcp, "send", "-v", HOST, `${server.port}`],
       { stdin: new Uint8Array(size).fill(0x78) },
     );
-    // A busy machine takes long to start it, and it has to be connected.
-    setTimeout(() => server.kill("SIGKILL"), 1500);
+    const at = `:${server.port.toString(16).toUpperCase().padStart(4, "0")}`;
+    await until(
+      "it is connected, too",
+      () =>
+        Deno.readTextFileSync("/proc/net/tcp").split("\n")
+          .map((line) => line.trim().split(/ +/))
+          .filter(([, , remote, state]) =>
+            remote?.endsWith(at) && state === "01"
+          )
+          .length === 2,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    server.kill("SIGKILL");
     const { code, stderr } = await sending;
     filler[Symbol.dispose]();
     assertEquals(code, 111);

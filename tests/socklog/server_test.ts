@@ -277,12 +277,12 @@ Deno.test("a signal is heeded while standard output is full", async () => {
     let taken = -1;
     await until("it reads no more", async () => {
       const before = taken;
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await new Promise((resolve) => setTimeout(resolve, 1000));
       taken = sent - inKernel(server.port);
       return taken > 0 && taken === before;
     });
     server.kill(signal);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, 500));
     server.reading = true;
     assertEquals(await server.status, { success: true, code: 0, signal: null });
     await sending;
@@ -407,7 +407,7 @@ Deno.test("no more than -c connections are served at once", async () => {
 });
 
 Deno.test("-w ends connections that are idle, not those that aren't", async () => {
-  await using server = await startOurs([...PLAIN, "-w", "1", "@"]);
+  await using server = await startOurs([...PLAIN, "-w", "4", "@"]);
   const idle = await dial(server.port);
   const busy = await dial(server.port);
   await say(idle, "unfinished");
@@ -426,7 +426,7 @@ Deno.test("-w ends connections that are idle, not those that aren't", async () =
 });
 
 Deno.test("-w: what idle connections have sent outlasts a full standard output", async () => {
-  await using server = await startOurs([...PLAIN, "-c", "100", "-w", "1", "@"]);
+  await using server = await startOurs([...PLAIN, "-c", "100", "-w", "3", "@"]);
   server.reading = false;
   const unfinished = "x".repeat(60_000);
   const idle = await Promise.all(Array.from({ length: 100 }, async () => {
@@ -434,7 +434,7 @@ Deno.test("-w: what idle connections have sent outlasts a full standard output",
     await say(connection, unfinished);
     return connection;
   }));
-  await new Promise((resolve) => setTimeout(resolve, 3000));
+  await new Promise((resolve) => setTimeout(resolve, 5000));
   server.reading = true;
   let resets = 0;
   for (const connection of idle) {

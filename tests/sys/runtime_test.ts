@@ -13,7 +13,7 @@ Deno.test({
       const events = new poll.Readiness(runtime.loopEvents());
       // What waits for the loop from before is taken first.
       while (events.ready()) await poller.wait(1);
-      const call = poller.wait(50);
+      const call = poller.wait(1000);
       // The loop must have seen what it waits for.
       await new Promise((resolve) => setTimeout(resolve, 1));
       console.log(events.ready(), events.ready(10_000));
