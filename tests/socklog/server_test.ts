@@ -853,6 +853,8 @@ testWith(
       through: ["sh", "-c", 'ulimit -Sn 300; exec "$@"', "sh", "strace"]
         .concat("-o", trace, "-e", "trace=prlimit64,setuid"),
     });
+    // Once it serves, it has its handlers.
+    await transmit(server.port, "a\n");
     // strace ends as what it traces.
     for (const child of childrenOf(server.pid)) Deno.kill(child, "SIGTERM");
     assertEquals((await server.status).code, 0);
