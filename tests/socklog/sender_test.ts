@@ -23,7 +23,15 @@ import {
   until,
   withHosts,
 } from "../tools.ts";
-import { dial, finish, hasIPv6, RawSocket, say, startOurs } from "./servers.ts";
+import {
+  dial,
+  finish,
+  hasIPv6,
+  RawSocket,
+  say,
+  startOurs,
+  tableOf,
+} from "./servers.ts";
 
 const HOST = "127.0.0.1";
 
@@ -120,13 +128,10 @@ Deno.test("a reset is a failure, while sending and while waiting", async () => {
     await until(
       "it is connected, too",
       () =>
-        Deno.readTextFileSync("/proc/net/tcp").split("\n")
-          .map((line) => line.trim().split(/ +/))
-          .filter(([, , remote, state]) =>
-            // A sender that has sent all waits in another state.
-            remote?.endsWith(at) && state !== TIME_WAIT
-          )
-          .length === 2,
+        tableOf(server.port).filter(([, , remote, state]) =>
+          // A sender that has sent all waits in another state.
+          remote!.endsWith(at) && state !== TIME_WAIT
+        ).length === 2,
     );
     await new Promise((resolve) => setTimeout(resolve, 500));
     server.kill("SIGKILL");

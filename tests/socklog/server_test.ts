@@ -24,6 +24,7 @@ import {
   RawSocket,
   say,
   startOurs,
+  tableOf,
   transmit,
 } from "./servers.ts";
 
@@ -59,12 +60,8 @@ interface Shown {
 
 /** The open connections of a port, from both ends where both are here. */
 function connections(port: number): Shown[] {
-  const at = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
-  return Deno.readTextFileSync("/proc/net/tcp").split("\n")
-    .map((line) => line.trim().split(/ +/))
-    .filter(([, local, remote, state]) =>
-      state === "01" && (local!.endsWith(at) || remote!.endsWith(at))
-    )
+  return tableOf(port)
+    .filter(([, , , state]) => state === "01")
     .map(([, , , , queues, timer]) => ({
       waiting: queues!.split(":").reduce((sum, n) => sum + parseInt(n, 16), 0),
       probing: timer!.startsWith("02:"),

@@ -24,6 +24,20 @@ export const hasIPv6: boolean = (() => {
   }
 })();
 
+/**
+ * The kernel's table of connections over IPv4, as far as it is about a port of
+ * this machine.
+ *
+ * @param port The port
+ * @returns The rows' words: number, local end, remote end, state, queues, timer
+ */
+export function tableOf(port: number): string[][] {
+  const at = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  return Deno.readTextFileSync("/proc/net/tcp").split("\n")
+    .map((line) => line.trim().split(/ +/))
+    .filter(([, local, remote]) => local?.endsWith(at) || remote?.endsWith(at));
+}
+
 /** A server that runs. */
 export class Server implements AsyncDisposable {
   /** The port that it listens at. */
