@@ -57,7 +57,7 @@
  * @module
  */
 export type { Bytes } from "./src/bytes.ts";
-export { LogDirectory } from "./src/multilog/directory.ts";
+export { LogDirectory } from "./src/log/log_directory.ts";
 export {
   matches,
   type Pattern,
@@ -72,8 +72,8 @@ export {
   SIZE_MAX,
   SIZE_MIN,
 } from "./src/multilog/script.ts";
-export { logStream } from "./src/multilog/stream.ts";
-export { StartError, Trouble } from "./src/multilog/trouble.ts";
+export { logStream } from "./src/multilog/log_stream.ts";
+export { Retrier, StartError } from "./src/log/retrier.ts";
 export { Framer, type FramerOptions, Stream } from "./src/socklog/framing.ts";
 export type { Priority } from "./src/socklog/priorities.ts";
 export {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { multilog } from "../src/multilog/multilog.ts";
+import { multilog } from "../src/multilog/main.ts";
 import { VERSION } from "../src/version.ts";
 
 Deno.exit(await multilog(Deno.args, VERSION));

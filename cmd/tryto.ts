@@ -3,6 +3,6 @@
  *
  * @module
  */
-import { tryto } from "../src/tryto/tryto.ts";
+import { tryto } from "../src/tryto/main.ts";
 
 Deno.exit(await tryto(Deno.args));

@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { writeAll } from "../src/diagnostics.ts";
 import { close, dontWait, pipe, read } from "../src/sys/descriptors.ts";
-import { environment } from "../src/sys/environment.ts";
-import { ended, spawn } from "../src/sys/process.ts";
+import { environ } from "../src/sys/environment.ts";
+import { spawn, waitFor } from "../src/sys/process.ts";
 import { folder, ours, run, testWith } from "./tools.ts";
 
 /** The command that runs code in another Deno. */
@@ -62,11 +62,11 @@ Deno.test("nobody to hear a message ends nothing", async () => {
         const diagnostics = new Diagnostics("multilog");
         diagnostics.warn("unheard");
         diagnostics.die(100, "unheard");`),
-      env: environment(),
+      env: environ(),
       fds: new Map([[2, writer]]),
     });
     close(writer);
-    assertEquals(await ended(pid), { code: 100 });
+    assertEquals(await waitFor(pid), { code: 100 });
   }
 });
 
@@ -77,7 +77,7 @@ Deno.test("writeAll waits for room, even where writing doesn't", async () => {
   const out = pipe();
   const pid = spawn({
     args: ["wc", "-c"],
-    env: environment(),
+    env: environ(),
     fds: new Map([[0, reader], [1, out.writer]]),
   });
   close(reader);
@@ -91,7 +91,7 @@ Deno.test("writeAll waits for room, even where writing doesn't", async () => {
     "1000000\n",
   );
   close(out.reader);
-  assertEquals(await ended(pid), { code: 0 });
+  assertEquals(await waitFor(pid), { code: 0 });
 });
 
 Deno.test("writeAll tells when it can't", () => {

@@ -11,13 +11,13 @@ import { errorNumber, SysError } from "../../src/sys/errors.ts";
 import { raiseDescriptorLimit } from "../../src/sys/limits.ts";
 import { READABLE, Readiness, WRITABLE } from "../../src/sys/poll.ts";
 import {
+  closeWrite,
   connect,
-  finishSending,
   letWait,
-  openSocket,
-  ownAddress,
+  loopbackAddress,
+  socket,
 } from "../../src/sys/sockets.ts";
-import { Watcher } from "../../src/sys/watcher.ts";
+import { Epoll } from "../../src/sys/epoll.ts";
 
 /** What to send. */
 export interface Load {
@@ -53,9 +53,9 @@ const EINPROGRESS = errorNumber("EINPROGRESS");
 function send(load: Load): number {
   const content = text(load.bytes);
   const answer = new Uint8Array(64);
-  const watcher = new Watcher();
+  const watcher = new Epoll();
   const waiting = new Readiness(watcher.fd);
-  const to = ownAddress(load.port);
+  const to = loopbackAddress(load.port);
   /** How much of its content each has sent, by descriptor. */
   const sent: number[] = [];
   let begun = 0;
@@ -70,7 +70,7 @@ function send(load: Load): number {
       if (n < 0) throw new SysError(-n);
       sent[fd]! += n;
       if (sent[fd]! < content.length) return;
-      finishSending(fd);
+      closeWrite(fd);
       watcher.change(fd, READABLE);
     }
     const n = read(fd, answer);
@@ -83,7 +83,7 @@ function send(load: Load): number {
   const begin = () => {
     if (begun === load.transmissions) return;
     begun++;
-    const fd = openSocket(to);
+    const fd = socket(to);
     const errno = -connect(fd, to);
     if (errno !== 0 && errno !== EINPROGRESS) throw new SysError(errno);
     sent[fd] = 0;
@@ -92,7 +92,7 @@ function send(load: Load): number {
   const start = performance.now();
   for (let i = 0; i < load.atOnce; i++) begin();
   while (ended < load.transmissions) {
-    const found = watcher.look();
+    const found = watcher.poll();
     if (found === 0) waiting.ready(1000);
     for (let i = 0; i < found; i++) advance(watcher.fdAt(i));
   }
@@ -105,8 +105,8 @@ if (import.meta.main) {
   const load: Load = JSON.parse(Deno.args[0]!);
   raiseDescriptorLimit(load.idle + load.atOnce + 100);
   for (let i = 0; i < load.idle; i++) {
-    const to = ownAddress(load.port);
-    const fd = openSocket(to);
+    const to = loopbackAddress(load.port);
+    const fd = socket(to);
     letWait(fd);
     const errno = -connect(fd, to);
     if (errno !== 0) throw new SysError(errno);

@@ -7,9 +7,9 @@
 import { encode } from "../../src/bytes.ts";
 import { Changes } from "../../src/sys/changes.ts";
 import { close, pipe, write } from "../../src/sys/descriptors.ts";
-import { environment } from "../../src/sys/environment.ts";
+import { environ } from "../../src/sys/environment.ts";
 import { Readiness } from "../../src/sys/poll.ts";
-import { ended, spawn } from "../../src/sys/process.ts";
+import { spawn, waitFor } from "../../src/sys/process.ts";
 import { installed, ours } from "../../tests/tools.ts";
 import {
   bar,
@@ -262,11 +262,11 @@ async function delaysOf(command: string[], log: string): Promise<Delays> {
   const { reader, writer } = pipe();
   const pid = spawn({
     args: command,
-    env: environment(),
+    env: environ(),
     fds: new Map([[0, reader]]),
   });
   close(reader);
-  const ending = ended(pid);
+  const ending = waitFor(pid);
   const line = encode(`${"one line at a time ".repeat(4)}\n`);
   const current = `${log}/current`;
   write(writer, line);

@@ -7,11 +7,11 @@
 import { close, pipe } from "../../src/sys/descriptors.ts";
 import { open } from "../../src/sys/files.ts";
 import {
-  ended,
-  type Ending,
+  type ExitStatus,
   kill,
   signals,
   spawn,
+  waitFor,
 } from "../../src/sys/process.ts";
 
 /** A run script that runs. */
@@ -19,7 +19,7 @@ export interface Program {
   /** Its process. */
   pid: number;
   /** Its end. */
-  ended: Promise<Ending>;
+  ended: Promise<ExitStatus>;
 }
 
 /** All programs of the demonstration. */
@@ -81,7 +81,7 @@ export class Supervisor {
         directory,
         session: true,
       });
-      const program = { pid, ended: ended(pid) };
+      const program = { pid, ended: waitFor(pid) };
       this.#programs.push(program);
       return program;
     } finally {

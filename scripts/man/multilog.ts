@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HELP } from "../../src/multilog/multilog.ts";
+import { HELP } from "../../src/multilog/main.ts";
 import type { Page } from "./page.ts";
 
 /** The page. */

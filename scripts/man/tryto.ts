@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HELP } from "../../src/tryto/options.ts";
+import { HELP } from "../../src/tryto/arguments.ts";
 import type { Page } from "./page.ts";
 
 /** The page. */

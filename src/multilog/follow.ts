@@ -8,10 +8,10 @@ import type { Diagnostics } from "../diagnostics.ts";
 import { Changes } from "../sys/changes.ts";
 import { close, seek, write } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
-import { openDirectory, status } from "../sys/files.ts";
+import { openDirectory, stat } from "../sys/files.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
-import { onEnding } from "../sys/signals.ts";
-import { Chain } from "./chain.ts";
+import { onTermination } from "../sys/signals.ts";
+import { FileSequence } from "./file_sequence.ts";
 import { LocalStamps } from "./local_stamps.ts";
 
 const OUTPUT = 1;
@@ -29,7 +29,7 @@ class Followed {
   readonly #path: string;
   readonly #directory: number;
   readonly changes: Changes | undefined;
-  readonly chain: Chain;
+  readonly chain: FileSequence;
   /** Whether the directory has got another name. */
   #moved = false;
 
@@ -46,7 +46,7 @@ class Followed {
     this.#directory = openDirectory(path);
     // Before the first look, so that nothing happens between the two.
     this.changes = watch(path, diagnostics);
-    this.chain = new Chain(this.#directory, lines);
+    this.chain = new FileSequence(this.#directory, lines);
     // What happened until now is for nobody to count.
     this.changes?.take();
     this.chain.look([{ name: "", what: "unknown" }]);
@@ -57,7 +57,7 @@ class Followed {
     return this.changes === undefined || this.#moved || !this.chain.attached;
   }
 
-  /** Looks for new files, as {@linkcode Chain.look} does. */
+  /** Looks for new files, as {@linkcode FileSequence.look} does. */
   look(): number {
     const changes = this.changes?.take();
     this.#moved ||= changes?.some(({ what }) => what === "moved") ?? false;
@@ -68,9 +68,9 @@ class Followed {
   isReplaced(): boolean {
     if (!this.uncertain) return false;
     try {
-      const there = status(this.#path);
+      const there = stat(this.#path);
       return there !== undefined &&
-        there.identity !== status("", this.#directory)!.identity;
+        there.identity !== stat("", this.#directory)!.identity;
     } catch (error) {
       if (error instanceof SysError) return false;
       throw error;
@@ -103,7 +103,7 @@ export async function follow(
   }
   const poller = new Poller(2);
   let ended = false;
-  onEnding(() => {
+  onTermination(() => {
     ended = true;
     poller.wake();
   });

@@ -8,11 +8,11 @@ import { fromLatin1 } from "../bytes.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import { readClock } from "../sys/clock.ts";
 import { close, isTerminal } from "../sys/descriptors.ts";
-import { type FileStatus, list, openDirectory, status } from "../sys/files.ts";
+import { type FileInfo, openDirectory, readdir, stat } from "../sys/files.ts";
 import { parseLabel } from "../tai64n.ts";
-import { isOld } from "./directory.ts";
-import { must, StartError } from "./trouble.ts";
-import { findWriter, readAll } from "./writer.ts";
+import { isOld } from "../log/log_directory.ts";
+import { StartError, startStep } from "../log/retrier.ts";
+import { findWriter, readAll } from "./find_writer.ts";
 
 const COMPLETE_BIT = 0o100;
 /** A terminal's width. */
@@ -62,12 +62,12 @@ export interface LogStatus {
  * @throws {StartError} When it can't be read
  */
 export function lookAt(path: string, now: number): LogStatus {
-  const directory = must(
+  const directory = startStep(
     () => openDirectory(path),
     `unable to open directory ${path}`,
   );
   try {
-    return must(
+    return startStep(
       () => lookInto(directory, path, now),
       `unable to read directory ${path}`,
     );
@@ -77,8 +77,8 @@ export function lookAt(path: string, now: number): LogStatus {
 }
 
 function lookInto(fd: number, path: string, now: number): LogStatus {
-  const current = status("current", fd);
-  const previous = status("previous", fd);
+  const current = stat("current", fd);
+  const previous = stat("previous", fd);
   const old = oldFiles(fd);
   const writer = findWriter(fd);
   const age = (seconds: number) => Math.max(now - seconds, 0);
@@ -95,7 +95,7 @@ function lookInto(fd: number, path: string, now: number): LogStatus {
     writer: writer?.pid ?? null,
     cutOff: writer === undefined && current !== undefined &&
       (current.mode & COMPLETE_BIT) === 0,
-    processing: previous === undefined ? null : age(previous.changed),
+    processing: previous === undefined ? null : age(previous.ctime),
     failing: trouble.since === undefined ? null : age(trouble.since),
     notice: trouble.notice ?? null,
   };
@@ -110,22 +110,22 @@ interface OldFile {
 /** The old files, the oldest first. */
 function oldFiles(directory: number): OldFile[] {
   const files: OldFile[] = [];
-  for (const name of list(directory).filter(isOld).sort()) {
-    const found = status(fromLatin1(name), directory);
+  for (const name of readdir(directory).filter(isOld).sort()) {
+    const found = stat(fromLatin1(name), directory);
     if (found === undefined) continue; // it went meanwhile
-    files.push({ name, size: found.size, modified: found.modified });
+    files.push({ name, size: found.size, modified: found.mtime });
   }
   return files;
 }
 
 /** When the newest line came, as well as files tell. */
 function newestLine(
-  current: FileStatus | undefined,
-  previous: FileStatus | undefined,
+  current: FileInfo | undefined,
+  previous: FileInfo | undefined,
   old: readonly OldFile[],
 ): number | undefined {
-  if (current && current.size > 0) return current.modified;
-  if (previous) return previous.modified;
+  if (current && current.size > 0) return current.mtime;
+  if (previous) return previous.mtime;
   const last = old.at(-1);
   if (last === undefined) return undefined;
   // A processor wrote it later than the lines came, but the name was given
@@ -142,10 +142,10 @@ function newestLine(
  */
 function processorTrouble(
   directory: number,
-  previous: FileStatus | undefined,
+  previous: FileInfo | undefined,
   old: readonly OldFile[],
 ): { since: number | undefined; notice: string | undefined } {
-  const newstate = previous && status("newstate", directory);
+  const newstate = previous && stat("newstate", directory);
   const now = newstate ? linesOf("newstate", directory) : [];
   const before = linesOf("state", directory);
   let since: number | undefined;
@@ -158,14 +158,14 @@ function processorTrouble(
   }
   if (previous && newstate) {
     // Each run empties both; what it writes makes one of them newer.
-    const processed = status("processed", directory);
+    const processed = stat("processed", directory);
     const started = Math.min(
-      newstate.modified,
-      processed?.modified ?? Infinity,
+      newstate.mtime,
+      processed?.mtime ?? Infinity,
     );
-    const again = started - previous.changed > RESTARTED;
+    const again = started - previous.ctime > RESTARTED;
     const failed = now.some((line) => /^tryto: (warning|fatal): /.test(line));
-    if (failed || again) since ??= previous.changed;
+    if (failed || again) since ??= previous.ctime;
   }
   // Nothing that a terminal could take for a command.
   const notice = [...before, ...now].at(-1)?.slice(0, NOTICE_SIGHT)

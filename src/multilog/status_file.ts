@@ -7,15 +7,15 @@ import type { Bytes } from "../bytes.ts";
 import { close, seek, write } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { open } from "../sys/files.ts";
-import { must, type Trouble } from "./trouble.ts";
+import { type Retrier, startStep } from "../log/retrier.ts";
 
 /** A status file that is open for being written over. */
 export class StatusFile {
   readonly #path: string;
   readonly #fd: number;
-  readonly #trouble: Trouble;
+  readonly #trouble: Retrier;
 
-  private constructor(path: string, fd: number, trouble: Trouble) {
+  private constructor(path: string, fd: number, trouble: Retrier) {
     this.#path = path;
     this.#fd = fd;
     this.#trouble = trouble;
@@ -29,8 +29,8 @@ export class StatusFile {
    * @returns The open file
    * @throws {StartError} When it can't be opened
    */
-  static open(path: string, trouble: Trouble): StatusFile {
-    const fd = must(
+  static open(path: string, trouble: Retrier): StatusFile {
+    const fd = startStep(
       () => open(path, "overwrite", 0o600),
       `unable to create ${path}`,
     );

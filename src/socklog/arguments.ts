@@ -4,8 +4,8 @@
  * @module
  */
 import { type Bytes, encode, latin1 } from "../bytes.ts";
-import { parseOptions, UsageError } from "../options.ts";
-import { variable } from "../sys/environment.ts";
+import { getopt, UsageError } from "../getopt.ts";
+import { getenv } from "../sys/environment.ts";
 import type { FramerOptions } from "./framing.ts";
 import { Verbosity } from "./messages.ts";
 
@@ -180,7 +180,7 @@ const LAST_ID = 0xfffffffe;
  * original reads it. Anything else would leave the server what it is, root.
  */
 function numberOf(name: string): number | undefined {
-  const value = latin1(variable(name) ?? new Uint8Array(0));
+  const value = latin1(getenv(name) ?? new Uint8Array(0));
   if (value === "") return undefined;
   const digits = /^\d+/.exec(value);
   if (digits === null || Number(digits[0]) > LAST_ID) {
@@ -250,7 +250,7 @@ function commonOption(to: Common, letter: string, value: string): void {
 export function parseTask(words: readonly string[]): Task {
   const [first = ""] = words;
   if (first === "socklog" || first.endsWith("/socklog")) {
-    const { options, rest } = parseOptions(words.slice(1), "rRUV");
+    const { options, rest } = getopt(words.slice(1), "rRUV");
     if (rest[0] !== "ucspi") {
       throw new UsageError(
         `${[first, ...rest].join(" ")}: socklog can only be ucspi here`,
@@ -272,7 +272,7 @@ export function parseTask(words: readonly string[]): Task {
 
 function parseServer(args: readonly string[], own: boolean): ServerArguments {
   const letters = own ? `${SERVER}aw:` : SERVER;
-  const { options, rest } = parseOptions(args, letters);
+  const { options, rest } = getopt(args, letters);
   const server: ServerArguments = {
     ...common(),
     mode: "server",
@@ -363,7 +363,7 @@ function parseClient(
   mode: "send" | "connect",
 ): ClientArguments {
   const letters = mode === "send" ? `${CLIENT}a` : CLIENT;
-  const { options, rest } = parseOptions(args, letters);
+  const { options, rest } = getopt(args, letters);
   const client: ClientArguments = {
     ...common(),
     mode,

@@ -5,16 +5,16 @@
  */
 import { close } from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
-import { portOf } from "../sys/names.ts";
+import { parsePort } from "../sys/names.ts";
 import { Poller, WRITABLE } from "../sys/poll.ts";
 import {
   bind,
   connect,
-  dontDelay,
   type Endpoint,
   endpoint,
-  keepAlive,
-  openSocket,
+  setKeepAlive,
+  setNoDelay,
+  socket,
   socketError,
 } from "../sys/sockets.ts";
 import type { ClientArguments } from "./arguments.ts";
@@ -56,7 +56,7 @@ async function routes(args: ClientArguments): Promise<Route[]> {
     if (found.length > 0) return found;
     throw new Fatal(`no IP address for ${args.host} is ${localHost}'s kind`);
   }
-  const port = portOf(localPort);
+  const port = parsePort(localPort);
   if (port === undefined) {
     throw new Fatal(`unable to figure out port number for ${localPort}`);
   }
@@ -71,7 +71,7 @@ async function routes(args: ClientArguments): Promise<Route[]> {
 /** A socket, or the error where this machine hasn't that kind of address. */
 function socketFor(remote: Endpoint): number | SysError {
   try {
-    return openSocket(remote);
+    return socket(remote);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
     if (error.code === "EAFNOSUPPORT") return error;
@@ -161,8 +161,8 @@ export async function connectTo(
   const outcome = dialFirst(await routes(args), args.timeouts);
   if (!(outcome instanceof Map)) {
     const { fd, remote } = outcome;
-    keepAlive(fd, KEEP_ALIVE_SECONDS);
-    if (args.dontDelay) dontDelay(fd);
+    setKeepAlive(fd, KEEP_ALIVE_SECONDS);
+    if (args.dontDelay) setNoDelay(fd);
     messages.status(`connected to ${remote.ip} port ${remote.port}`);
     return outcome;
   }

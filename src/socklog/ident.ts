@@ -12,7 +12,7 @@ import {
   connect,
   type Endpoint,
   endpoint,
-  openSocket,
+  socket,
   socketError,
 } from "../sys/sockets.ts";
 import { tame } from "./ucspi.ts";
@@ -59,7 +59,7 @@ export async function identify(
   let fd: number | undefined;
   let poller: Poller | undefined;
   try {
-    fd = openSocket(remote);
+    fd = socket(remote);
     poller = new Poller(1);
     bind(fd, endpoint(local.bytes, 0));
     const ready = async (events: number): Promise<boolean> => {

@@ -7,19 +7,19 @@ import { encode } from "../bytes.ts";
 import { writeAll } from "../diagnostics.ts";
 import { close } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
-import { addressesOf, portOf, TemporaryNameError } from "../sys/names.ts";
+import { getaddrinfo, parsePort, TemporaryNameError } from "../sys/names.ts";
 import {
-  anyAddress,
   bind,
-  dontDelay,
   type Endpoint,
-  keepAlive,
+  getsockname,
   listen,
-  localEnd,
-  openSocket,
-  ownAddress,
+  loopbackAddress,
+  setKeepAlive,
+  setNoDelay,
+  socket,
+  wildcardAddress,
 } from "../sys/sockets.ts";
-import { setGroup, setUser } from "../sys/users.ts";
+import { setgid, setuid } from "../sys/users.ts";
 import type { ServerArguments } from "./arguments.ts";
 import { Fatal } from "./fatal.ts";
 
@@ -40,15 +40,15 @@ export async function resolve(
   port: string,
   zero: "any" | "own",
 ): Promise<Endpoint[]> {
-  const number = portOf(port);
+  const number = parsePort(port);
   if (number === undefined) {
     throw new Fatal(`unable to figure out port number for ${port}`);
   }
   if (host === "0") {
-    return [zero === "any" ? anyAddress(number) : ownAddress(number)];
+    return [zero === "any" ? wildcardAddress(number) : loopbackAddress(number)];
   }
   try {
-    const found = await addressesOf(host, number);
+    const found = await getaddrinfo(host, number);
     if (found.length > 0) return found;
   } catch (error) {
     if (!(error instanceof TemporaryNameError)) throw error;
@@ -94,17 +94,17 @@ export interface Listener {
  */
 export async function openListener(args: ServerArguments): Promise<Listener> {
   const [address] = await resolve(args.host, args.port, "any");
-  const fd = attempt("create socket", () => openSocket(address!));
+  const fd = attempt("create socket", () => socket(address!));
   try {
     attempt("bind", () => bind(fd, address!));
-    const local = attempt("get local address", () => localEnd(fd));
+    const local = attempt("get local address", () => getsockname(fd));
     // Connections inherit both from the listener, at no cost for each.
-    keepAlive(fd, KEEP_ALIVE_SECONDS);
-    if (args.dontDelay) dontDelay(fd);
+    setKeepAlive(fd, KEEP_ALIVE_SECONDS);
+    if (args.dontDelay) setNoDelay(fd);
     attempt("listen", () => listen(fd, args.backlog));
     const { gid, uid } = args;
-    if (gid !== undefined) attempt("set gid", () => setGroup(gid));
-    if (uid !== undefined) attempt("set uid", () => setUser(uid));
+    if (gid !== undefined) attempt("set gid", () => setgid(gid));
+    if (uid !== undefined) attempt("set uid", () => setuid(uid));
     if (args.printPort) writeAll(1, encode(`${local.port}\n`));
     return { fd, local };
   } catch (error) {

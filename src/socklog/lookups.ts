@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { addressesOf, nameOf, TemporaryNameError } from "../sys/names.ts";
+import { getaddrinfo, getnameinfo, TemporaryNameError } from "../sys/names.ts";
 import type { Endpoint } from "../sys/sockets.ts";
 import type { ClientArguments, ServerArguments } from "./arguments.ts";
 import { identify } from "./ident.ts";
@@ -89,10 +89,10 @@ async function hostName(
   paranoid: boolean,
 ): Promise<string | undefined> {
   return await names.through(async () => {
-    const name = await nameOf(of);
+    const name = await getnameinfo(of);
     if (name === undefined || !paranoid) return name;
     try {
-      const found = await addressesOf(name, 0);
+      const found = await getaddrinfo(name, 0);
       return found.some(({ ip }) => ip === of.ip) ? name : undefined;
     } catch (error) {
       if (!(error instanceof TemporaryNameError)) throw error;

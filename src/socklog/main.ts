@@ -16,14 +16,14 @@ import {
   parseArguments,
   type ServerArguments,
 } from "./arguments.ts";
-import { connectFor } from "./connect.ts";
+import { connectFor } from "./tcpclient.ts";
 import { Unreachable } from "./dialling.ts";
 import { Fatal } from "./fatal.ts";
 import { HELP } from "./help.ts";
 import { openListener } from "./listener.ts";
 import { Messages, Verbosity } from "./messages.ts";
 import { Output } from "./output.ts";
-import { canRun, ProgramServer } from "./programs.ts";
+import { canRun, ProgramServer } from "./tcpserver.ts";
 import { send } from "./sender.ts";
 import { LogServer, OTHER_DESCRIPTORS } from "./server.ts";
 

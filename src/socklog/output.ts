@@ -4,11 +4,11 @@
  * @module
  */
 import { type Bytes, NEWLINE } from "../bytes.ts";
-import { EAGAIN, roomInPipe, widenPipe, write } from "../sys/descriptors.ts";
+import { EAGAIN, roomInPipe, setPipeSize, write } from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
-import { open, status, wasClosed } from "../sys/files.ts";
+import { open, stat, wasClosed } from "../sys/files.ts";
 import { Readiness, WRITABLE } from "../sys/poll.ts";
-import { sendNow } from "../sys/sockets.ts";
+import { sendNonblocking } from "../sys/sockets.ts";
 import { Fatal } from "./fatal.ts";
 
 const EPIPE = errorNumber("EPIPE");
@@ -52,15 +52,13 @@ function wholeLines(bytes: Bytes, room: number): Bytes {
  * opened once more for ourselves.
  */
 function wayTo(fd: number): (bytes: Bytes) => number {
-  const type = Deno.build.os === "linux"
-    ? (status("", fd)?.mode ?? 0) & TYPE
-    : 0;
+  const type = Deno.build.os === "linux" ? (stat("", fd)?.mode ?? 0) & TYPE : 0;
   if (type === FILE) return (bytes) => write(fd, bytes);
-  if (type === SOCKET) return (bytes) => sendNow(fd, bytes);
+  if (type === SOCKET) return (bytes) => sendNonblocking(fd, bytes);
   if (type === FIFO) {
     try {
       const own = open(`/proc/self/fd/${fd}`, "append");
-      widenPipe(own, WIDE_PIPE);
+      setPipeSize(own, WIDE_PIPE);
       return (bytes) => write(own, wholeLines(bytes, roomInPipe(own)));
     } catch (error) {
       if (!(error instanceof SysError)) throw error;

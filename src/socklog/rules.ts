@@ -9,7 +9,7 @@
 import { latin1 } from "../bytes.ts";
 import { close, read } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
-import { open, status } from "../sys/files.ts";
+import { open, stat } from "../sys/files.ts";
 import { CdbError, find } from "./cdb.ts";
 import { Fatal } from "./fatal.ts";
 import { fromLatin1 } from "./ucspi.ts";
@@ -148,11 +148,11 @@ export class Rules {
 
   /** Reads the file when it isn't the one that was read last. */
   #refresh(): boolean {
-    const found = status(this.#path);
+    const found = stat(this.#path);
     if (found === undefined && this.#mayBeMissing) return false;
     const seen = found === undefined
       ? ""
-      : `${found.identity} ${found.size} ${found.modified}`;
+      : `${found.identity} ${found.size} ${found.mtime}`;
     if (seen !== "" && seen === this.#seen) return true;
     const fd = open(this.#path, "read");
     try {

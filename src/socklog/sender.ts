@@ -8,7 +8,7 @@ import { close, EAGAIN, read, write } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { wasClosed } from "../sys/files.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
-import { finishSending, unacknowledged } from "../sys/sockets.ts";
+import { closeWrite, unacknowledgedBytes } from "../sys/sockets.ts";
 import { complaint, LONGEST_ANSWER } from "./acknowledgement.ts";
 import type { ClientArguments } from "./arguments.ts";
 import { connectTo } from "./dialling.ts";
@@ -106,7 +106,7 @@ class Transfer {
     if (this.#finished) return;
     this.#finished = true;
     try {
-      finishSending(this.#fd);
+      closeWrite(this.#fd);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       throw new Fatal(`unable to send: ${error.message}`);
@@ -127,7 +127,7 @@ class Transfer {
     // The end that the other side has sent carries its word for all that had
     // arrived by then; without it, these bytes met nobody. Our own end counts
     // as one, and may still be on its way to a server that knows enough.
-    if (!this.#finished || unacknowledged(this.#fd) > 1) {
+    if (!this.#finished || unacknowledgedBytes(this.#fd) > 1) {
       throw new Fatal("connection closed before everything was sent");
     }
   }

@@ -4,7 +4,7 @@
  * @module
  */
 import { close, EAGAIN, read, write } from "../sys/descriptors.ts";
-import { variable } from "../sys/environment.ts";
+import { getenv } from "../sys/environment.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import { raiseDescriptorLimit } from "../sys/limits.ts";
 import {
@@ -12,18 +12,18 @@ import {
   HUNG_UP,
   Poller,
   READABLE,
-  turn,
   WRITABLE,
+  yieldToEventLoop,
 } from "../sys/poll.ts";
 import {
   accept,
   caller,
+  closeWithReset,
   dropOptions,
-  localEnd,
-  reset,
+  getsockname,
 } from "../sys/sockets.ts";
-import { onEnding, settleSignals } from "../sys/signals.ts";
-import { Watcher } from "../sys/watcher.ts";
+import { onTermination, settleSignals } from "../sys/signals.ts";
+import { Epoll } from "../sys/epoll.ts";
 import { answer } from "./acknowledgement.ts";
 import type { ServerArguments } from "./arguments.ts";
 import { Fatal } from "./fatal.ts";
@@ -90,7 +90,7 @@ export class LogServer {
   readonly #names: string[];
   readonly #framer: Framer;
   readonly #output: Output;
-  readonly #watcher = new Watcher(512);
+  readonly #watcher = new Epoll(512);
   readonly #poller = new Poller(2);
   readonly #rules: Rules | undefined;
   readonly #questions: Questions | undefined;
@@ -152,7 +152,7 @@ export class LogServer {
    * @throws {Fatal} When standard output fails; every connection is reset
    */
   async run(): Promise<void> {
-    const stopListening = onEnding(() => {
+    const stopListening = onTermination(() => {
       this.#stopping = true;
       this.#poller.wake();
     });
@@ -171,7 +171,7 @@ export class LogServer {
       await this.#stop();
     } catch (error) {
       for (const connection of this.#connections) {
-        if (connection !== undefined) reset(connection.fd);
+        if (connection !== undefined) closeWithReset(connection.fd);
       }
       throw error;
     } finally {
@@ -198,7 +198,7 @@ export class LogServer {
 
   /** Looks, and does what there is to be done; waits when there is nothing. */
   async #round(): Promise<void> {
-    const found = this.#watcher.look();
+    const found = this.#watcher.poll();
     if (found === 0 && this.#admitted.length === 0) {
       await this.#poller.wait(this.#untilNext());
       this.#turned = this.#now = this.#readClock();
@@ -231,7 +231,7 @@ export class LogServer {
     this.#messages.flush();
     this.#checkListening();
     if (this.#now - this.#turned > TURN_EVERY) {
-      await turn();
+      await yieldToEventLoop();
       this.#turned = this.#readClock();
     }
   }
@@ -272,7 +272,7 @@ export class LogServer {
       }
       const remote = caller();
       if (!keepOptions) dropOptions(fd);
-      const local = this.#manyLocals ? localEnd(fd) : this.#listener.local;
+      const local = this.#manyLocals ? getsockname(fd) : this.#listener.local;
       const connection: Connection = {
         fd,
         id: ++this.#lastId,
@@ -335,7 +335,7 @@ export class LogServer {
   #turnAway(connection: Connection, status: number): void {
     connection.status = status;
     if (this.#args.banner.length > 0) close(connection.fd);
-    else reset(connection.fd);
+    else closeWithReset(connection.fd);
     this.#forget(connection);
   }
 
@@ -344,7 +344,7 @@ export class LogServer {
     const parts: number[] = [];
     let set = 0;
     for (const name of this.#names) {
-      const value = own.has(name) ? own.get(name) : variable(name);
+      const value = own.has(name) ? own.get(name) : getenv(name);
       if (value === undefined) continue;
       if (++set > MOST_NAMES) break;
       parts.push(...(typeof value === "string" ? fromLatin1(value) : value));
@@ -422,7 +422,7 @@ export class LogServer {
       if (status === ENDED) {
         if (this.#args.acknowledge) write(fd, answer(received));
         close(fd);
-      } else reset(fd);
+      } else closeWithReset(fd);
       this.#forget(connection);
     }
     this.#ended.length = 0;

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { check, errorNumber, lastError } from "./errors.ts";
+import { check, errorNumber, lastErrno } from "./errors.ts";
 import { darwin, load } from "./libc.ts";
 
 const lib = load({
@@ -60,7 +60,7 @@ export function read(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
   while (true) {
     const n = lib.read(fd, buffer, length);
     if (n >= 0) return n;
-    const errno = lastError();
+    const errno = lastErrno();
     if (errno !== EINTR) return -errno;
   }
 }
@@ -78,7 +78,7 @@ export function write(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
   while (true) {
     const n = lib.write(fd, buffer, length);
     if (n >= 0) return n;
-    const errno = lastError();
+    const errno = lastErrno();
     if (errno !== EINTR) return -errno;
   }
 }
@@ -102,7 +102,7 @@ export function close(fd: number): void {
  * @returns The new descriptor, not inherited by other programs
  * @throws {SysError} When there is none left
  */
-export function duplicate(fd: number, least = 3): number {
+export function dup(fd: number, least = 3): number {
   return check(lib.fcntl(fd, F_DUPFD_CLOEXEC, least));
 }
 
@@ -113,7 +113,7 @@ export function duplicate(fd: number, least = 3): number {
  * @param at The number
  * @throws {SysError} When either is no descriptor
  */
-export function place(fd: number, at: number): void {
+export function dup2(fd: number, at: number): void {
   check(lib.dup2(fd, at));
 }
 
@@ -123,7 +123,7 @@ export function place(fd: number, at: number): void {
  * @param fd The descriptor
  * @throws {SysError} When the disk fails
  */
-export function sync(fd: number): void {
+export function fsync(fd: number): void {
   check(lib.fsync(fd));
 }
 
@@ -134,9 +134,9 @@ export function sync(fd: number): void {
  * @param fd The open directory
  * @throws {SysError} `EIO`, `ENOSPC`
  */
-export function syncDirectory(fd: number): void {
+export function fsyncDirectory(fd: number): void {
   const n = lib.fsync(fd);
-  if (n < 0 && lastError() !== EINVAL) check(n);
+  if (n < 0 && lastErrno() !== EINVAL) check(n);
 }
 
 /**
@@ -146,7 +146,7 @@ export function syncDirectory(fd: number): void {
  * @param mode The permission bits
  * @throws {SysError} When it isn't allowed
  */
-export function setMode(fd: number, mode: number): void {
+export function fchmod(fd: number, mode: number): void {
   check(lib.fchmod(fd, mode));
 }
 
@@ -157,7 +157,7 @@ export function setMode(fd: number, mode: number): void {
  * @param fd The descriptor
  * @throws {SysError} `EAGAIN` when another process has it
  */
-export function lock(fd: number): void {
+export function flock(fd: number): void {
   check(lib.flock(fd, LOCK_EX | LOCK_NB));
 }
 
@@ -168,7 +168,7 @@ export function lock(fd: number): void {
  * @param length The length it is to have
  * @throws {SysError} When it isn't a file, or isn't open for writing
  */
-export function truncate(fd: number, length: number): void {
+export function ftruncate(fd: number, length: number): void {
   check(lib.ftruncate(fd, BigInt(length)));
 }
 
@@ -200,8 +200,8 @@ export function pipe(): { reader: number; writer: number } {
   const ends = new Int32Array(2);
   check(lib.pipe(new Uint8Array(ends.buffer)));
   const [reader, writer] = ends as unknown as [number, number];
-  keep(reader);
-  keep(writer);
+  setCloseOnExec(reader);
+  setCloseOnExec(writer);
   return { reader, writer };
 }
 
@@ -211,7 +211,7 @@ export function pipe(): { reader: number; writer: number } {
  * @param fd The descriptor
  * @throws {SysError} When it is no descriptor
  */
-export function keep(fd: number): void {
+export function setCloseOnExec(fd: number): void {
   check(lib.fcntl(fd, F_SETFD, FD_CLOEXEC));
 }
 
@@ -268,7 +268,7 @@ export function dontWait(fd: number): void {
  * @param fd The descriptor
  * @param size Bytes
  */
-export function widenPipe(fd: number, size: number): void {
+export function setPipeSize(fd: number, size: number): void {
   if (!darwin) lib.fcntl(fd, F_SETPIPE_SZ, size);
 }
 

@@ -13,7 +13,7 @@ const lib = load({
  * `environ` is a variable, which may come to point elsewhere; what comes out of
  * the library is where the variable is.
  */
-const environ = darwin
+const pointerToEnviron = darwin
   ? load({
     where: { name: "_NSGetEnviron", parameters: [], result: "pointer" },
   }).where()
@@ -32,7 +32,7 @@ function bytesAt(pointer: Deno.PointerObject): Uint8Array<ArrayBuffer> {
  * @param name Its name
  * @returns Its bytes, or `undefined` where it isn't set
  */
-export function variable(name: string): Uint8Array<ArrayBuffer> | undefined {
+export function getenv(name: string): Uint8Array<ArrayBuffer> | undefined {
   const pointer = lib.getenv(cString(name));
   return pointer === null ? undefined : bytesAt(pointer);
 }
@@ -42,8 +42,9 @@ export function variable(name: string): Uint8Array<ArrayBuffer> | undefined {
  *
  * @returns Its entries, each `NAME=value`
  */
-export function environment(): Uint8Array<ArrayBuffer>[] {
-  const list = environ && new Deno.UnsafePointerView(environ).getPointer(0);
+export function environ(): Uint8Array<ArrayBuffer>[] {
+  const list = pointerToEnviron &&
+    new Deno.UnsafePointerView(pointerToEnviron).getPointer(0);
   if (!list) return [];
   const view = new Deno.UnsafePointerView(list);
   const entries: Uint8Array<ArrayBuffer>[] = [];

@@ -211,7 +211,7 @@ const view = new Deno.UnsafePointerView(locate.errno()!);
  *
  * @returns `errno`
  */
-export function lastError(): number {
+export function lastErrno(): number {
   return view.getInt32(0);
 }
 
@@ -223,6 +223,6 @@ export function lastError(): number {
  * @throws {SysError} When it is negative
  */
 export function check(result: number): number {
-  if (result < 0) throw new SysError(lastError());
+  if (result < 0) throw new SysError(lastErrno());
   return result;
 }

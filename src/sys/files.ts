@@ -7,7 +7,7 @@
  * @module
  */
 import { type Bytes, latin1 } from "../bytes.ts";
-import { check, lastError, SysError } from "./errors.ts";
+import { check, lastErrno, SysError } from "./errors.ts";
 import { close, isOpen, isReadWrite } from "./descriptors.ts";
 import { AT_FDCWD, cString, darwin, load } from "./libc.ts";
 
@@ -45,7 +45,7 @@ const ENTRIES = 32 * 1024;
 const GETDENTS64 = Deno.build.arch === "aarch64" ? 61 : 217;
 
 /** `statx` has one layout on every Linux; `stat` has one for each. */
-const stat = darwin ? undefined : load({
+const statx = darwin ? undefined : load({
   statx: {
     parameters: ["i32", "buffer", "i32", "u32", "buffer"],
     result: "i32",
@@ -114,14 +114,14 @@ export function open(
  * @returns The descriptor, not inherited by other programs
  * @throws {SysError} When it can't be made
  */
-export function temporary(folder: Name): number {
+export function tmpfile(folder: Name): number {
   const path = cString(folder);
   const pattern = cString("/logferry.XXXXXX");
   const name = new Uint8Array(path.length - 1 + pattern.length);
   name.set(path);
   name.set(pattern, path.length - 1);
   const fd = check(lib.mkostemp(name, CLOEXEC));
-  remove(name.subarray(0, -1));
+  unlink(name.subarray(0, -1));
   return fd;
 }
 
@@ -133,7 +133,7 @@ export function temporary(folder: Name): number {
  * @param directory An open directory that the name is relative to
  * @throws {SysError} `EEXIST` when it is there already; others
  */
-export function makeDirectory(
+export function mkdir(
   name: Name,
   permissions = 0o700,
   directory: number = AT_FDCWD,
@@ -164,7 +164,7 @@ export function rename(
  * @param directory An open directory that the name is relative to
  * @throws {SysError} `ENOENT` when it isn't there; others
  */
-export function remove(name: Name, directory: number = AT_FDCWD): void {
+export function unlink(name: Name, directory: number = AT_FDCWD): void {
   check(lib.unlinkat(directory, cString(name), 0));
 }
 
@@ -176,7 +176,7 @@ export function remove(name: Name, directory: number = AT_FDCWD): void {
  * @param directory An open directory that the name is relative to
  * @throws {SysError} When it isn't there or isn't ours
  */
-export function setModeOf(
+export function chmod(
   name: Name,
   mode: number,
   directory: number = AT_FDCWD,
@@ -185,19 +185,19 @@ export function setModeOf(
 }
 
 /** What is known of a file without reading it. */
-export interface FileStatus {
+export interface FileInfo {
   /** Type and permission bits. */
   mode: number;
   /** Bytes. */
   size: number;
   /** How many names it has. */
-  links: number;
+  nlink: number;
   /** Seconds since 1970 of its last change of contents. */
-  modified: number;
+  mtime: number;
   /** Seconds since 1970 of its last change of anything: name and mode too. */
-  changed: number;
+  ctime: number;
   /** Seconds since 1970 when it was made; `undefined` where nobody knows. */
-  made: number | undefined;
+  birthtime: number | undefined;
   /** The number of its inode, and of its device, as one text. */
   identity: string;
 }
@@ -210,32 +210,32 @@ export interface FileStatus {
  * @returns What is known of it, or `undefined` where there is none
  * @throws {SysError} On any other failure
  */
-export function status(
+export function stat(
   name: Name,
   directory: number = AT_FDCWD,
-): FileStatus | undefined {
-  if (stat === undefined) throw new SysError(0);
+): FileInfo | undefined {
+  if (statx === undefined) throw new SysError(0);
   const buffer = new Uint8Array(256);
   const AT_EMPTY_PATH = 0x1000;
   const BASIC = 0x7ff;
   const BTIME = 0x800;
   const flags = name.length === 0 ? AT_EMPTY_PATH : 0;
-  if (stat(directory, cString(name), flags, BASIC | BTIME, buffer) < 0) {
-    const error = new SysError(lastError());
+  if (statx(directory, cString(name), flags, BASIC | BTIME, buffer) < 0) {
+    const error = new SysError(lastErrno());
     if (error.code === "ENOENT") return undefined;
     throw error;
   }
   const view = new DataView(buffer.buffer);
   const time = (at: number) =>
     Number(view.getBigInt64(at, true)) + view.getUint32(at + 8, true) / 1e9;
-  const modified = time(112);
+  const mtime = time(112);
   return {
-    links: view.getUint32(16, true),
+    nlink: view.getUint32(16, true),
     mode: view.getUint16(28, true),
     size: Number(view.getBigUint64(40, true)),
-    modified,
-    changed: time(96),
-    made: view.getUint32(0, true) & BTIME ? time(80) : undefined,
+    mtime,
+    ctime: time(96),
+    birthtime: view.getUint32(0, true) & BTIME ? time(80) : undefined,
     identity: `${view.getUint32(136, true)}:${view.getUint32(140, true)}:${
       view.getBigUint64(32, true)
     }`,
@@ -250,7 +250,7 @@ export function status(
  * `.` and `..` among them
  * @throws {SysError} When it can't be read
  */
-export function list(directory: number): string[] {
+export function readdir(directory: number): string[] {
   // Where the last one has stopped reading belongs to the open file.
   const fd = open(".", "read", 0, directory);
   try {
@@ -276,7 +276,7 @@ function readEntries(fd: number, buffer: Bytes): number {
     ? linux.syscall(GETDENTS64, fd, buffer, buffer.length)
     : apple!.__getdirentries64(fd, buffer, buffer.length, new Uint8Array(8));
   if (length >= 0) return length;
-  const error = new SysError(lastError());
+  const error = new SysError(lastErrno());
   // Linux calls a directory that was removed so; it has no entries.
   if (error.code === "ENOENT") return 0;
   throw error;
@@ -288,7 +288,7 @@ function readEntries(fd: number, buffer: Bytes): number {
  * @param mask The bits
  * @returns The former mask
  */
-export function setUmask(mask: number): number {
+export function umask(mask: number): number {
   return lib.umask(mask);
 }
 
@@ -314,5 +314,5 @@ export function openDirectory(path: string): number {
 export function wasClosed(fd: number): boolean {
   if (!isOpen(fd)) return true;
   if (darwin || !isReadWrite(fd)) return false;
-  return status("", fd)?.identity === status("/dev/null")?.identity;
+  return stat("", fd)?.identity === stat("/dev/null")?.identity;
 }

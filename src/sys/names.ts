@@ -9,22 +9,22 @@ import { cString, darwin, load } from "./libc.ts";
 import { canStartThread } from "./runtime.ts";
 import { type Endpoint, endpoint } from "./sockets.ts";
 
-const getaddrinfo = {
+const GETADDRINFO = {
   name: "getaddrinfo",
   parameters: ["buffer", "buffer", "buffer", "buffer"],
   result: "i32",
 } as const;
-const getnameinfo = {
+const GETNAMEINFO = {
   name: "getnameinfo",
   parameters: ["buffer", "u32", "buffer", "u32", "buffer", "u32", "i32"],
   result: "i32",
 } as const;
 
 const lib = load({
-  addresses: getaddrinfo,
-  addressesAside: { ...getaddrinfo, nonblocking: true },
-  name: getnameinfo,
-  nameAside: { ...getnameinfo, nonblocking: true },
+  addresses: GETADDRINFO,
+  addressesAside: { ...GETADDRINFO, nonblocking: true },
+  name: GETNAMEINFO,
+  nameAside: { ...GETNAMEINFO, nonblocking: true },
   freeaddrinfo: { parameters: ["pointer"], result: "void" },
   getservbyname: { parameters: ["buffer", "buffer"], result: "pointer" },
 });
@@ -87,7 +87,7 @@ function endpoints(list: bigint, port: number): Endpoint[] {
  * is no such host
  * @throws {TemporaryNameError} When no name server answers
  */
-export async function addressesOf(
+export async function getaddrinfo(
   host: string,
   port: number,
 ): Promise<Endpoint[]> {
@@ -112,7 +112,7 @@ export async function addressesOf(
  * @returns The name, or `undefined` where it has none or nobody answers; what
  * isn't printable ASCII is none
  */
-export async function nameOf(of: Endpoint): Promise<string | undefined> {
+export async function getnameinfo(of: Endpoint): Promise<string | undefined> {
   const name = new Uint8Array(1025);
   const { length } = of.bytes;
   const look = canStartThread() ? lib.nameAside : lib.name;
@@ -131,7 +131,7 @@ export async function nameOf(of: Endpoint): Promise<string | undefined> {
  * @param name Its number or its name, such as `"syslog"`
  * @returns The number, or `undefined` where there is none
  */
-export function portOf(name: string): number | undefined {
+export function parsePort(name: string): number | undefined {
   if (/^\d+$/.test(name)) {
     const port = Number(name);
     return port < 65536 ? port : undefined;

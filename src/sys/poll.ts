@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { check, errorNumber, lastError, SysError } from "./errors.ts";
+import { check, errorNumber, lastErrno, SysError } from "./errors.ts";
 import { close, dontWait, pipe, read, write } from "./descriptors.ts";
 import { load } from "./libc.ts";
 import { canStartThread, loopEvents } from "./runtime.ts";
@@ -125,7 +125,7 @@ export class Poller {
     const n = lib.now(this.#bytes, BigInt(count), milliseconds);
     this.#interrupted = n < 0;
     if (n >= 0) return n;
-    if (lastError() !== EINTR) check(n);
+    if (lastErrno() !== EINTR) check(n);
     this.#forget();
     return 0;
   }
@@ -269,7 +269,7 @@ const turns = new Uint8Array(0);
  * this turn, or in one of the next few. A busy loop calls this every few
  * milliseconds.
  */
-export async function turn(): Promise<void> {
+export async function yieldToEventLoop(): Promise<void> {
   // A timer needs no thread, but a millisecond.
   if (hasThread()) await pollInThread(turns, 0n, 0);
   else await timerTurn();
@@ -277,7 +277,7 @@ export async function turn(): Promise<void> {
 
 /** Lets the event loop turn until each signal that has arrived is seen. */
 export async function seeSignals(): Promise<void> {
-  for (let i = 0; i < TURNS; i++) await turn();
+  for (let i = 0; i < TURNS; i++) await yieldToEventLoop();
 }
 
 /** Whether there is a thread to wait in, or one could be started. */
@@ -327,7 +327,7 @@ export class Readiness {
   ready(milliseconds = 0): boolean {
     this.#words[1]! &= 0xffff;
     const n = lib.now(this.#bytes, 1n, milliseconds);
-    if (n < 0 && lastError() !== EINTR) throw new SysError(lastError());
+    if (n < 0 && lastErrno() !== EINTR) throw new SysError(lastErrno());
     return n > 0;
   }
 }

@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { close, duplicate } from "./descriptors.ts";
-import { lastError, SysError } from "./errors.ts";
+import { close, dup } from "./descriptors.ts";
+import { lastErrno, SysError } from "./errors.ts";
 import { cString, darwin, load } from "./libc.ts";
 import { isIgnored, unblockSignals } from "./signals.ts";
 
@@ -160,7 +160,7 @@ export function spawn(program: Program): number {
       );
     }
     for (const [theirs, ours] of program.fds ?? []) {
-      const source = duplicate(ours, free);
+      const source = dup(ours, free);
       moved.push(source);
       must(lib.posix_spawn_file_actions_adddup2(actions, source, theirs));
     }
@@ -195,14 +195,14 @@ export function spawn(program: Program): number {
 }
 
 /** How a program ended: with an exit code, or by a signal. */
-export type Ending =
+export type ExitStatus =
   | { readonly code: number; readonly signal?: undefined }
   | { readonly code?: undefined; readonly signal: number };
 
 /** A program that is waited for. */
 interface Awaited {
   readonly pid: number;
-  readonly resolve: (ending: Ending) => void;
+  readonly resolve: (ending: ExitStatus) => void;
   readonly reject: (error: SysError) => void;
 }
 
@@ -218,7 +218,7 @@ function collect(): void {
     if (found === 0) continue;
     awaited.delete(child);
     const signal = word[0]! & 0x7f;
-    if (found < 0) child.reject(new SysError(lastError()));
+    if (found < 0) child.reject(new SysError(lastErrno()));
     else if (signal !== 0) child.resolve({ signal });
     else child.resolve({ code: (word[0]! >> 8) & 0xff });
   }
@@ -236,7 +236,7 @@ function collect(): void {
  * @returns How it ended
  * @throws {SysError} `ECHILD` when it isn't ours, or was waited for before
  */
-export function ended(pid: number): Promise<Ending> {
+export function waitFor(pid: number): Promise<ExitStatus> {
   if (awaited.size === 0) {
     Deno.addSignalListener("SIGCHLD", collect);
     // A listener alone doesn't keep this program running; a timer does.
@@ -254,13 +254,13 @@ const reapedBytes = new Uint8Array(reaped.buffer);
 
 /**
  * Takes the ending of any one program that {@linkcode spawn} started and
- * {@linkcode ended} isn't called for. This is for a program that has many,
+ * {@linkcode waitFor} isn't called for. This is for a program that has many,
  * and listens to SIGCHLD.
  *
  * @returns Its process id, and its status as the kernel has it (768 for the
  * exit code 3), or `undefined` where none has ended
  */
-export function reap(): { pid: number; status: number } | undefined {
+export function waitForAny(): { pid: number; status: number } | undefined {
   const pid = lib.waitpid(-1, reapedBytes, NO_WAIT);
   return pid > 0 ? { pid, status: reaped[0]! } : undefined;
 }
@@ -280,7 +280,7 @@ export function kill(pid: number, signal: number): boolean {
  * Takes the place of init for the descendants whose parents end from now on,
  * where the system can do that, so that {@linkcode groupExists} knows them.
  */
-export function adoptOrphans(): void {
+export function setChildSubreaper(): void {
   const PR_SET_CHILD_SUBREAPER = 36;
   if (!darwin) lib.prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n);
 }
@@ -306,7 +306,7 @@ export function groupExists(group: number): boolean {
  * @param env Its environment, each entry `NAME=value`
  * @throws {SysError} When it can't; otherwise this never returns
  */
-export function become(
+export function exec(
   args: readonly (string | Uint8Array)[],
   env: readonly (string | Uint8Array)[],
 ): never {
@@ -314,5 +314,5 @@ export function become(
   // ignored, and that is SIGPIPE.
   lib.signal(SIGPIPE, DEFAULT);
   lib.execvpe(cString(args[0] ?? ""), pointers(args), pointers(env));
-  throw new SysError(lastError());
+  throw new SysError(lastErrno());
 }

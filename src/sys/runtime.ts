@@ -4,7 +4,7 @@
  * @module
  */
 import { close, isInherited, pipe } from "./descriptors.ts";
-import { errorNumber, lastError, SysError } from "./errors.ts";
+import { errorNumber, lastErrno, SysError } from "./errors.ts";
 import { darwin, load } from "./libc.ts";
 
 const lib = load({
@@ -51,7 +51,7 @@ function findEpoll(): number {
   let found = -1;
   for (let fd = 3; fd < FIRST_DESCRIPTORS && found < 0; fd++) {
     if (lib.epoll_ctl(fd, REMOVE, ends.reader, null) === 0) continue;
-    if (lastError() === ENOENT && !isInherited(fd)) found = fd;
+    if (lastErrno() === ENOENT && !isInherited(fd)) found = fd;
   }
   close(ends.reader);
   close(ends.writer);

@@ -57,7 +57,7 @@ export function isIgnored(signal: number): boolean {
  * @param handler Called with the signal's name
  * @returns A function that stops listening
  */
-export function onEnding(handler: (name: string) => void): () => void {
+export function onTermination(handler: (name: string) => void): () => void {
   const listeners = ENDING
     .filter(([name, signal]) => name === "SIGTERM" || !isIgnored(signal))
     .map(([name]) => ({ name, listener: () => handler(name) }));

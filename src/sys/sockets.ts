@@ -4,8 +4,8 @@
  * @module
  */
 import type { Bytes } from "../bytes.ts";
-import { close, dontWait, keep } from "./descriptors.ts";
-import { check, errorNumber, lastError, SysError } from "./errors.ts";
+import { close, dontWait, setCloseOnExec } from "./descriptors.ts";
+import { check, errorNumber, lastErrno, SysError } from "./errors.ts";
 import { darwin, load } from "./libc.ts";
 
 const lib = load({
@@ -125,7 +125,7 @@ export function endpoint(bytes: Uint8Array, port?: number): Endpoint {
  * @param port The port
  * @returns The endpoint `0.0.0.0`
  */
-export function anyAddress(port: number): Endpoint {
+export function wildcardAddress(port: number): Endpoint {
   return address4([0, 0, 0, 0], port);
 }
 
@@ -135,7 +135,7 @@ export function anyAddress(port: number): Endpoint {
  * @param port The port
  * @returns The endpoint `127.0.0.1`
  */
-export function ownAddress(port: number): Endpoint {
+export function loopbackAddress(port: number): Endpoint {
   return address4([127, 0, 0, 1], port);
 }
 
@@ -164,12 +164,12 @@ function setOption(
  * @returns The descriptor, not inherited by other programs
  * @throws {SysError} When there is none to be had
  */
-export function openSocket(like: Endpoint): number {
+export function socket(like: Endpoint): number {
   const flags = darwin ? 0 : NONBLOCK | CLOEXEC;
   const fd = check(lib.socket(family(like.bytes), STREAM | flags, 0));
   if (darwin) {
     dontWait(fd);
-    keep(fd);
+    setCloseOnExec(fd);
   }
   return fd;
 }
@@ -217,13 +217,13 @@ export function accept(fd: number, waits = false): number {
       : accept4(fd, scratch, scratchLengthBytes, flags);
     if (connection >= 0) {
       if (darwin) {
-        keep(connection);
+        setCloseOnExec(connection);
         if (waits) letWait(connection);
         else dontWait(connection);
       }
       return connection;
     }
-    const errno = lastError();
+    const errno = lastErrno();
     if (errno !== EINTR) return -errno;
   }
 }
@@ -247,7 +247,7 @@ export function caller(): Endpoint {
  * {@linkcode socketError} tells its outcome
  */
 export function connect(fd: number, to: Endpoint): number {
-  return lib.connect(fd, to.bytes, to.bytes.length) < 0 ? -lastError() : 0;
+  return lib.connect(fd, to.bytes, to.bytes.length) < 0 ? -lastErrno() : 0;
 }
 
 /**
@@ -276,7 +276,7 @@ export function socketError(fd: number): SysError | undefined {
  * @returns The endpoint
  * @throws {SysError} When it is no socket
  */
-export function localEnd(fd: number): Endpoint {
+export function getsockname(fd: number): Endpoint {
   scratchLength[0] = scratch.length;
   check(lib.getsockname(fd, scratch, scratchLengthBytes));
   return endpoint(scratch);
@@ -289,7 +289,7 @@ export function localEnd(fd: number): Endpoint {
  * @returns The endpoint
  * @throws {SysError} `ENOTCONN` when there is none (any more)
  */
-export function remoteEnd(fd: number): Endpoint {
+export function getpeername(fd: number): Endpoint {
   scratchLength[0] = scratch.length;
   check(lib.getpeername(fd, scratch, scratchLengthBytes));
   return endpoint(scratch);
@@ -301,18 +301,18 @@ export function remoteEnd(fd: number): Endpoint {
  * @param fd The socket
  * @throws {SysError} `ENOTCONN` when the connection is gone
  */
-export function finishSending(fd: number): void {
+export function closeWrite(fd: number): void {
   check(lib.shutdown(fd, 1));
 }
 
 /**
  * How many bytes the other side's kernel hasn't said it has. The end that
- * {@linkcode finishSending} sends counts as one. (`SIOCOUTQ`, tcp(7).)
+ * {@linkcode closeWrite} sends counts as one. (`SIOCOUTQ`, tcp(7).)
  *
  * @param fd The socket
  * @returns The number; 0 where the system doesn't tell
  */
-export function unacknowledged(fd: number): number {
+export function unacknowledgedBytes(fd: number): number {
   const SIOCOUTQ = 0x5411n;
   const count = new Int32Array(1);
   if (!darwin) lib.ioctl(fd, SIOCOUTQ, new Uint8Array(count.buffer));
@@ -324,7 +324,7 @@ export function unacknowledged(fd: number): number {
  *
  * @param fd The socket
  */
-export function reset(fd: number): void {
+export function closeWithReset(fd: number): void {
   const value = new Uint8Array(new Int32Array([1, 0]).buffer);
   lib.setsockopt(fd, SOCKET, LINGER, value, value.length);
   close(fd);
@@ -335,7 +335,7 @@ export function reset(fd: number): void {
  *
  * @param fd The socket; of a listening one the connections inherit it
  */
-export function dontDelay(fd: number): void {
+export function setNoDelay(fd: number): void {
   setOption(fd, TCP, NODELAY, 1);
 }
 
@@ -346,7 +346,7 @@ export function dontDelay(fd: number): void {
  * @param fd The socket; of a listening one the connections inherit it
  * @param seconds After how many silent seconds to ask for the first time
  */
-export function keepAlive(fd: number, seconds: number): void {
+export function setKeepAlive(fd: number, seconds: number): void {
   setOption(fd, SOCKET, KEEPALIVE, 1);
   setOption(fd, TCP, KEEPIDLE, seconds);
 }
@@ -380,7 +380,7 @@ export function letWait(fd: number): void {
  * @param bytes The bytes
  * @returns How many were taken, or minus the error number
  */
-export function sendNow(fd: number, bytes: Bytes): number {
+export function sendNonblocking(fd: number, bytes: Bytes): number {
   const n = lib.send(fd, bytes, BigInt(bytes.length), DONTWAIT);
-  return n < 0 ? -lastError() : n;
+  return n < 0 ? -lastErrno() : n;
 }

@@ -19,7 +19,7 @@ const lib = load({
  * @param gid The group's number
  * @throws {SysError} `EPERM` for anyone but root
  */
-export function setGroup(gid: number): void {
+export function setgid(gid: number): void {
   const one = new Uint32Array([gid]);
   check(lib.setgroups(1n, new Uint8Array(one.buffer)));
   check(lib.setgid(gid));
@@ -31,7 +31,7 @@ export function setGroup(gid: number): void {
  * @param uid The user's number
  * @throws {SysError} `EPERM` for anyone but root
  */
-export function setUser(uid: number): void {
+export function setuid(uid: number): void {
   check(lib.setuid(uid));
 }
 
@@ -40,6 +40,6 @@ export function setUser(uid: number): void {
  *
  * @returns The user's number
  */
-export function user(): number {
+export function getuid(): number {
   return lib.getuid();
 }

@@ -5,9 +5,9 @@
  */
 import type { Bytes } from "../bytes.ts";
 import { close, read, seek, write } from "../sys/descriptors.ts";
-import { variable } from "../sys/environment.ts";
+import { getenv } from "../sys/environment.ts";
 import { SysError } from "../sys/errors.ts";
-import { temporary } from "../sys/files.ts";
+import { tmpfile } from "../sys/files.ts";
 
 /** How many bytes of input that can't be rewound are kept in memory. */
 export const KEPT_IN_MEMORY = 4 * 1024 * 1024;
@@ -163,7 +163,7 @@ class KeptInput implements Input, Disposable {
     if (this.#fileFailed) return;
     let moved = 0;
     try {
-      if (this.#file < 0) this.#file = temporary(folder());
+      if (this.#file < 0) this.#file = tmpfile(folder());
       while (moved < this.#length) {
         const n = write(this.#file, this.#memory.subarray(moved, this.#length));
         if (n < 0) throw new SysError(-n);
@@ -188,6 +188,6 @@ class KeptInput implements Input, Disposable {
 }
 
 function folder(): string | Uint8Array {
-  const given = variable("TMPDIR");
+  const given = getenv("TMPDIR");
   return given?.length ? given : "/tmp";
 }

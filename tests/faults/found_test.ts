@@ -4,8 +4,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { existsSync } from "@std/fs";
 import { close, dontWait, pipe, read } from "../../src/sys/descriptors.ts";
-import { environment } from "../../src/sys/environment.ts";
-import { ended, kill, spawn } from "../../src/sys/process.ts";
+import { environ } from "../../src/sys/environment.ts";
+import { kill, spawn, waitFor } from "../../src/sys/process.ts";
 import { start, whole } from "../multilog/harness.ts";
 import { dial, say, startOurs, transmit } from "../socklog/servers.ts";
 import { canWire, Wire } from "./wire.ts";
@@ -27,7 +27,7 @@ Deno.test("faults: a killed server leaves whole lines in a full pipe", async () 
       env: [],
       fds: new Map([[1, writer]]),
     });
-    const over = ended(pid);
+    const over = waitFor(pid);
     close(writer);
     dontWait(reader);
     const buffer = new Uint8Array(65536);
@@ -157,7 +157,7 @@ Deno.test({
     const pid = spawn({
       args: [...wire.on(wire.server), ours.socklogTcp, "-1HRl0"]
         .concat(address, "0", "true"),
-      env: environment(),
+      env: environ(),
       fds: new Map([[1, writer]]),
     });
     close(writer);
@@ -175,7 +175,7 @@ Deno.test({
       );
     } finally {
       kill(pid, 9);
-      await ended(pid);
+      await waitFor(pid);
       close(reader);
     }
   },

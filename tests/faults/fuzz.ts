@@ -13,13 +13,13 @@ import {
   SIZE_MAX,
   SIZE_MIN,
 } from "../../src/multilog/script.ts";
-import { UsageError } from "../../src/options.ts";
+import { UsageError } from "../../src/getopt.ts";
 import { complaint } from "../../src/socklog/acknowledgement.ts";
 import { parseArguments } from "../../src/socklog/arguments.ts";
 import { CdbError, find } from "../../src/socklog/cdb.ts";
 import { Framer, Stream } from "../../src/socklog/framing.ts";
 import { judge } from "../../src/socklog/rules.ts";
-import { parseTask } from "../../src/tryto/options.ts";
+import { parseTask } from "../../src/tryto/arguments.ts";
 import { type Folder, installed, ours, run } from "../tools.ts";
 
 type Random = () => number;

@@ -5,7 +5,12 @@
  */
 import { close } from "../../src/sys/descriptors.ts";
 import { open } from "../../src/sys/files.ts";
-import { ended, type Ending, kill, spawn } from "../../src/sys/process.ts";
+import {
+  type ExitStatus,
+  kill,
+  spawn,
+  waitFor,
+} from "../../src/sys/process.ts";
 
 /** The numbers of the signals that are sent here. */
 export const SIGNALS = {
@@ -36,7 +41,7 @@ export class Service {
   /** What it is called. */
   readonly name: string;
   /** How it has ended so far. */
-  readonly endings: Ending[] = [];
+  readonly endings: ExitStatus[] = [];
   /** Its process; 0 while there is none. */
   pid = 0;
   /** Words in front of the command from the next start on. */
@@ -79,13 +84,13 @@ export class Service {
         directory,
         session: true,
       });
-      this.#current = ended(this.pid).then((ending) => this.#over(ending));
+      this.#current = waitFor(this.pid).then((ending) => this.#over(ending));
     } finally {
       for (const fd of [directory, nothing, messages]) close(fd);
     }
   }
 
-  #over(ending: Ending): void {
+  #over(ending: ExitStatus): void {
     this.pid = 0;
     this.endings.push(ending);
     if (!this.#wanted) return;

@@ -10,8 +10,8 @@ import type { Bytes } from "../../src/bytes.ts";
 import {
   close,
   dontWait,
-  keep,
   read,
+  setCloseOnExec,
   write,
 } from "../../src/sys/descriptors.ts";
 import { open } from "../../src/sys/files.ts";
@@ -76,7 +76,7 @@ function makeInterface(name: string): number {
     ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   });
   try {
-    keep(fd);
+    setCloseOnExec(fd);
     dontWait(fd);
     const request = new Uint8Array(40);
     new TextEncoder().encodeInto(name, request);

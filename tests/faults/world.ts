@@ -16,7 +16,7 @@ import {
   close,
   dontWait,
   pipe,
-  widenPipe,
+  setPipeSize,
   write,
 } from "../../src/sys/descriptors.ts";
 import { kill } from "../../src/sys/process.ts";
@@ -343,7 +343,7 @@ export class World implements AsyncDisposable {
     const on = this.wire ? this.wire.on(this.wire.client) : [];
     const { reader, writer } = pipe();
     // What the services have said and nobody has read is not what is tested.
-    widenPipe(writer, CLIENT_PIPE);
+    setPipeSize(writer, CLIENT_PIPE);
     dontWait(writer);
     const sender = originals.sender
       ? `tcpclient -v -T 1+3 ${address} ${port} sh -c "cat >&7"`

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { encode } from "../../src/bytes.ts";
-import { Chain } from "../../src/multilog/chain.ts";
+import { FileSequence } from "../../src/multilog/file_sequence.ts";
 import { LocalStamps } from "../../src/multilog/local_stamps.ts";
 import { close } from "../../src/sys/descriptors.ts";
 import { openDirectory } from "../../src/sys/files.ts";
@@ -379,7 +379,7 @@ Deno.test("a reader that stands still keeps a bounded part of the disk", () => {
     Deno.truncateSync(current, 30 * 1024 * 1024);
   };
   make();
-  const chain = new Chain(directory, 0);
+  const chain = new FileSequence(directory, 0);
   const open = () => {
     let removed = 0;
     for (const { name } of Deno.readDirSync("/proc/self/fd")) {

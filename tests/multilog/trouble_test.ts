@@ -4,11 +4,11 @@
  * tried again until it works.
  */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { LogDirectory } from "../../src/multilog/directory.ts";
+import { LogDirectory } from "../../src/log/log_directory.ts";
 // What is loaded inside a test counts as a leak of that test.
-import "../../src/multilog/processor.ts";
-import { logStream } from "../../src/multilog/stream.ts";
-import { StartError, Trouble } from "../../src/multilog/trouble.ts";
+import "../../src/log/processor.ts";
+import { logStream } from "../../src/multilog/log_stream.ts";
+import { Retrier, StartError } from "../../src/log/retrier.ts";
 import {
   AS_NOBODY,
   bytes,
@@ -377,7 +377,7 @@ Deno.test("trouble at the start: a log that can't be opened isn't locked", async
     LogDirectory.open(
       path,
       { size: 4096, keep: 2, processor: "", age: 0 },
-      new Trouble(() => {}),
+      new Retrier(() => {}),
     );
   assertThrows(open, StartError);
   Deno.removeSync(`${path}/current`);
@@ -395,7 +395,7 @@ Deno.test("a log that is closed takes no more, and is closed once", async () => 
     LogDirectory.open(
       `${at.path}/log`,
       { ...settings, ...changed },
-      new Trouble(() => {}),
+      new Retrier(() => {}),
     );
   for (const wrong of [{ size: 0 }, { size: 4095 }, { size: 1e6 / 3 }]) {
     assertThrows(() => open(wrong), RangeError);
@@ -418,7 +418,7 @@ Deno.test("what is asked of a log before it has done the last thing is done behi
   const path = `${at.path}/log`;
   const settings = { size: 4096, keep: 9, processor: "", age: 0 };
   settings.processor = `cat; echo >>../runs; ${waitFor("go")}`;
-  const log = LogDirectory.open(path, settings, new Trouble(() => {}));
+  const log = LogDirectory.open(path, settings, new Retrier(() => {}));
   await log.append(bytes("one\n"));
   await log.rotate();
   // This one waits for the processor, and so does all behind it.

@@ -4,10 +4,10 @@ import type { SysError } from "../../src/sys/errors.ts";
 import {
   bind,
   type Endpoint,
+  getsockname,
   listen,
-  localEnd,
-  openSocket,
-  ownAddress,
+  loopbackAddress,
+  socket,
 } from "../../src/sys/sockets.ts";
 import { dialFirst } from "../../src/socklog/dialling.ts";
 import {
@@ -161,10 +161,10 @@ Deno.test("nobody at the other end is a failure with a message", async () => {
 
 /** A port whose backlog is full, so that nobody ever answers a new caller. */
 function silent(): { end: Endpoint } & Disposable {
-  const fd = openSocket(ownAddress(0));
-  bind(fd, ownAddress(0));
+  const fd = socket(loopbackAddress(0));
+  bind(fd, loopbackAddress(0));
   listen(fd, 0);
-  const end = localEnd(fd);
+  const end = getsockname(fd);
   const callers = [new RawSocket(end.port)];
   return {
     end,
@@ -195,7 +195,7 @@ Deno.test("-T x+y: first x seconds, then y more, then it is over", async () => {
 
 Deno.test("an address of a kind that this machine hasn't is passed over", () => {
   using listener = Deno.listen({ hostname: HOST, port: 0 });
-  const good = ownAddress((listener.addr as Deno.NetAddr).port);
+  const good = loopbackAddress((listener.addr as Deno.NetAddr).port);
   // No machine has a family of this number.
   const strange = { ...good, bytes: good.bytes.slice() };
   strange.bytes[0] = 255;
@@ -237,8 +237,10 @@ testWith(
 Deno.test("several addresses are tried in turn", () => {
   using port = silent();
   using listener = Deno.listen({ hostname: HOST, port: 0 });
-  const good = { remote: ownAddress((listener.addr as Deno.NetAddr).port) };
-  const refusing = { remote: ownAddress(1) };
+  const good = {
+    remote: loopbackAddress((listener.addr as Deno.NetAddr).port),
+  };
+  const refusing = { remote: loopbackAddress(1) };
   const hanging = { remote: port.end };
   const dialled = dialFirst([refusing, hanging, good], [0.2, 5]);
   assert(!(dialled instanceof Map));

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { close, read, write } from "../../src/sys/descriptors.ts";
-import { environment } from "../../src/sys/environment.ts";
+import { environ } from "../../src/sys/environment.ts";
 import { open } from "../../src/sys/files.ts";
 import { darwin, load } from "../../src/sys/libc.ts";
 import { raiseDescriptorLimit } from "../../src/sys/limits.ts";
-import { ended, kill, signals, spawn } from "../../src/sys/process.ts";
+import { kill, signals, spawn, waitFor } from "../../src/sys/process.ts";
 import {
   bytes,
   childrenOf,
@@ -317,7 +317,7 @@ Deno.test("a socket as standard output whose other end is closed ends it", async
   const said = open(`${at.path}/said`, "append", 0o644);
   const pid = spawn({
     args: [ours.socklogTcp, ...PLAIN, "-1", "127.0.0.1", "0"],
-    env: environment(),
+    env: environ(),
     fds: new Map([[1, its], [2, said]]),
   });
   close(its);
@@ -326,7 +326,7 @@ Deno.test("a socket as standard output whose other end is closed ends it", async
   close(mine);
   // One that doesn't notice would go on for ever.
   const late = setTimeout(() => kill(pid, signals.SIGKILL), 20_000);
-  assertEquals(await ended(pid), { code: 111 });
+  assertEquals(await waitFor(pid), { code: 111 });
   clearTimeout(late);
   assertEquals(
     Deno.readTextFileSync(`${at.path}/said`),

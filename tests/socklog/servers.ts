@@ -6,11 +6,11 @@
  */
 import { close } from "../../src/sys/descriptors.ts";
 import {
+  closeWithReset,
   connect,
   letWait,
-  openSocket,
-  ownAddress,
-  reset,
+  loopbackAddress,
+  socket,
 } from "../../src/sys/sockets.ts";
 import { bytes, installed, latin1, ours } from "../tools.ts";
 
@@ -323,8 +323,8 @@ export class RawSocket implements Disposable {
 
   /** Connects to a port of this machine. */
   constructor(port: number) {
-    const to = ownAddress(port);
-    this.fd = openSocket(to);
+    const to = loopbackAddress(port);
+    this.fd = socket(to);
     letWait(this.fd);
     const errno = -connect(this.fd, to);
     if (errno !== 0) {
@@ -334,7 +334,7 @@ export class RawSocket implements Disposable {
   }
 
   reset(): void {
-    if (this.#open) reset(this.fd);
+    if (this.#open) closeWithReset(this.fd);
     this.#open = false;
   }
 

@@ -3,12 +3,12 @@
  * another Deno for what a test process can't do to itself.
  */
 import { close, pipe, read } from "../../src/sys/descriptors.ts";
-import { environment } from "../../src/sys/environment.ts";
+import { environ } from "../../src/sys/environment.ts";
 import {
-  ended,
-  type Ending,
+  type ExitStatus,
   type Program,
   spawn,
+  waitFor,
 } from "../../src/sys/process.ts";
 import { Poller, READABLE } from "../../src/sys/poll.ts";
 import { latin1 } from "../tools.ts";
@@ -16,7 +16,7 @@ import { latin1 } from "../tools.ts";
 /** What a program wrote to its standard output, and how it ended. */
 export interface Result {
   output: string;
-  ending: Ending;
+  ending: ExitStatus;
 }
 
 /** Runs a program by `spawn`, its standard output into a pipe. */
@@ -29,7 +29,7 @@ export async function output(
   let pid;
   try {
     pid = spawn({
-      env: environment(),
+      env: environ(),
       ...program,
       fds: new Map([...program.fds ?? [], [1, writer]]),
     });
@@ -39,7 +39,7 @@ export async function output(
   }
   const text = await readAll(reader);
   close(reader);
-  return { output: text, ending: await ended(pid) };
+  return { output: text, ending: await waitFor(pid) };
 }
 
 /** Runs a shell script by `spawn`. */

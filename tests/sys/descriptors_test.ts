@@ -7,23 +7,23 @@ import {
 import {
   close,
   dontWait,
-  duplicate,
+  dup,
+  dup2,
   EAGAIN,
+  fchmod,
+  flock,
+  fsync,
+  fsyncDirectory,
+  ftruncate,
   isInherited,
   isOpen,
   isTerminal,
-  keep,
-  lock,
   pipe,
-  place,
   read,
   roomInPipe,
   seek,
-  setMode,
-  sync,
-  syncDirectory,
-  truncate,
-  widenPipe,
+  setCloseOnExec,
+  setPipeSize,
   write,
 } from "../../src/sys/descriptors.ts";
 import { errorNumber, SysError } from "../../src/sys/errors.ts";
@@ -110,7 +110,7 @@ testWith(["strace"], "an interrupted call is made again", async () => {
 Deno.test("duplicate makes a second number for the same open file", async () => {
   using work = folder();
   const fd = open(`${work.path}/file`, "update");
-  const second = duplicate(fd, 100);
+  const second = dup(fd, 100);
   assertGreaterOrEqual(second, 100);
   write(fd, bytes("12345"));
   assertEquals(seek(second, 0, "here"), 5);
@@ -120,18 +120,18 @@ Deno.test("duplicate makes a second number for the same open file", async () => 
   assert(isOpen(second));
   close(second);
   assert(!isOpen(second));
-  fails("EBADF", () => duplicate(NOWHERE));
+  fails("EBADF", () => dup(NOWHERE));
 });
 
 Deno.test("place puts an open file at a number and closes what was there", () => {
   const one = pipe();
   const two = pipe();
-  place(one.writer, two.writer);
+  dup2(one.writer, two.writer);
   assertEquals(read(two.reader, new Uint8Array(1)), 0);
   write(two.writer, bytes("x"));
   assertEquals(read(one.reader, new Uint8Array(9)), 1);
   assert(isInherited(two.writer));
-  fails("EBADF", () => place(NOWHERE, two.reader));
+  fails("EBADF", () => dup2(NOWHERE, two.reader));
   assert(isOpen(two.reader));
   for (const fd of [...Object.values(one), ...Object.values(two)]) close(fd);
 });
@@ -140,10 +140,10 @@ Deno.test("syncDirectory does without where the file system can't", () => {
   using at = folder();
   const can = openDirectory(at.path);
   const cannot = openDirectory("/proc/self");
-  syncDirectory(can);
-  syncDirectory(cannot);
-  fails("EINVAL", () => sync(cannot));
-  fails("EBADF", () => syncDirectory(NOWHERE));
+  fsyncDirectory(can);
+  fsyncDirectory(cannot);
+  fails("EINVAL", () => fsync(cannot));
+  fails("EBADF", () => fsyncDirectory(NOWHERE));
   close(can);
   close(cannot);
 });
@@ -151,11 +151,11 @@ Deno.test("syncDirectory does without where the file system can't", () => {
 Deno.test("sync syncs a file, and tells when it can't", () => {
   using work = folder();
   const fd = open(`${work.path}/file`, "append");
-  sync(fd);
+  fsync(fd);
   close(fd);
-  fails("EBADF", () => sync(NOWHERE));
+  fails("EBADF", () => fsync(NOWHERE));
   const { reader, writer } = pipe();
-  fails("EINVAL", () => sync(writer));
+  fails("EINVAL", () => fsync(writer));
   close(reader);
   close(writer);
 });
@@ -164,30 +164,30 @@ Deno.test("setMode sets exactly the permission bits", () => {
   using work = folder();
   const fd = open(`${work.path}/file`, "append");
   for (const mode of [0o744, 0o600, 0o777, 0]) {
-    setMode(fd, mode);
+    fchmod(fd, mode);
     assertEquals(Deno.statSync(`${work.path}/file`).mode! & 0o7777, mode);
   }
   close(fd);
-  fails("EBADF", () => setMode(NOWHERE, 0o644));
+  fails("EBADF", () => fchmod(NOWHERE, 0o644));
 });
 
 Deno.test("lock is exclusive, doesn't wait, and goes with the descriptor", () => {
   using work = folder();
   const [one, two] = [0, 0].map(() => open(`${work.path}/lock`, "append"));
-  lock(one!);
-  lock(one!);
-  fails("EAGAIN", () => lock(two!));
+  flock(one!);
+  flock(one!);
+  fails("EAGAIN", () => flock(two!));
   close(one!);
-  lock(two!);
+  flock(two!);
   close(two!);
-  fails("EBADF", () => lock(NOWHERE));
+  fails("EBADF", () => flock(NOWHERE));
 });
 
 testWith(["flock"], "lock and flock(1) keep each other out", async () => {
   using work = folder();
   const name = `${work.path}/lock`;
   const fd = open(name, "append");
-  lock(fd);
+  flock(fd);
   assertEquals((await run(["flock", "-n", name, "true"])).code, 1);
   close(fd);
   // The other one holds it for as long as its input is open.
@@ -199,11 +199,11 @@ testWith(["flock"], "lock and flock(1) keep each other out", async () => {
   const held = holder.stdout.getReader();
   await held.read();
   const again = open(name, "append");
-  fails("EAGAIN", () => lock(again));
+  fails("EAGAIN", () => flock(again));
   await holder.stdin.close();
   await held.cancel();
   await holder.status;
-  lock(again);
+  flock(again);
   close(again);
 });
 
@@ -211,7 +211,7 @@ testWith(["multilog"], "lock keeps the original out", async () => {
   using work = folder();
   Deno.mkdirSync(`${work.path}/log`);
   const fd = open(`${work.path}/log/lock`, "append", 0o600);
-  lock(fd);
+  flock(fd);
   const { code, stderr } = await run(["multilog", "./log"], {
     cwd: work.path,
     stdin: "",
@@ -227,18 +227,18 @@ Deno.test("truncate and seek go beyond 4 GiB", () => {
   const name = `${work.path}/file`;
   const fd = open(name, "update");
   const far = 5 * 2 ** 30 + 7;
-  truncate(fd, far);
+  ftruncate(fd, far);
   assertEquals(Deno.statSync(name).size, far);
   assertEquals(seek(fd, far - 2), far - 2);
   assertEquals(seek(fd, -5, "here"), far - 7);
   assertEquals(read(fd, new Uint8Array(10)), 7);
   assertEquals(seek(fd, 0), 0);
-  truncate(fd, 3);
+  ftruncate(fd, 3);
   assertEquals(read(fd, new Uint8Array(10)), 3);
   fails("EINVAL", () => seek(fd, -1));
   close(fd);
   const readOnly = open(name, "read");
-  fails("EINVAL", () => truncate(readOnly, 0));
+  fails("EINVAL", () => ftruncate(readOnly, 0));
   close(readOnly);
   const { reader, writer } = pipe();
   fails("ESPIPE", () => seek(reader, 0));
@@ -249,7 +249,7 @@ Deno.test("truncate and seek go beyond 4 GiB", () => {
 Deno.test("pipe, open and duplicate make what others don't inherit", async () => {
   const { reader, writer } = pipe();
   const file = open("/dev/null", "read");
-  const made = [reader, writer, file, duplicate(file)];
+  const made = [reader, writer, file, dup(file)];
   const { output } = await shell("ls /proc/$$/fd; :");
   const theirs = output.split("\n").map(Number);
   for (const fd of made) {
@@ -261,17 +261,17 @@ Deno.test("pipe, open and duplicate make what others don't inherit", async () =>
 
 Deno.test("keep takes a descriptor away from other programs", async () => {
   const { reader, writer } = pipe();
-  place(writer, 200);
+  dup2(writer, 200);
   assert(isInherited(200));
   const list = async () =>
     (await shell("ls /proc/$$/fd; :")).output.split("\n").includes("200");
   assert(await list());
-  keep(200);
+  setCloseOnExec(200);
   assert(!isInherited(200));
   assert(!await list());
   for (const fd of [reader, writer, 200]) close(fd);
   assert(!isInherited(200));
-  fails("EBADF", () => keep(200));
+  fails("EBADF", () => setCloseOnExec(200));
 });
 
 Deno.test("dontWait adds its flag and leaves the others", () => {
@@ -299,11 +299,11 @@ Deno.test("dontWait adds its flag and leaves the others", () => {
 Deno.test("widenPipe makes room in a pipe, and leaves all else alone", () => {
   const { reader, writer } = pipe();
   dontWait(writer);
-  widenPipe(writer, 1 << 18);
+  setPipeSize(writer, 1 << 18);
   assertEquals(write(writer, new Uint8Array(1 << 20)), 1 << 18);
   close(reader);
   close(writer);
-  widenPipe(writer, 1 << 18);
+  setPipeSize(writer, 1 << 18);
 });
 
 Deno.test("isTerminal knows a terminal", () => {
@@ -355,7 +355,7 @@ Deno.test("roomInPipe: so many bytes are taken whole, or none", () => {
     const { reader, writer } = pipe();
     dontWait(writer);
     dontWait(reader);
-    widenPipe(writer, size);
+    setPipeSize(writer, size);
     let whole = 0;
     for (let i = 0; i < 5000; i++) {
       const room = roomInPipe(writer);

@@ -1,22 +1,22 @@
 import { assertEquals } from "@std/assert";
-import { environment, variable } from "../../src/sys/environment.ts";
+import { environ, getenv } from "../../src/sys/environment.ts";
 import { fromLatin1, latin1 } from "../../src/bytes.ts";
 import { denoCommand, output } from "./_programs.ts";
 
 Deno.test("variable tells a value, an empty one, and none", () => {
   const name = "LOGFERRY_TEST_VARIABLE";
-  assertEquals(variable(name), undefined);
+  assertEquals(getenv(name), undefined);
   Deno.env.set(name, "value=é");
-  assertEquals(variable(name), new TextEncoder().encode("value=é"));
+  assertEquals(getenv(name), new TextEncoder().encode("value=é"));
   Deno.env.set(name, "");
-  assertEquals(variable(name), new Uint8Array(0));
+  assertEquals(getenv(name), new Uint8Array(0));
   Deno.env.delete(name);
-  assertEquals(variable(name), undefined);
+  assertEquals(getenv(name), undefined);
 });
 
 Deno.test("environment follows what is set and deleted", () => {
   const name = "LOGFERRY_TEST_VARIABLE";
-  const texts = () => environment().map(latin1);
+  const texts = () => environ().map(latin1);
   const before = texts();
   Deno.env.set(name, "1");
   assertEquals(texts().toSorted(), [...before, `${name}=1`].toSorted());
@@ -33,7 +33,7 @@ Deno.test("values and names that are no UTF-8 come whole", async () => {
     for (const entry of environment.environment()) console.log(hex(entry));`;
   const { output: text } = await output({
     args: denoCommand(code),
-    env: [...environment(), ...odd.map(fromLatin1)],
+    env: [...environ(), ...odd.map(fromLatin1)],
   });
   const [value, ...entries] = text.trim().split("\n").map((line) =>
     latin1(Uint8Array.from(line.match(/../g) ?? [], (d) => parseInt(d, 16)))

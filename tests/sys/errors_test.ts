@@ -3,7 +3,7 @@ import { close } from "../../src/sys/descriptors.ts";
 import {
   check,
   errorNumber,
-  lastError,
+  lastErrno,
   SysError,
 } from "../../src/sys/errors.ts";
 import { open } from "../../src/sys/files.ts";
@@ -40,9 +40,9 @@ Deno.test("names and numbers belong together", () => {
 Deno.test("lastError is the number of the call before", () => {
   const fd = open("/dev/null", "read");
   assertEquals(isOpen(999), false);
-  assertEquals(lastError(), errorNumber("EBADF"));
+  assertEquals(lastErrno(), errorNumber("EBADF"));
   assertEquals(isOpen(fd), true);
-  assertEquals(lastError(), errorNumber("EBADF"));
+  assertEquals(lastErrno(), errorNumber("EBADF"));
   close(fd);
 });
 

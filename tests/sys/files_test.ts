@@ -1,26 +1,26 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   close,
+  fsync,
   isInherited,
   pipe,
   read,
   seek,
-  sync,
   write,
 } from "../../src/sys/descriptors.ts";
 import { errorNumber, SysError } from "../../src/sys/errors.ts";
 import {
-  list,
-  makeDirectory,
+  chmod,
+  mkdir,
   type Name,
   open,
   type OpenMode,
-  remove,
+  readdir,
   rename,
-  setModeOf,
-  setUmask,
-  status,
-  temporary,
+  stat,
+  tmpfile,
+  umask,
+  unlink,
 } from "../../src/sys/files.ts";
 import { fromLatin1, latin1 } from "../../src/bytes.ts";
 import { bytes, folder, run, testWith } from "../tools.ts";
@@ -107,23 +107,23 @@ Deno.test("new files and directories have the wanted mode, less the umask", () =
   using work = openFolder();
   const mode = (name: string) =>
     Deno.statSync(`${work.path}/${name}`).mode! & 0o7777;
-  const before = setUmask(0o027);
+  const before = umask(0o027);
   try {
     close(open("one", "append", 0o666, work.fd));
-    makeDirectory("two", 0o777, work.fd);
+    mkdir("two", 0o777, work.fd);
     close(open("three", "append", undefined, work.fd));
-    makeDirectory("four", undefined, work.fd);
+    mkdir("four", undefined, work.fd);
     assertEquals(["one", "two", "three", "four"].map(mode), [
       0o640,
       0o750,
       0o640,
       0o700,
     ]);
-    assertEquals(setUmask(0), 0o027);
+    assertEquals(umask(0), 0o027);
     close(open("five", "append", 0o666, work.fd));
     assertEquals(mode("five"), 0o666);
   } finally {
-    setUmask(before);
+    umask(before);
   }
 });
 
@@ -157,23 +157,23 @@ Deno.test("open tells what is wrong", () => {
   }
   fails("EBADF", () => open("file", "read", 0, 999));
   assertThrows(() => open("fi\0le", "append", 0o644, work.fd), TypeError);
-  assertEquals(list(work.fd).toSorted(), [".", "..", "file", "loop"]);
+  assertEquals(readdir(work.fd).toSorted(), [".", "..", "file", "loop"]);
 });
 
 Deno.test("an open directory is the same one by any name", () => {
   using work = openFolder();
-  makeDirectory("one", 0o700, work.fd);
+  mkdir("one", 0o700, work.fd);
   const directory = open("one", "read", 0, work.fd);
   rename("one", "two", work.fd);
   close(open("file", "append", 0o644, directory));
-  makeDirectory("folder", 0o700, directory);
+  mkdir("folder", 0o700, directory);
   assertEquals(Deno.statSync(`${work.path}/two/file`).isFile, true);
-  setModeOf("file", 0o744, directory);
-  assertEquals(status("file", directory)!.mode & 0o7777, 0o744);
+  chmod("file", 0o744, directory);
+  assertEquals(stat("file", directory)!.mode & 0o7777, 0o744);
   rename("file", "other", directory);
-  assertEquals(list(directory).toSorted(), [".", "..", "folder", "other"]);
-  remove("other", directory);
-  assertEquals(list(directory).toSorted(), [".", "..", "folder"]);
+  assertEquals(readdir(directory).toSorted(), [".", "..", "folder", "other"]);
+  unlink("other", directory);
+  assertEquals(readdir(directory).toSorted(), [".", "..", "folder"]);
   close(directory);
 });
 
@@ -184,28 +184,28 @@ Deno.test("names are bytes", () => {
   close(open(name, "append", 0o644, work.fd));
   close(open("é", "append", 0o644, work.fd));
   const utf8 = latin1(bytes("é"));
-  const names = () => list(work.fd).filter((name) => !name.startsWith("."));
+  const names = () => readdir(work.fd).filter((name) => !name.startsWith("."));
   assertEquals(names().toSorted(), [utf8, odd].toSorted());
-  setModeOf(name, 0o600, work.fd);
-  assertEquals(status(name, work.fd)!.mode & 0o777, 0o600);
+  chmod(name, 0o600, work.fd);
+  assertEquals(stat(name, work.fd)!.mode & 0o777, 0o600);
   rename(name, fromLatin1("\x80"), work.fd);
   assertEquals(names().toSorted(), ["\x80", utf8].toSorted());
-  remove(fromLatin1("\x80"), work.fd);
+  unlink(fromLatin1("\x80"), work.fd);
   assertEquals(names(), [utf8]);
   const folderName = fromLatin1("\xf0");
-  makeDirectory(folderName, 0o700, work.fd);
+  mkdir(folderName, 0o700, work.fd);
   assert(names().includes("\xf0"));
 });
 
 Deno.test("makeDirectory, rename, remove and setModeOf tell what is wrong", () => {
   using work = openFolder();
-  makeDirectory("folder", 0o700, work.fd);
-  fails("EEXIST", () => makeDirectory("folder", 0o700, work.fd));
-  fails("ENOENT", () => makeDirectory("none/folder", 0o700, work.fd));
+  mkdir("folder", 0o700, work.fd);
+  fails("EEXIST", () => mkdir("folder", 0o700, work.fd));
+  fails("ENOENT", () => mkdir("none/folder", 0o700, work.fd));
   fails("ENOENT", () => rename("none", "some", work.fd));
-  fails("ENOENT", () => remove("none", work.fd));
-  fails("EISDIR", () => remove("folder", work.fd));
-  fails("ENOENT", () => setModeOf("none", 0o644, work.fd));
+  fails("ENOENT", () => unlink("none", work.fd));
+  fails("EISDIR", () => unlink("folder", work.fd));
+  fails("ENOENT", () => chmod("none", 0o644, work.fd));
 });
 
 Deno.test("rename replaces a file in one step", () => {
@@ -215,7 +215,7 @@ Deno.test("rename replaces a file in one step", () => {
   const fd = open("old", "read", 0, work.fd);
   rename("new", "old", work.fd);
   assertEquals(Deno.readTextFileSync(`${work.path}/old`), "new");
-  assertEquals(status("new", work.fd), undefined);
+  assertEquals(stat("new", work.fd), undefined);
   assertEquals(contents(fd), "old");
   close(fd);
 });
@@ -226,19 +226,19 @@ Deno.test("status is what the runtime says too", () => {
   Deno.writeTextFileSync(name, "12345");
   Deno.utimeSync(name, 1234567890.5, 1234567890.25);
   Deno.linkSync(name, `${work.path}/second`);
-  const found = status("file", work.fd)!;
+  const found = stat("file", work.fd)!;
   const expected = Deno.statSync(name);
   assertEquals(found.mode, expected.mode);
   assertEquals(found.size, 5);
-  assertEquals(found.links, 2);
-  assertEquals(found.modified, 1234567890.25);
+  assertEquals(found.nlink, 2);
+  assertEquals(found.mtime, 1234567890.25);
   const made = expected.birthtime?.getTime();
-  if (made === undefined) assertEquals(found.made, undefined);
-  else assert(Math.abs(found.made! * 1000 - made) < 2);
-  assertEquals(status("second", work.fd), found);
-  assertEquals(status(name), found);
+  if (made === undefined) assertEquals(found.birthtime, undefined);
+  else assert(Math.abs(found.birthtime! * 1000 - made) < 2);
+  assertEquals(stat("second", work.fd), found);
+  assertEquals(stat(name), found);
   close(open("third", "append", 0o644, work.fd));
-  assert(status("third", work.fd)!.identity !== found.identity);
+  assert(stat("third", work.fd)!.identity !== found.identity);
   assert(found.identity.endsWith(`:${expected.ino}`));
 });
 
@@ -248,17 +248,17 @@ Deno.test("status looks at an open file, through links, and beyond 4 GiB", () =>
   const fd = open(name, "update");
   const far = 5 * 2 ** 30 + 1;
   Deno.truncateSync(name, far);
-  assertEquals(status("", fd)!.size, far);
+  assertEquals(stat("", fd)!.size, far);
   Deno.symlinkSync("file", `${work.path}/link`);
-  assertEquals(status("link", work.fd), status("file", work.fd));
+  assertEquals(stat("link", work.fd), stat("file", work.fd));
   Deno.removeSync(name);
-  assertEquals(status("link", work.fd), undefined);
-  assertEquals(status("", fd)!.links, 0);
+  assertEquals(stat("link", work.fd), undefined);
+  assertEquals(stat("", fd)!.nlink, 0);
   close(fd);
   const DIRECTORY = 0o040000;
-  assertEquals(status("", work.fd)!.mode & 0o170000, DIRECTORY);
+  assertEquals(stat("", work.fd)!.mode & 0o170000, DIRECTORY);
   const { reader, writer } = pipe();
-  assertEquals(status("", reader)!.mode & 0o170000, 0o010000);
+  assertEquals(stat("", reader)!.mode & 0o170000, 0o010000);
   close(reader);
   close(writer);
 });
@@ -266,9 +266,9 @@ Deno.test("status looks at an open file, through links, and beyond 4 GiB", () =>
 Deno.test("status tells what is missing from what is wrong", () => {
   using work = openFolder();
   close(open("file", "append", 0o644, work.fd));
-  assertEquals(status("none", work.fd), undefined);
-  fails("ENOTDIR", () => status("file/file", work.fd));
-  fails("EBADF", () => status("", 999));
+  assertEquals(stat("none", work.fd), undefined);
+  fails("ENOTDIR", () => stat("file/file", work.fd));
+  fails("EBADF", () => stat("", 999));
 });
 
 Deno.test("list has every name, as often as it is asked", () => {
@@ -277,7 +277,7 @@ Deno.test("list has every name, as often as it is asked", () => {
   for (const name of names) close(open(name, "append", 0o644, work.fd));
   for (let i = 0; i < 2; i++) {
     assertEquals(
-      list(work.fd).toSorted(),
+      readdir(work.fd).toSorted(),
       [...names, ".", ".."].toSorted(),
     );
   }
@@ -292,19 +292,19 @@ Deno.test("list gives its descriptor back, whatever happens", () => {
     return fd;
   };
   const before = next();
-  list(work.fd);
-  fails("ENOTDIR", () => list(file));
-  fails("EBADF", () => list(999));
+  readdir(work.fd);
+  fails("ENOTDIR", () => readdir(file));
+  fails("EBADF", () => readdir(999));
   assertEquals(next(), before);
   close(file);
 });
 
 Deno.test("a directory that was removed has no entries", () => {
   using work = openFolder();
-  makeDirectory("gone", 0o700, work.fd);
+  mkdir("gone", 0o700, work.fd);
   const gone = open("gone", "read", 0, work.fd);
   Deno.removeSync(`${work.path}/gone`);
-  assertEquals(list(gone), []);
+  assertEquals(readdir(gone), []);
   close(gone);
 });
 
@@ -325,18 +325,18 @@ testWith(["strace"], "list tells that a directory can't be read", async () => {
 
 Deno.test("a temporary file has no name and isn't inherited", () => {
   using work = openFolder();
-  const fd = temporary(work.path);
-  assertEquals(list(work.fd).toSorted(), [".", ".."]);
+  const fd = tmpfile(work.path);
+  assertEquals(readdir(work.fd).toSorted(), [".", ".."]);
   assert(!isInherited(fd));
   write(fd, bytes("text"));
   seek(fd, 0);
   assertEquals(contents(fd), "text");
-  assertEquals(status("", fd)!.mode & 0o777, 0o600);
-  const other = temporary(fromLatin1(work.path));
-  assert(other !== fd && status("", other)!.size === 0);
+  assertEquals(stat("", fd)!.mode & 0o777, 0o600);
+  const other = tmpfile(fromLatin1(work.path));
+  assert(other !== fd && stat("", other)!.size === 0);
   close(fd);
   close(other);
-  fails("ENOENT", () => temporary(`${work.path}/none`));
+  fails("ENOENT", () => tmpfile(`${work.path}/none`));
 });
 
 testWith(["root", "mount", "umount"], "a full disk is told", async () => {
@@ -354,8 +354,8 @@ testWith(["root", "mount", "umount"], "a full disk is told", async () => {
     const error = new SysError(-n);
     assertEquals(error.code, "ENOSPC");
     assertEquals(error.message, "no space left on device");
-    sync(fd);
-    remove(`${work.path}/file`);
+    fsync(fd);
+    unlink(`${work.path}/file`);
     // A file that is still open keeps its room.
     assertEquals(write(fd, much), n);
     close(fd);

@@ -1,16 +1,16 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { close, pipe, read, write } from "../../src/sys/descriptors.ts";
-import { environment } from "../../src/sys/environment.ts";
+import { environ } from "../../src/sys/environment.ts";
 import {
   FAILED,
   HUNG_UP,
   Poller,
   READABLE,
   Readiness,
-  turn,
   WRITABLE,
+  yieldToEventLoop,
 } from "../../src/sys/poll.ts";
-import { ended, kill, signals, spawn } from "../../src/sys/process.ts";
+import { kill, signals, spawn, waitFor } from "../../src/sys/process.ts";
 import { bytes, run } from "../tools.ts";
 import { denoCommand } from "./_programs.ts";
 
@@ -146,13 +146,13 @@ Deno.test("a signal's handler wakes", async () => {
     // Another process sends it, at any moment around the beginning.
     const pid = spawn({
       args: ["sh", "-c", `kill -USR1 ${Deno.pid}`],
-      env: environment(),
+      env: environ(),
     });
     const took = await milliseconds(async () => {
       while (seen < i) await poller.wait(LONG);
     });
     assertLess(took, LONG);
-    await ended(pid);
+    await waitFor(pid);
   }
   Deno.removeSignalListener("SIGUSR1", handler);
 });
@@ -160,9 +160,9 @@ Deno.test("a signal's handler wakes", async () => {
 Deno.test("a child's end wakes", async () => {
   const poller = new Poller(1);
   for (let i = 0; i < 20; i++) {
-    const pid = spawn({ args: ["true"], env: environment() });
+    const pid = spawn({ args: ["true"], env: environ() });
     let over = false;
-    const ending = ended(pid).then(() => {
+    const ending = waitFor(pid).then(() => {
       over = true;
       poller.wake();
     });
@@ -264,7 +264,7 @@ Deno.test("turn shows signals to a busy loop", async () => {
     kill(Deno.pid, 12);
     let turns = 0;
     while (seen < i && turns < 1000) {
-      await turn();
+      await yieldToEventLoop();
       turns++;
     }
     assertEquals(seen, i);
@@ -317,7 +317,7 @@ Deno.test("unread input stays for others when a signal ends the wait", async () 
   const out = pipe();
   const pid = spawn({
     args: denoCommand(code),
-    env: environment(),
+    env: environ(),
     fds: new Map([[0, reader], [1, out.writer]]),
   });
   close(out.writer);
@@ -327,7 +327,7 @@ Deno.test("unread input stays for others when a signal ends the wait", async () 
   write(writer, bytes("still here"));
   kill(pid, signals.SIGTERM);
   // It ends by itself: no thread of its is left waiting.
-  assertEquals(await ended(pid), { code: 0 });
+  assertEquals(await waitFor(pid), { code: 0 });
   assertEquals(read(reader, new Uint8Array(100)), 10);
   for (const fd of [reader, writer, out.reader]) close(fd);
 });

@@ -1,22 +1,22 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   close,
+  dup2,
   isInherited,
   pipe,
-  place,
   read,
 } from "../../src/sys/descriptors.ts";
-import { environment } from "../../src/sys/environment.ts";
+import { environ } from "../../src/sys/environment.ts";
 import { SysError } from "../../src/sys/errors.ts";
 import { open } from "../../src/sys/files.ts";
 import { Poller } from "../../src/sys/poll.ts";
-import { ended, kill, signals, spawn } from "../../src/sys/process.ts";
+import { kill, signals, spawn, waitFor } from "../../src/sys/process.ts";
 import { isIgnored } from "../../src/sys/signals.ts";
 import { fromLatin1 } from "../../src/bytes.ts";
 import { bytes, folder, installed, run, seeded, until } from "../tools.ts";
 import { denoCommand, output, shell } from "./_programs.ts";
 
-const env = environment();
+const env = environ();
 
 /** Starts a shell whose standard output nobody needs. */
 function start(script: string): number {
@@ -53,10 +53,10 @@ function assertNoSignals(status: string): void {
 
 Deno.test("ended tells exit codes and signals", async () => {
   for (const code of [0, 1, 100, 111, 255]) {
-    assertEquals(await ended(start(`exit ${code}`)), { code });
+    assertEquals(await waitFor(start(`exit ${code}`)), { code });
   }
   for (const signal of [1, 9, 14, 15]) {
-    assertEquals(await ended(start(`kill -${signal} $$`)), { signal });
+    assertEquals(await waitFor(start(`kill -${signal} $$`)), { signal });
   }
 });
 
@@ -66,12 +66,12 @@ Deno.test("ended tells of a program that ended long before", async () => {
   close(writer);
   assertEquals(read(reader, new Uint8Array(1)), 0);
   close(reader);
-  assertEquals(await ended(pid), { code: 0 });
+  assertEquals(await waitFor(pid), { code: 0 });
 });
 
 Deno.test("ended doesn't take a program that stands still for ended", async () => {
   const pid = start("kill -STOP $$; exit 3");
-  const ending = ended(pid);
+  const ending = waitFor(pid);
   await until("it stands still", () => processStatus(pid, "State")[0] === "T");
   kill(pid, signals.SIGCONT);
   assertEquals(await ending, { code: 3 });
@@ -79,11 +79,11 @@ Deno.test("ended doesn't take a program that stands still for ended", async () =
 
 Deno.test("ended refuses what is no child, or has been waited for", async () => {
   const pid = start("exit 0");
-  const [first, second] = [ended(pid), ended(pid)];
+  const [first, second] = [waitFor(pid), waitFor(pid)];
   assertEquals(await first, { code: 0 });
   const error = await assertRejects(() => second, SysError);
   assertEquals(error.code, "ECHILD");
-  await assertRejects(() => ended(1), SysError, "no child processes");
+  await assertRejects(() => waitFor(1), SysError, "no child processes");
 });
 
 Deno.test("many programs at once leave the main loop its thread", async () => {
@@ -93,7 +93,7 @@ Deno.test("many programs at once leave the main loop its thread", async () => {
     return spawn({ args: ["cat"], env, fds: new Map([[0, reader]]) });
   });
   close(reader);
-  const endings = [gate, ...programs].map(ended);
+  const endings = [gate, ...programs].map(waitFor);
   await new Poller(1).wait(1);
   close(writer);
   for (const ending of await Promise.all(endings)) {
@@ -181,7 +181,7 @@ Deno.test("descriptors keep apart when sources are targets too", async () => {
   const places = [200, 201, 202, 203, 204];
   for (const fd of places) {
     const file = open(`${work.path}/${fd}`, "update");
-    place(file, fd);
+    dup2(file, fd);
     close(file);
   }
   const maps = [
@@ -227,7 +227,7 @@ Deno.test("standard input and output change places", async () => {
 
 Deno.test("without takes descriptors away, given ones or inherited ones", async () => {
   const { reader, writer } = pipe();
-  place(reader, 200);
+  dup2(reader, 200);
   const open = async (without: number[]) => {
     const { output: text } = await shell("ls /proc/$$/fd; :", {
       fds: new Map([[201, writer]]),
@@ -250,7 +250,7 @@ Deno.test("a program starts in the directory that is open", async () => {
   const { output: text } = await shell("/bin/pwd", { directory });
   assert(text.endsWith("/two\n"));
   // The number of the directory can be the target of something else.
-  place(directory, 200);
+  dup2(directory, 200);
   const { reader, writer } = pipe();
   const { output: again } = await shell("/bin/pwd", {
     directory: 200,
@@ -292,13 +292,13 @@ Deno.test("signals are at their defaults, none blocked", async () => {
     fds: (() => {
       const { reader, writer } = pipe();
       close(reader);
-      place(writer, 200);
+      dup2(writer, 200);
       close(writer);
       return new Map([[1, 200]]);
     })(),
   });
   close(200);
-  assertEquals(await ended(pipeline), { signal: 13 });
+  assertEquals(await waitFor(pipeline), { signal: 13 });
 });
 
 Deno.test("what was ignored at the start stays ignored in programs", async () => {
@@ -345,7 +345,7 @@ Deno.test("kill reaches a process, a group, or nobody", async () => {
   assertEquals(read(reader, buffer), 1);
   assert(kill(pid, 0));
   assert(kill(-pid, signals.SIGTERM));
-  assertEquals(await ended(pid), { signal: 15 });
+  assertEquals(await waitFor(pid), { signal: 15 });
   // Its sleep had the pipe too.
   assertEquals(read(reader, buffer), 0);
   close(reader);

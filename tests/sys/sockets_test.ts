@@ -8,46 +8,48 @@ import {
 } from "../../src/sys/descriptors.ts";
 import { SysError } from "../../src/sys/errors.ts";
 import { raiseDescriptorLimit } from "../../src/sys/limits.ts";
-import { addressesOf, nameOf, portOf } from "../../src/sys/names.ts";
+import { getaddrinfo, getnameinfo, parsePort } from "../../src/sys/names.ts";
 import { open } from "../../src/sys/files.ts";
 import { Poller, READABLE, Readiness, WRITABLE } from "../../src/sys/poll.ts";
 import {
   accept,
-  anyAddress,
   bind,
   caller,
+  closeWithReset,
+  closeWrite,
   connect,
-  dontDelay,
   dropOptions,
   type Endpoint,
-  finishSending,
-  keepAlive,
+  getpeername,
+  getsockname,
   letWait,
   listen,
-  localEnd,
-  openSocket,
-  ownAddress,
-  remoteEnd,
-  reset,
-  sendNow,
+  loopbackAddress,
+  sendNonblocking,
+  setKeepAlive,
+  setNoDelay,
+  socket,
   socketError,
+  wildcardAddress,
 } from "../../src/sys/sockets.ts";
-import { Watcher } from "../../src/sys/watcher.ts";
+import { Epoll } from "../../src/sys/epoll.ts";
 import { hasIPv6 } from "../socklog/servers.ts";
 import { bytes, folder, latin1, run, testWith, withHosts } from "../tools.ts";
 import { denoCommand } from "./_programs.ts";
 
-function listener(at: Endpoint = ownAddress(0)): { fd: number; end: Endpoint } {
-  const fd = openSocket(at);
+function listener(
+  at: Endpoint = loopbackAddress(0),
+): { fd: number; end: Endpoint } {
+  const fd = socket(at);
   bind(fd, at);
   listen(fd, 10);
-  return { fd, end: localEnd(fd) };
+  return { fd, end: getsockname(fd) };
 }
 
 /** Both ends of a connection. */
 function pair(): { client: number; server: number } {
   const { fd, end } = listener();
-  const client = openSocket(end);
+  const client = socket(end);
   connect(client, end);
   assert(new Readiness(fd).ready(1000));
   const server = accept(fd);
@@ -62,27 +64,27 @@ Deno.test("sockets: a connection from both sides", () => {
   assertEquals(end.ip, "127.0.0.1");
   assert(end.port > 0);
   assertEquals(accept(fd), -EAGAIN);
-  const client = openSocket(end);
+  const client = socket(end);
   connect(client, end);
   assert(new Readiness(client, WRITABLE).ready(1000));
   assertEquals(socketError(client), undefined);
   readable(fd);
   const server = accept(fd);
-  assertEquals(caller(), localEnd(client));
-  assertEquals(remoteEnd(server), localEnd(client));
-  assertEquals(remoteEnd(client), end);
+  assertEquals(caller(), getsockname(client));
+  assertEquals(getpeername(server), getsockname(client));
+  assertEquals(getpeername(client), end);
   dropOptions(server);
-  dontDelay(server);
-  keepAlive(server, 60);
+  setNoDelay(server);
+  setKeepAlive(server, 60);
   const buffer = new Uint8Array(10);
   assertEquals(read(server, buffer), -EAGAIN);
   assertEquals(write(client, bytes("to")), 2);
   readable(server);
   assertEquals(latin1(buffer.subarray(0, read(server, buffer))), "to");
-  finishSending(client);
+  closeWrite(client);
   readable(server);
   assertEquals(read(server, buffer), 0);
-  assertEquals(sendNow(server, bytes("back")), 4);
+  assertEquals(sendNonblocking(server, bytes("back")), 4);
   readable(client);
   assertEquals(latin1(buffer.subarray(0, read(client, buffer))), "back");
   for (const one of [fd, client, server]) close(one);
@@ -90,7 +92,7 @@ Deno.test("sockets: a connection from both sides", () => {
 
 Deno.test("sockets: a reset is seen as one", () => {
   const { client, server } = pair();
-  reset(server);
+  closeWithReset(server);
   readable(client);
   const error = new SysError(-read(client, new Uint8Array(1)));
   assertEquals([error.code, error.message], ["ECONNRESET", "connection reset"]);
@@ -100,7 +102,7 @@ Deno.test("sockets: a reset is seen as one", () => {
 Deno.test("sockets: a refusal is told when it comes", () => {
   const { fd, end } = listener();
   close(fd);
-  const client = openSocket(end);
+  const client = socket(end);
   const errno = -connect(client, end);
   if (errno !== 0) {
     readable(client);
@@ -112,7 +114,7 @@ Deno.test("sockets: a refusal is told when it comes", () => {
 
 Deno.test("sockets: an address in use, one that isn't here", () => {
   const { fd, end } = listener();
-  const second = openSocket(end);
+  const second = socket(end);
   const used = assertThrows(() => {
     bind(second, end);
     listen(second, 1);
@@ -135,17 +137,17 @@ Deno.test(
   "sockets: IPv6, and IPv4 inside it",
   { ignore: !hasIPv6 },
   async () => {
-    const [six] = await addressesOf("::", 0);
+    const [six] = await getaddrinfo("::", 0);
     const { fd, end } = listener(six);
     for (const [host, ip] of [["::1", "::1"], ["127.0.0.1", "127.0.0.1"]]) {
-      const [to] = await addressesOf(host!, end.port);
-      const client = openSocket(to!);
+      const [to] = await getaddrinfo(host!, end.port);
+      const client = socket(to!);
       connect(client, to!);
       readable(fd);
       const server = accept(fd);
       assertEquals(caller().ip, ip);
-      assertEquals(localEnd(server), {
-        ...localEnd(server),
+      assertEquals(getsockname(server), {
+        ...getsockname(server),
         ip,
         port: end.port,
       });
@@ -157,41 +159,41 @@ Deno.test(
 );
 
 Deno.test("watcher: finds what is ready, and nothing else", () => {
-  const watcher = new Watcher(4);
+  const watcher = new Epoll(4);
   const pairs = Array.from({ length: 8 }, pair);
   for (const { server } of pairs) watcher.add(server, READABLE);
-  assertEquals(watcher.look(), 0);
+  assertEquals(watcher.poll(), 0);
   write(pairs[3]!.client, bytes("x"));
   write(pairs[5]!.client, bytes("x"));
   readable(watcher.fd);
-  const found = Array.from({ length: watcher.look() }, (_, i) => {
+  const found = Array.from({ length: watcher.poll() }, (_, i) => {
     assertEquals(watcher.eventsAt(i), READABLE);
     return watcher.fdAt(i);
   });
   assertEquals(found, [pairs[3]!.server, pairs[5]!.server]);
   watcher.change(pairs[3]!.server, 0);
   watcher.remove(pairs[5]!.server);
-  assertEquals(watcher.look(), 0);
+  assertEquals(watcher.poll(), 0);
   watcher.change(pairs[3]!.server, READABLE | WRITABLE);
-  assertEquals(watcher.look(), 1);
+  assertEquals(watcher.poll(), 1);
   assertEquals(watcher.eventsAt(0), READABLE | WRITABLE);
   for (const { client, server } of pairs) {
     close(client);
     close(server);
   }
-  assertEquals(watcher.look(), 0);
+  assertEquals(watcher.poll(), 0);
   close(watcher.fd);
 });
 
 Deno.test("watcher: a poller waits for it", async () => {
-  const watcher = new Watcher();
+  const watcher = new Epoll();
   const poller = new Poller(1);
   const { client, server } = pair();
   watcher.add(server, READABLE);
   poller.set(0, watcher.fd, READABLE);
   setTimeout(() => write(client, bytes("x")), 20);
   await poller.wait();
-  assertEquals([poller.found(0), watcher.look()], [READABLE, 1]);
+  assertEquals([poller.found(0), watcher.poll()], [READABLE, 1]);
   poller.close();
   for (const fd of [client, server, watcher.fd]) close(fd);
 });
@@ -212,19 +214,23 @@ Deno.test("poller: a look may wait, without the event loop", () => {
 
 Deno.test("names: numbers, localhost, and what is none", async () => {
   const ips = async (host: string) =>
-    (await addressesOf(host, 7)).map(({ ip, port }) => `${ip} ${port}`);
+    (await getaddrinfo(host, 7)).map(({ ip, port }) => `${ip} ${port}`);
   assertEquals(await ips("127.0.0.1"), ["127.0.0.1 7"]);
   assertEquals(await ips("::1"), ["::1 7"]);
   assert((await ips("localhost")).includes("127.0.0.1 7"));
   assertEquals(await ips(""), []);
   assertEquals(await ips("a\0b"), []);
-  assertEquals(anyAddress(5), { ...anyAddress(5), ip: "0.0.0.0", port: 5 });
+  assertEquals(wildcardAddress(5), {
+    ...wildcardAddress(5),
+    ip: "0.0.0.0",
+    port: 5,
+  });
 });
 
 Deno.test("names: an address's name leads back to it, where it has one", async () => {
-  const name = await nameOf(ownAddress(0));
+  const name = await getnameinfo(loopbackAddress(0));
   if (name === undefined) return;
-  const back = await addressesOf(name, 0);
+  const back = await getaddrinfo(name, 0);
   assert(back.some(({ ip }) => ip === "127.0.0.1"));
 });
 
@@ -248,19 +254,19 @@ testWith(
 );
 
 Deno.test("names: ports by number and by name", () => {
-  assertEquals(portOf("0"), 0);
-  assertEquals(portOf("65535"), 65535);
-  assertEquals(portOf("65536"), undefined);
-  assertEquals(portOf("-1"), undefined);
-  assertEquals(portOf("no-such-service"), undefined);
-  assertEquals(portOf(""), undefined);
+  assertEquals(parsePort("0"), 0);
+  assertEquals(parsePort("65535"), 65535);
+  assertEquals(parsePort("65536"), undefined);
+  assertEquals(parsePort("-1"), undefined);
+  assertEquals(parsePort("no-such-service"), undefined);
+  assertEquals(parsePort(""), undefined);
   const file = "/etc/services";
   try {
     if (!/^smtp\s+25\/tcp/m.test(Deno.readTextFileSync(file))) return;
   } catch {
     return;
   }
-  assertEquals(portOf("smtp"), 25);
+  assertEquals(parsePort("smtp"), 25);
 });
 
 Deno.test("limits: what there is already is granted", () => {

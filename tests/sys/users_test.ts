@@ -1,10 +1,10 @@
 import { assertEquals } from "@std/assert";
-import { user } from "../../src/sys/users.ts";
+import { getuid } from "../../src/sys/users.ts";
 import { run, testWith } from "../tools.ts";
 import { denoCommand } from "./_programs.ts";
 
 Deno.test("user is who this process is", () => {
-  assertEquals(user(), Deno.uid());
+  assertEquals(getuid(), Deno.uid());
 });
 
 /** Nobody, wherever there is one. */

@@ -44,7 +44,7 @@ export class StartError extends Error {
  * assertEquals(warnings.length, 1);
  * ```
  */
-export class Trouble {
+export class Retrier {
   readonly #warn: (message: string) => void;
   readonly #sleepers = new Set<() => void>();
 
@@ -84,7 +84,7 @@ export class Trouble {
    * @param failure What to say when it fails, without the reason
    * @returns What the step returned
    */
-  async insist<T>(step: () => T, failure: string): Promise<T> {
+  async retry<T>(step: () => T, failure: string): Promise<T> {
     while (true) {
       try {
         return step();
@@ -104,7 +104,7 @@ export class Trouble {
  * @returns What the step returned
  * @throws {StartError} When it fails
  */
-export function must<T>(step: () => T, failure: string): T {
+export function startStep<T>(step: () => T, failure: string): T {
   try {
     return step();
   } catch (error) {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { parseOptions, UsageError } from "../options.ts";
+import { getopt, UsageError } from "../getopt.ts";
 import { VERSION } from "../version.ts";
 
 /** What tryto is asked to do. */
@@ -75,7 +75,7 @@ function leadingNumber(text: string): number {
  * ```
  */
 export function parseTask(args: readonly string[]): Task {
-  const { options, rest } = parseOptions(args, "pPvVt:k:n:");
+  const { options, rest } = getopt(args, "pPvVt:k:n:");
   const given = new Map(options.map(({ letter, value }) => [letter, value]));
   const number = (letter: string) => leadingNumber(given.get(letter) ?? "");
   const [prog, ...more] = rest;

@@ -5,11 +5,11 @@
  * @module
  */
 import { writeAll } from "../diagnostics.ts";
-import { LogDirectory } from "./directory.ts";
+import { LogDirectory } from "../log/log_directory.ts";
 import { LineEngine } from "./engine.ts";
 import type { Script } from "./script.ts";
 import { StatusFile } from "./status_file.ts";
-import type { Trouble } from "./trouble.ts";
+import type { Retrier } from "../log/retrier.ts";
 
 const STANDARD_ERROR = 2;
 /** No fewer bytes are read at once where lines are selected. */
@@ -18,7 +18,7 @@ const LEAST_READ = 1024;
 const STAMPED = 27;
 
 /** What a script's lines go through, and where they go. */
-export class Lines {
+export class ScriptRunner {
   /** The engine, to put bytes into. */
   readonly engine: LineEngine;
   /** The logs, in the script's order. */
@@ -52,9 +52,9 @@ export class Lines {
    */
   static async open(
     script: Script,
-    trouble: Trouble,
+    trouble: Retrier,
     wake?: () => void,
-  ): Promise<Lines> {
+  ): Promise<ScriptRunner> {
     const logs: LogDirectory[] = [];
     const files: StatusFile[] = [];
     try {
@@ -71,7 +71,7 @@ export class Lines {
       for (const file of files) file.close();
       throw error;
     }
-    return new Lines(script, logs, files);
+    return new ScriptRunner(script, logs, files);
   }
 
   /**

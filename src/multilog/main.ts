@@ -5,14 +5,14 @@
  * @module
  */
 import { Diagnostics } from "../diagnostics.ts";
-import { EAGAIN, read, widenPipe } from "../sys/descriptors.ts";
+import { EAGAIN, read, setPipeSize } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
-import { setUmask } from "../sys/files.ts";
+import { umask } from "../sys/files.ts";
 import { Poller, READABLE, seeSignals } from "../sys/poll.ts";
 import { settleSignals } from "../sys/signals.ts";
-import { Lines } from "./lines.ts";
+import { ScriptRunner } from "./script_runner.ts";
 import { parseScript } from "./script.ts";
-import { StartError, Trouble } from "./trouble.ts";
+import { Retrier, StartError } from "../log/retrier.ts";
 
 const INPUT = 0;
 /** No descriptor: nothing is found there. */
@@ -73,13 +73,13 @@ export async function multilog(
     const { follow } = await import("./follow.ts");
     return await follow(args.slice(1), diagnostics);
   }
-  setUmask(0o022);
+  umask(0o022);
   const script = parseScript(args);
   for (const warning of script.warnings) diagnostics.warn(warning);
 
   const poller = new Poller(1);
   const wake = () => poller.wake();
-  const trouble = new Trouble((message) => diagnostics.warn(message));
+  const trouble = new Retrier((message) => diagnostics.warn(message));
   let terminating = false;
   let rotating = false;
   Deno.addSignalListener("SIGTERM", () => {
@@ -95,9 +95,9 @@ export async function multilog(
 
   settleSignals();
 
-  let lines: Lines;
+  let lines: ScriptRunner;
   try {
-    lines = await Lines.open(script, trouble, wake);
+    lines = await ScriptRunner.open(script, trouble, wake);
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
     diagnostics.die(111, error);
@@ -143,7 +143,7 @@ export async function multilog(
     }
     if (n >= FULL_PIPE && !wide) {
       wide = true;
-      widenPipe(INPUT, WIDE_PIPE);
+      setPipeSize(INPUT, WIDE_PIPE);
     }
     await engine.push(n);
   }

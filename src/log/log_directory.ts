@@ -34,30 +34,35 @@
 import { type Bytes, fromLatin1, latin1, NEWLINE } from "../bytes.ts";
 import {
   close,
-  lock,
+  fchmod,
+  flock,
+  fsync,
+  fsyncDirectory,
   read,
-  setMode,
-  sync,
-  syncDirectory,
   write,
 } from "../sys/descriptors.ts";
 import { readClock } from "../sys/clock.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import {
-  type FileStatus,
-  list,
-  makeDirectory,
+  chmod,
+  type FileInfo,
+  mkdir,
   type Name,
   open,
   openDirectory,
-  remove,
+  readdir,
   rename,
-  setModeOf,
-  status,
+  stat,
+  unlink,
 } from "../sys/files.ts";
 import { label, LABEL_LENGTH, type Moment, parseLabel } from "../tai64n.ts";
-import { KEEP_MIN, type LogSettings, SIZE_MAX, SIZE_MIN } from "./script.ts";
-import { must, type Trouble } from "./trouble.ts";
+import {
+  KEEP_MIN,
+  type LogSettings,
+  SIZE_MAX,
+  SIZE_MIN,
+} from "../multilog/script.ts";
+import { type Retrier, startStep } from "./retrier.ts";
 
 /** A file that ends in a newline may be this much smaller than its size. */
 const SLACK = 2000;
@@ -103,7 +108,7 @@ export class LogDirectory {
   /** The directory's name, as it was given. */
   readonly path: string;
   readonly #settings: Readonly<LogSettings>;
-  readonly #trouble: Trouble;
+  readonly #trouble: Retrier;
   readonly #wake: () => void;
   readonly #fd: number;
   readonly #lock: number;
@@ -133,7 +138,7 @@ export class LogDirectory {
   private constructor(
     path: string,
     settings: Readonly<LogSettings>,
-    trouble: Trouble,
+    trouble: Retrier,
     wake: () => void,
     fd: number,
     lockFd: number,
@@ -163,27 +168,27 @@ export class LogDirectory {
   static open(
     path: string,
     settings: Readonly<LogSettings>,
-    trouble: Trouble,
+    trouble: Retrier,
     wake: () => void = () => {},
   ): LogDirectory {
     inRange("size", settings.size, SIZE_MIN, SIZE_MAX);
     inRange("keep", settings.keep, KEEP_MIN, Infinity);
     try {
       // An exception takes longer than a look.
-      if (status(path) === undefined) makeDirectory(path, 0o700);
+      if (stat(path) === undefined) mkdir(path, 0o700);
     } catch (error) {
       // Whatever is wrong, opening tells.
       if (!(error instanceof SysError)) throw error;
     }
-    const fd = must(
+    const fd = startStep(
       () => openDirectory(path),
       `unable to open directory ${path}`,
     );
     let lockFd = -1;
     try {
-      must(() => {
+      startStep(() => {
         lockFd = open("lock", "append", 0o600, fd);
-        lock(lockFd);
+        flock(lockFd);
       }, `unable to lock directory ${path}`);
     } catch (error) {
       if (lockFd >= 0) close(lockFd);
@@ -205,15 +210,15 @@ export class LogDirectory {
     const { path } = this;
     const fd = this.#fd;
     const look = (name: string) =>
-      must(() => status(name, fd), `unable to stat ${path}/${name}`);
+      startStep(() => stat(name, fd), `unable to stat ${path}/${name}`);
     const current = look("current");
     if (current && current.mode & COMPLETE_BIT) {
-      this.#current = must(
+      this.#current = startStep(
         () => open("current", "append", 0o600, fd),
         `unable to append to ${path}/current`,
       );
-      must(
-        () => setMode(this.#current, MODE_RUNNING),
+      startStep(
+        () => fchmod(this.#current, MODE_RUNNING),
         `unable to set mode of ${path}/current`,
       );
       this.#bytes = current.size;
@@ -234,24 +239,24 @@ export class LogDirectory {
       this.#keepCutOff("previous", "u");
     }
     this.#keepCutOff("current", "u");
-    close(must(
+    close(startStep(
       () => open("state", "truncate", 0o644, fd),
       `unable to write to ${path}/state`,
     ));
-    this.#current = must(
+    this.#current = startStep(
       () => open("current", "append", 0o600, fd),
       `unable to write to ${path}/current`,
     );
-    must(
-      () => setMode(this.#current, MODE_RUNNING),
+    startStep(
+      () => fchmod(this.#current, MODE_RUNNING),
       `unable to set mode of ${path}/current`,
     );
-    must(() => syncDirectory(fd), `unable to write ${path} to disk`);
+    startStep(() => fsyncDirectory(fd), `unable to write ${path} to disk`);
   }
 
   /** Removes a file of the last run that may or may not be there. */
   #discard(name: string): void {
-    must(
+    startStep(
       () => removeIfThere(name, this.#fd),
       `unable to remove ${this.path}/${name}`,
     );
@@ -264,34 +269,34 @@ export class LogDirectory {
   #keepCutOff(name: string, code: "s" | "u"): void {
     const { path } = this;
     const fd = this.#fd;
-    const found = must(
-      () => status(name, fd),
+    const found = startStep(
+      () => stat(name, fd),
       `unable to stat ${path}/${name}`,
     );
     if (!found) return;
     // The original links and then unlinks. Cut off in between, the file has
     // its new name already.
-    if (found.links > 1 && this.#hasOldName(found.identity)) {
+    if (found.nlink > 1 && this.#hasOldName(found.identity)) {
       this.#discard(name);
     } else {
       const newest = this.#newest ??= newestOf(this.#listed());
-      must(
+      startStep(
         () => renameIfFile(name, this.#nextName(code, newest), fd),
         `unable to rename ${path}/${name}`,
       );
     }
     const names = this.#listed();
-    must(() => this.#trim(names), `unable to remove from ${path}`);
+    startStep(() => this.#trim(names), `unable to remove from ${path}`);
   }
 
   #hasOldName(identity: string): boolean {
     return this.#listed().some((name) =>
-      isOld(name) && status(name, this.#fd)?.identity === identity
+      isOld(name) && stat(name, this.#fd)?.identity === identity
     );
   }
 
   #listed(): string[] {
-    return must(() => list(this.#fd), `unable to read ${this.path}`);
+    return startStep(() => readdir(this.#fd), `unable to read ${this.path}`);
   }
 
   /**
@@ -300,8 +305,8 @@ export class LogDirectory {
    * file was made, so the file is finished too early rather than too late.
    * Where no file system says that, it was when the file before was finished.
    */
-  #oldestFound(current: FileStatus): number {
-    const fd = must(
+  #oldestFound(current: FileInfo): number {
+    const fd = startStep(
       () => open("current", "read", 0, this.#fd),
       `unable to read ${this.path}/current`,
     );
@@ -310,9 +315,9 @@ export class LogDirectory {
     close(fd);
     const stamp = parseLabel(latin1(bytes.subarray(0, Math.max(n, 0))));
     if (stamp !== undefined) return stamp.seconds;
-    if (current.made !== undefined) return current.made;
+    if (current.birthtime !== undefined) return current.birthtime;
     this.#newest ??= newestOf(this.#listed());
-    return this.#newest.seconds || current.modified;
+    return this.#newest.seconds || current.mtime;
   }
 
   /**
@@ -524,12 +529,12 @@ export class LogDirectory {
   }
 
   #insist<T>(step: () => T, failure: string): Promise<T> {
-    return this.#trouble.insist(step, failure);
+    return this.#trouble.retry(step, failure);
   }
 
   async #syncDirectory(): Promise<void> {
     await this.#insist(
-      () => syncDirectory(this.#fd),
+      () => fsyncDirectory(this.#fd),
       `unable to write ${this.path} to disk`,
     );
   }
@@ -539,12 +544,12 @@ export class LogDirectory {
     // What the last run left complete, and nothing has come to, is on the disk.
     if (this.#written) {
       await this.#insist(
-        () => sync(this.#current),
+        () => fsync(this.#current),
         `unable to write ${this.path}/current to disk`,
       );
     }
     await this.#insist(
-      () => setMode(this.#current, MODE_COMPLETE),
+      () => fchmod(this.#current, MODE_COMPLETE),
       `unable to set mode of ${this.path}/current`,
     );
   }
@@ -556,7 +561,7 @@ export class LogDirectory {
       `unable to create ${path}/current`,
     );
     await this.#insist(
-      () => setMode(this.#current, MODE_RUNNING),
+      () => fchmod(this.#current, MODE_RUNNING),
       `unable to set mode of ${path}/current`,
     );
     this.#bytes = 0;
@@ -571,14 +576,17 @@ export class LogDirectory {
     const { path } = this;
     const fd = this.#fd;
     const newest = this.#newest ??= newestOf(
-      await this.#insist(() => list(fd), `unable to read ${path}`),
+      await this.#insist(() => readdir(fd), `unable to read ${path}`),
     );
     await this.#insist(
       () => renameIfFile(name, this.#nextName("s", newest), fd),
       `unable to rename ${path}/${name}`,
     );
     await this.#syncDirectory();
-    const names = await this.#insist(() => list(fd), `unable to read ${path}`);
+    const names = await this.#insist(
+      () => readdir(fd),
+      `unable to read ${path}`,
+    );
     await this.#insist(
       () => this.#trim(names),
       `unable to remove from ${path}`,
@@ -605,11 +613,11 @@ export class LogDirectory {
     await this.#insist(() => {
       const processed = open("processed", "append", 0o600, fd);
       try {
-        sync(processed);
-        setMode(processed, MODE_COMPLETE);
+        fsync(processed);
+        fchmod(processed, MODE_COMPLETE);
         // The mode says more than the bytes do: it has to be there after an
         // outage, before `previous` goes.
-        sync(processed);
+        fsync(processed);
       } finally {
         close(processed);
       }
@@ -617,7 +625,7 @@ export class LogDirectory {
     await this.#insist(() => {
       const newstate = open("newstate", "append", 0o600, fd);
       try {
-        sync(newstate);
+        fsync(newstate);
       } finally {
         close(newstate);
       }
@@ -673,7 +681,7 @@ function inRange(what: string, n: number, least: number, most: number): void {
 /** Removes a file; somebody else may have done it. */
 function removeIfThere(name: Name, directory: number): void {
   try {
-    remove(name, directory);
+    unlink(name, directory);
   } catch (error) {
     if (!(error instanceof SysError) || error.code !== "ENOENT") throw error;
   }
@@ -685,7 +693,7 @@ function removeIfThere(name: Name, directory: number): void {
  * renaming that would only hide the trouble.
  */
 function renameIfFile(from: Name, to: Name, directory: number): void {
-  const found = status(from, directory);
+  const found = stat(from, directory);
   if (found === undefined) return;
   if ((found.mode & 0o170000) === 0o040000) {
     throw new SysError(errorNumber("EISDIR"));
@@ -696,7 +704,7 @@ function renameIfFile(from: Name, to: Name, directory: number): void {
 /** Sets a file's mode; somebody may have removed it. */
 function setModeIfThere(name: Name, mode: number, directory: number): void {
   try {
-    setModeOf(name, mode, directory);
+    chmod(name, mode, directory);
   } catch (error) {
     if (!(error instanceof SysError) || error.code !== "ENOENT") throw error;
   }

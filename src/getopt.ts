@@ -41,7 +41,7 @@ export class UsageError extends Error {
  * assertEquals(rest, ["prog", "-x"]);
  * ```
  */
-export function parseOptions(
+export function getopt(
   args: readonly string[],
   letters: string,
 ): { options: Option[]; rest: string[] } {

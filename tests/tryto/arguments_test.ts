@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { HELP, parseTask } from "../../src/tryto/options.ts";
-import { UsageError } from "../../src/options.ts";
+import { HELP, parseTask } from "../../src/tryto/arguments.ts";
+import { UsageError } from "../../src/getopt.ts";
 
 Deno.test("tryto's options have the original's defaults", () => {
   assertEquals(parseTask(["prog", "-p", "x"]), {

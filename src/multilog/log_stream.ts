@@ -4,9 +4,9 @@
  * @module
  */
 import { Diagnostics } from "../diagnostics.ts";
-import { Lines } from "./lines.ts";
+import { ScriptRunner } from "./script_runner.ts";
 import { parseScript } from "./script.ts";
-import { Trouble } from "./trouble.ts";
+import { Retrier } from "../log/retrier.ts";
 
 /**
  * Makes a stream whose lines go through a script of multilog's. A chunk has
@@ -37,12 +37,12 @@ export function logStream(
   warn: (message: string) => void = (message) =>
     new Diagnostics("multilog").warn(message),
 ): WritableStream<Uint8Array> {
-  let lines: Lines;
+  let lines: ScriptRunner;
   return new WritableStream<Uint8Array>({
     async start() {
       const parsed = parseScript(script);
       parsed.warnings.forEach(warn);
-      lines = await Lines.open(parsed, new Trouble(warn));
+      lines = await ScriptRunner.open(parsed, new Retrier(warn));
     },
     async write(chunk) {
       if (!(chunk instanceof Uint8Array)) {

@@ -8,7 +8,7 @@
 import { fromLatin1, latin1 } from "../bytes.ts";
 import { close, read } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
-import { list, type Name, open, status } from "../sys/files.ts";
+import { type Name, open, readdir, stat } from "../sys/files.ts";
 import { type LogSettings, parseScript } from "./script.ts";
 
 /** A process that writes to a log directory. */
@@ -29,7 +29,7 @@ export interface Writer {
 export function findWriter(directory: number): Writer | undefined | null {
   const locks = readAll("/proc/locks");
   if (locks === undefined) return null;
-  const lock = status("lock", directory);
+  const lock = stat("lock", directory);
   const pid = lock && holder(locks, lock.identity);
   if (pid === undefined || pid === null) return pid;
   return { pid, settings: settingsOf(pid, directory) };
@@ -65,8 +65,8 @@ function holdsOpen(pid: string, identity: string): boolean | undefined {
   return attempt(() => {
     const folder = open(`/proc/${pid}/fd`, "read");
     try {
-      return list(folder).some((fd) =>
-        /^\d+$/.test(fd) && status(fd, folder)?.identity === identity
+      return readdir(folder).some((fd) =>
+        /^\d+$/.test(fd) && stat(fd, folder)?.identity === identity
       );
     } finally {
       close(folder);
@@ -87,12 +87,12 @@ function settingsOf(
   const logs = parseScript(words).actions.filter((action) =>
     action.kind === "log"
   );
-  const identity = status("", directory)?.identity;
+  const identity = stat("", directory)?.identity;
   const found = logs.find(({ path }) => {
     // As that process sees it; its root may be another one, too.
     const from = path.startsWith("/") ? "root" : "cwd/";
     const name = fromLatin1(`/proc/${pid}/${from}${path}`);
-    return attempt(() => status(name)?.identity) === identity;
+    return attempt(() => stat(name)?.identity) === identity;
   });
   // The original's working directory is its last log, whatever it was before.
   const only = logs.length === 1 ? logs[0] : undefined;

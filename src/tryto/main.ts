@@ -6,34 +6,34 @@
  */
 import { encode } from "../bytes.ts";
 import { Diagnostics, writeAll } from "../diagnostics.ts";
-import { UsageError } from "../options.ts";
+import { UsageError } from "../getopt.ts";
 import {
   close,
   dontWait,
+  dup2,
   isInherited,
-  keep,
   pipe,
-  place,
   seek,
-  widenPipe,
+  setCloseOnExec,
+  setPipeSize,
 } from "../sys/descriptors.ts";
-import { environment } from "../sys/environment.ts";
+import { environ } from "../sys/environment.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import { wasClosed } from "../sys/files.ts";
 import { Poller } from "../sys/poll.ts";
 import {
-  adoptOrphans,
-  ended,
-  type Ending,
+  type ExitStatus,
   groupExists,
   kill,
+  setChildSubreaper,
   signals,
   spawn,
+  waitFor,
 } from "../sys/process.ts";
-import { onEnding, settleSignals } from "../sys/signals.ts";
+import { onTermination, settleSignals } from "../sys/signals.ts";
 import { VERSION } from "../version.ts";
 import { type Input, openInput } from "./input.ts";
-import { HELP, parseTask, type Task, USAGE } from "./options.ts";
+import { HELP, parseTask, type Task, USAGE } from "./arguments.ts";
 import { type Awaited, OutputError, Transfer } from "./transfer.ts";
 
 /** A second: whoever doesn't read messages must not stop the time limit. */
@@ -110,16 +110,16 @@ function takeDescriptors(): void {
         `unable to use descriptor ${fd}: ${new SysError(EBADF).message}`,
       );
     }
-    keep(fd);
+    setCloseOnExec(fd);
   }
-  place(5, 2);
+  dup2(5, 2);
 }
 
 /** A run of prog. */
 interface Child {
   readonly pid: number;
   /** How it ended, once it has. */
-  ending: Ending | undefined;
+  ending: ExitStatus | undefined;
 }
 
 /** Why tryto gives up. */
@@ -153,7 +153,7 @@ class Attempts {
   }
 
   async run(): Promise<number> {
-    onEnding((name) => {
+    onTermination((name) => {
       this.#signals.push(name);
       this.#poller.wake();
     });
@@ -204,7 +204,7 @@ class Attempts {
    *
    * @returns How it ended, or `undefined` when it was ended
    */
-  async #tryOnce(): Promise<Ending | undefined> {
+  async #tryOnce(): Promise<ExitStatus | undefined> {
     const { reader, writer } = createPipe();
     let open = true;
     const hangUp = () => {
@@ -245,12 +245,12 @@ class Attempts {
       try {
         const pid = spawn({
           args: prog,
-          env: environment(),
+          env: environ(),
           fds: new Map([[0, stdin]]),
           session: group,
         });
         const child: Child = { pid, ending: undefined };
-        ended(pid).then((ending) => {
+        waitFor(pid).then((ending) => {
           child.ending = ending;
           this.#poller.wake();
         });
@@ -274,7 +274,7 @@ class Attempts {
     const target = group ? -child.pid : child.pid;
     const runs = () => child.ending === undefined;
     const alive = () => runs() || (group && groupExists(child.pid));
-    if (group) adoptOrphans();
+    if (group) setChildSubreaper();
     const [signal] = this.#signals;
     let what = "has no input";
     if (signal !== undefined) what = `interrupted by ${signal}`;
@@ -347,7 +347,7 @@ function createPipe(): { reader: number; writer: number } {
   try {
     const ends = pipe();
     dontWait(ends.writer);
-    widenPipe(ends.writer, PIPE_SIZE);
+    setPipeSize(ends.writer, PIPE_SIZE);
     return ends;
   } catch (error) {
     if (!(error instanceof SysError)) throw error;

@@ -6,10 +6,10 @@
  */
 import { type Bytes, fromLatin1, NEWLINE } from "../bytes.ts";
 import { close, read, seek } from "../sys/descriptors.ts";
-import { list, open, status } from "../sys/files.ts";
+import { open, readdir, stat } from "../sys/files.ts";
 import { SysError } from "../sys/errors.ts";
 import type { Change } from "../sys/changes.ts";
-import { isOld } from "./directory.ts";
+import { isOld } from "../log/log_directory.ts";
 
 /** How far back the first lines are looked for, in bytes. */
 const TAIL_SIGHT = 64 * 1024;
@@ -35,7 +35,7 @@ interface OpenFile {
  * soon as its processor has succeeded, and stays readable for who has it open.
  * But no more than a bound: a reader that stands still must not fill the disk.
  */
-export class Chain {
+export class FileSequence {
   readonly #directory: number;
   /** From the one that is read to the newest `current`. */
   readonly #files: OpenFile[] = [];
@@ -107,8 +107,8 @@ export class Chain {
     let files = 0;
     const kept = this.#files.slice(0, 1);
     for (const file of this.#files.slice(1).reverse()) {
-      const { size, links } = status("", file.fd)!;
-      if (links === 0) removed += size;
+      const { size, nlink } = stat("", file.fd)!;
+      if (nlink === 0) removed += size;
       if (++files > MOST_FILES || removed > MOST_REMOVED) close(file.fd);
       else kept.splice(1, 0, file);
     }
@@ -146,7 +146,7 @@ export class Chain {
     // What is `previous` may have got its last name by now.
     const old = this.#old();
     this.#processed ||= PROCESSORS.some((name) =>
-      status(name, this.#directory) !== undefined
+      stat(name, this.#directory) !== undefined
     );
     const files: OpenFile[] = [];
     if (!this.#processed) {
@@ -180,17 +180,17 @@ export class Chain {
   }
 
   #old(): string[] {
-    return list(this.#directory).filter(isOld).sort();
+    return readdir(this.#directory).filter(isOld).sort();
   }
 
   #identity(name: string): string | undefined {
-    return status(fromLatin1(name), this.#directory)?.identity;
+    return stat(fromLatin1(name), this.#directory)?.identity;
   }
 
   #open(name: string): OpenFile | undefined {
     try {
       const fd = open(fromLatin1(name), "read", 0, this.#directory);
-      return { fd, identity: status("", fd)!.identity };
+      return { fd, identity: stat("", fd)!.identity };
     } catch (error) {
       if (error instanceof SysError && error.code === "ENOENT") {
         return undefined;
@@ -214,7 +214,7 @@ export class Chain {
       if (n < 0) throw new SysError(-n);
       if (n > 0) return n;
       // Somebody emptied it: what it has now came behind that.
-      if (status("", file.fd)!.size < seek(file.fd, 0, "here")) {
+      if (stat("", file.fd)!.size < seek(file.fd, 0, "here")) {
         seek(file.fd, 0);
         continue;
       }
@@ -233,7 +233,7 @@ export class Chain {
 
 /** Moves to the beginning of the last lines of a file. */
 function toLastLines(fd: number, lines: number): void {
-  const size = status("", fd)!.size;
+  const size = stat("", fd)!.size;
   const start = Math.max(size - TAIL_SIGHT, 0);
   const bytes = new Uint8Array(size - start);
   seek(fd, start);

@@ -1,9 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { parseOptions, UsageError } from "../src/options.ts";
+import { getopt, UsageError } from "../src/getopt.ts";
 
 /** Options as a text: `v`, `t=180`, and behind a bar the rest. */
 function parsed(args: string[], letters = "pPvt:k:n:"): string {
-  const { options, rest } = parseOptions(args, letters);
+  const { options, rest } = getopt(args, letters);
   const told = options.map(({ letter, value }) =>
     value === "" ? letter : `${letter}=${value}`
   );
@@ -46,7 +46,7 @@ Deno.test("the first argument that is none ends the options", () => {
 });
 
 Deno.test("an empty value counts as a value", () => {
-  const { options, rest } = parseOptions(["-t", "", "prog"], "t:");
+  const { options, rest } = getopt(["-t", "", "prog"], "t:");
   assertEquals(options, [{ letter: "t", value: "" }]);
   assertEquals(rest, ["prog"]);
 });

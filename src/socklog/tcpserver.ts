@@ -5,17 +5,17 @@
  */
 import { latin1 } from "../bytes.ts";
 import { close, EAGAIN, write } from "../sys/descriptors.ts";
-import { environment, variable } from "../sys/environment.ts";
+import { environ, getenv } from "../sys/environment.ts";
 import { SysError } from "../sys/errors.ts";
-import { status } from "../sys/files.ts";
+import { stat } from "../sys/files.ts";
 import { Poller, READABLE } from "../sys/poll.ts";
-import { reap, spawn } from "../sys/process.ts";
+import { spawn, waitForAny } from "../sys/process.ts";
 import {
   accept,
   caller,
   dropOptions,
+  getsockname,
   letWait,
-  localEnd,
 } from "../sys/sockets.ts";
 import { settleSignals } from "../sys/signals.ts";
 import type { ServerArguments } from "./arguments.ts";
@@ -48,14 +48,14 @@ const FAILED_STATUS = 111 << 8;
  * @returns Whether it is
  */
 export function canRun(name: string): boolean {
-  const path = variable("PATH");
+  const path = getenv("PATH");
   const folders = name.includes("/")
     ? [""]
     : (path === undefined ? DEFAULT_PATH : latin1(path)).split(":")
       .map((folder) => folder === "" ? "" : `${folder}/`);
   return folders.some((folder) => {
     try {
-      const mode = status(`${folder}${name}`)?.mode ?? 0;
+      const mode = stat(`${folder}${name}`)?.mode ?? 0;
       return (mode & 0o170000) === 0o100000 && (mode & 0o111) !== 0;
     } catch (error) {
       // Not a directory, or not for us to look into.
@@ -74,7 +74,7 @@ export class ProgramServer {
   readonly #poller = new Poller(1);
   readonly #rules: Rules | undefined;
   readonly #questions: Questions | undefined;
-  readonly #environment = environment();
+  readonly #environment = environ();
   #count = 0;
   /** The programs' process ids. */
   readonly #running = new Set<number>();
@@ -127,7 +127,7 @@ export class ProgramServer {
         const accepting = !paused && this.#count < this.#args.limit;
         this.#poller.set(0, accepting ? this.#listener.fd : -1, READABLE);
         await this.#poller.wait(paused ? this.#pausedUntil - now : -1);
-        for (let one = reap(); one !== undefined; one = reap()) {
+        for (let one = waitForAny(); one !== undefined; one = waitForAny()) {
           // Whoever became this server, or is its child, may have left more.
           if (this.#running.delete(one.pid)) this.#end(one.pid, one.status);
         }
@@ -164,7 +164,7 @@ export class ProgramServer {
       this.#reportStatus();
       const { banner, localName } = this.#args;
       if (banner.length > 0) write(fd, banner);
-      const peers = peersOf(localEnd(fd), remote, localName);
+      const peers = peersOf(getsockname(fd), remote, localName);
       if (this.#questions === undefined) this.#start(fd, peers);
       else {
         lookUp(peers, this.#questions).then(() => {

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { close, duplicate, place } from "../sys/descriptors.ts";
-import { environment } from "../sys/environment.ts";
-import { become } from "../sys/process.ts";
-import { letWait, localEnd } from "../sys/sockets.ts";
+import { close, dup, dup2 } from "../sys/descriptors.ts";
+import { environ } from "../sys/environment.ts";
+import { exec } from "../sys/process.ts";
+import { getsockname, letWait } from "../sys/sockets.ts";
 import type { ClientArguments } from "./arguments.ts";
 import { connectTo } from "./dialling.ts";
 import { attempt } from "./listener.ts";
@@ -31,19 +31,19 @@ export async function connectFor(
   messages: Messages,
 ): Promise<never> {
   const { fd, remote } = await connectTo(args, messages);
-  const local = attempt("get local address", () => localEnd(fd));
+  const local = attempt("get local address", () => getsockname(fd));
   const peers = peersOf(local, remote, args.localName);
   const asked = questions(args);
   if (asked !== undefined) await lookUp(peers, asked);
   messages.flush();
   letWait(fd);
   // Out of the way of both, whatever number it has.
-  const source = duplicate(fd, TO_NETWORK + 1);
+  const source = dup(fd, TO_NETWORK + 1);
   close(fd);
-  attempt("set up descriptor 6", () => place(source, FROM_NETWORK));
-  attempt("set up descriptor 7", () => place(source, TO_NETWORK));
+  attempt("set up descriptor 6", () => dup2(source, FROM_NETWORK));
+  attempt("set up descriptor 7", () => dup2(source, TO_NETWORK));
   return attempt(
     `run ${args.program[0]}`,
-    () => become(args.program, withVariables(environment(), variables(peers))),
+    () => exec(args.program, withVariables(environ(), variables(peers))),
   );
 }

@@ -4,11 +4,11 @@
  * @module
  */
 import { close } from "../sys/descriptors.ts";
-import { environment } from "../sys/environment.ts";
+import { environ } from "../sys/environment.ts";
 import { SysError } from "../sys/errors.ts";
-import { open, status } from "../sys/files.ts";
-import { ended, spawn } from "../sys/process.ts";
-import type { Trouble } from "./trouble.ts";
+import { open, stat } from "../sys/files.ts";
+import { spawn, waitFor } from "../sys/process.ts";
+import type { Retrier } from "./retrier.ts";
 
 /**
  * Runs `sh -c command` in a log directory, again and again until it exits 0:
@@ -26,11 +26,11 @@ export async function runProcessor(
   command: string,
   directory: number,
   path: string,
-  trouble: Trouble,
+  trouble: Retrier,
 ): Promise<boolean> {
   while (true) {
-    const pid = await trouble.insist(
-      () => status("previous", directory) && start(command, directory),
+    const pid = await trouble.retry(
+      () => stat("previous", directory) && start(command, directory),
       `unable to run processor in ${path}`,
     );
     if (pid === undefined) return false;
@@ -45,7 +45,7 @@ async function failureOf(
   path: string,
 ): Promise<string | undefined> {
   try {
-    const { signal, code } = await ended(pid);
+    const { signal, code } = await waitFor(pid);
     if (code === 0) return undefined;
     const what = signal === undefined ? "failed" : "crashed";
     return `processor ${what} in ${path}, pausing`;
@@ -72,7 +72,7 @@ function start(command: string, directory: number): number {
     return spawn({
       file: "/bin/sh",
       args: ["sh", "-c", command],
-      env: environment(),
+      env: environ(),
       directory,
       fds: new Map([
         [0, get("previous", "read")],

@@ -8,12 +8,12 @@ import {
 } from "../../src/sys/descriptors.ts";
 import { SysError } from "../../src/sys/errors.ts";
 import { HUNG_UP, READABLE, Readiness, WRITABLE } from "../../src/sys/poll.ts";
-import { Watcher } from "../../src/sys/watcher.ts";
+import { Epoll } from "../../src/sys/epoll.ts";
 import { bytes } from "../tools.ts";
 
 /** What a look finds: descriptors and their events, the smaller first. */
-function look(watcher: Watcher): [number, number][] {
-  const count = watcher.look();
+function look(watcher: Epoll): [number, number][] {
+  const count = watcher.poll();
   return Array.from(
     { length: count },
     (_, i): [number, number] => [watcher.fdAt(i), watcher.eventsAt(i)],
@@ -21,7 +21,7 @@ function look(watcher: Watcher): [number, number][] {
 }
 
 Deno.test("a watcher finds what can be read, written, and has hung up", () => {
-  const watcher = new Watcher();
+  const watcher = new Epoll();
   const { reader, writer } = pipe();
   assert(!isInherited(watcher.fd));
   watcher.add(reader, READABLE);
@@ -43,7 +43,7 @@ Deno.test("a watcher finds what can be read, written, and has hung up", () => {
 });
 
 Deno.test("a watcher's own descriptor tells when to look", () => {
-  const watcher = new Watcher();
+  const watcher = new Epoll();
   const ready = new Readiness(watcher.fd);
   const { reader, writer } = pipe();
   watcher.add(reader, READABLE);
@@ -54,7 +54,7 @@ Deno.test("a watcher's own descriptor tells when to look", () => {
 });
 
 Deno.test("a look that finds too many finds the rest next time", () => {
-  const watcher = new Watcher(2);
+  const watcher = new Epoll(2);
   const pipes = Array.from({ length: 5 }, pipe);
   for (const { reader, writer } of pipes) {
     watcher.add(reader, READABLE);
@@ -71,7 +71,7 @@ Deno.test("a look that finds too many finds the rest next time", () => {
 });
 
 Deno.test("a watcher refuses what can't be watched", () => {
-  const watcher = new Watcher();
+  const watcher = new Epoll();
   const { reader, writer } = pipe();
   watcher.add(reader, READABLE);
   const codes = [

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { check, errorNumber, lastError } from "./errors.ts";
+import { check, errorNumber, lastErrno } from "./errors.ts";
 import { darwin, load } from "./libc.ts";
 
 const epoll = darwin ? undefined : load({
@@ -31,7 +31,7 @@ const DATA = PACKED ? 1 : 2;
  * A look costs as much as there is to be found, not as much as is watched:
  * epoll on Linux. For another system this class is what has to be written.
  */
-export class Watcher {
+export class Epoll {
   /** The descriptor of the set itself. */
   readonly fd: number;
   readonly #found: Int32Array<ArrayBuffer>;
@@ -67,7 +67,7 @@ export class Watcher {
    * Changes what is watched for at a descriptor of the set.
    *
    * @param fd The descriptor
-   * @param events As for {@linkcode Watcher.add}
+   * @param events As for {@linkcode Epoll.add}
    */
   change(fd: number, events: number): void {
     this.#control(CHANGE, fd, events);
@@ -93,10 +93,10 @@ export class Watcher {
    *
    * @returns How many descriptors have something
    */
-  look(): number {
+  poll(): number {
     const most = this.#found.length / SIZE;
     const n = epoll!.epoll_wait(this.fd, this.#foundBytes, most, 0);
-    if (n < 0) return lastError() === EINTR ? 0 : check(n);
+    if (n < 0) return lastErrno() === EINTR ? 0 : check(n);
     return n;
   }
 
