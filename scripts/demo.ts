@@ -4,7 +4,7 @@
 //   deno task demo [--keep] [file]
 import { parseArgs } from "@std/cli/parse-args";
 import { fromLatin1 } from "../src/bytes.ts";
-import { writeAll } from "../src/diagnostics.ts";
+import { writeAll } from "../src/sys/write_all.ts";
 import { close, pipe } from "../src/sys/descriptors.ts";
 import { kill, signals } from "../src/sys/process.ts";
 import { onEndingSignal } from "./clean_up.ts";
@@ -254,7 +254,7 @@ class Demonstration {
       "service",
       `writes ${lines.length} lines (${bytes.length} bytes)`,
     );
-    if (!writeAll(writer, bytes)) {
+    if (writeAll(writer, bytes) !== undefined) {
       throw new DemoError("client/log/run doesn't read");
     }
     await this.#settle(() => true);

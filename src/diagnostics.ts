@@ -4,34 +4,9 @@
  *
  * @module
  */
-import { type Bytes, encode } from "./bytes.ts";
-import { EAGAIN, write } from "./sys/descriptors.ts";
-import { SysError } from "./sys/errors.ts";
+import { encode } from "./bytes.ts";
 import { Readiness, WRITABLE } from "./sys/poll.ts";
-
-/**
- * Writes all of something to a descriptor, waiting when it must. Trouble with
- * standard error can't be told to anyone, so nothing is told.
- *
- * @param fd The descriptor
- * @param bytes The bytes
- * @returns Whether all went out
- */
-export function writeAll(fd: number, bytes: Bytes): boolean {
-  return failureOf(fd, bytes) === undefined;
-}
-
-/** Writes all, or returns what kept it from that. */
-function failureOf(fd: number, bytes: Bytes): SysError | undefined {
-  let at = 0;
-  while (at < bytes.length) {
-    const n = write(fd, at === 0 ? bytes : bytes.subarray(at));
-    if (n > 0) at += n;
-    else if (n !== -EAGAIN) return new SysError(-n);
-    else new Readiness(fd, WRITABLE).ready(-1);
-  }
-  return undefined;
-}
+import { writeAll } from "./sys/write_all.ts";
 
 function isWritable(milliseconds: number): boolean {
   return new Readiness(2, WRITABLE).ready(milliseconds);
@@ -67,7 +42,7 @@ export class Diagnostics {
     ).join("");
     // A pipe that is called writable takes a message whole.
     if (this.#patience >= 0 && !isWritable(this.#patience)) return false;
-    return writeAll(2, encode(`${this.#program}: ${text}\n`));
+    return writeAll(2, encode(`${this.#program}: ${text}\n`)) === undefined;
   }
 
   /**
@@ -86,7 +61,7 @@ export class Diagnostics {
    * @returns The exit code: 0; or 111, having said why it couldn't be written
    */
   answer(text: string): 0 | 111 {
-    const failure = failureOf(1, encode(text));
+    const failure = writeAll(1, encode(text));
     if (failure === undefined) return 0;
     this.say("fatal: unable to write to standard output: ", failure);
     return 111;

@@ -1,6 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { writeAll } from "../src/diagnostics.ts";
-import { close, dontWait, pipe, read } from "../src/sys/descriptors.ts";
+import { close, pipe } from "../src/sys/descriptors.ts";
 import { environ } from "../src/sys/environment.ts";
 import { spawn, waitFor } from "../src/sys/process.ts";
 import { folder, ours, run, testWith } from "./tools.ts";
@@ -68,39 +67,6 @@ Deno.test("nobody to hear a message ends nothing", async () => {
     close(writer);
     assertEquals(await waitFor(pid), { code: 100 });
   }
-});
-
-Deno.test("writeAll waits for room, even where writing doesn't", async () => {
-  const { reader, writer } = pipe();
-  dontWait(writer);
-  // Standing still, it needs somebody else to read.
-  const out = pipe();
-  const pid = spawn({
-    args: ["wc", "-c"],
-    env: environ(),
-    fds: new Map([[0, reader], [1, out.writer]]),
-  });
-  close(reader);
-  close(out.writer);
-  assert(writeAll(writer, new Uint8Array(1_000_000)));
-  close(writer);
-  const count = new Uint8Array(100);
-  const length = read(out.reader, count);
-  assertEquals(
-    new TextDecoder().decode(count.subarray(0, length)),
-    "1000000\n",
-  );
-  close(out.reader);
-  assertEquals(await waitFor(pid), { code: 0 });
-});
-
-Deno.test("writeAll tells when it can't", () => {
-  const { reader, writer } = pipe();
-  assert(writeAll(writer, new Uint8Array(0)));
-  close(reader);
-  assert(!writeAll(writer, new Uint8Array(1)));
-  close(writer);
-  assert(!writeAll(999, new Uint8Array(1)));
 });
 
 Deno.test("an answer that can't be written is told, and is exit 111", async () => {

@@ -6,14 +6,19 @@
 // Each line of its standard input, once it has connected the idle ones and
 // said "ready", makes it send all of that; it says how many milliseconds it
 // took until the server had closed every one of them.
-import { close, EAGAIN, read, write } from "../../src/sys/descriptors.ts";
+import {
+  close,
+  EAGAIN,
+  read,
+  setNonblocking,
+  write,
+} from "../../src/sys/descriptors.ts";
 import { errorNumber, SysError } from "../../src/sys/errors.ts";
 import { raiseDescriptorLimit } from "../../src/sys/limits.ts";
 import { READABLE, Readiness, WRITABLE } from "../../src/sys/poll.ts";
 import {
   closeWrite,
   connect,
-  letWait,
   loopbackAddress,
   socket,
 } from "../../src/sys/sockets.ts";
@@ -107,7 +112,7 @@ if (import.meta.main) {
   for (let i = 0; i < load.idle; i++) {
     const to = loopbackAddress(load.port);
     const fd = socket(to);
-    letWait(fd);
+    setNonblocking(fd, false);
     const errno = -connect(fd, to);
     if (errno !== 0) throw new SysError(errno);
     // Begun, so that the other end is up and holds a line.

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { writeAll } from "../diagnostics.ts";
+import { writeAll } from "../sys/write_all.ts";
 import { LogDirectory } from "../log/log_directory.ts";
 import { LineEngine } from "./engine.ts";
 import type { Script } from "./script.ts";

@@ -4,7 +4,6 @@
  * @module
  */
 import { encode } from "../bytes.ts";
-import { writeAll } from "../diagnostics.ts";
 import { close } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { getaddrinfo, parsePort, TemporaryNameError } from "../sys/names.ts";
@@ -20,6 +19,7 @@ import {
   wildcardAddress,
 } from "../sys/sockets.ts";
 import { setgid, setuid } from "../sys/users.ts";
+import { writeAll } from "../sys/write_all.ts";
 import type { ServerArguments } from "./arguments.ts";
 import { Fatal } from "./fatal.ts";
 

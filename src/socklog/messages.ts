@@ -4,7 +4,7 @@
  * @module
  */
 import { encode } from "../bytes.ts";
-import { writeAll } from "../diagnostics.ts";
+import { writeAll } from "../sys/write_all.ts";
 
 /** How much is told: nothing (`-q`), errors, or everything (`-v`). */
 export enum Verbosity {

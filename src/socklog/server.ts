@@ -17,7 +17,6 @@ import {
 } from "../sys/poll.ts";
 import {
   accept,
-  caller,
   closeWithReset,
   dropOptions,
   getsockname,
@@ -257,20 +256,20 @@ export class LogServer {
   #accept(): void {
     const { limit, keepOptions, banner } = this.#args;
     for (let i = 0; i < ACCEPTS && this.#count < limit; i++) {
-      const fd = accept(this.#listener.fd);
-      if (fd < 0) {
-        if (-fd === EAGAIN) return;
+      const accepted = accept(this.#listener.fd);
+      if (typeof accepted === "number") {
+        if (-accepted === EAGAIN) return;
         // Whoever has given up while waiting is no trouble.
-        if (!SHORTAGES.includes(-fd)) continue;
+        if (!SHORTAGES.includes(-accepted)) continue;
         this.#messages.error(
           `warning: unable to accept a connection: ${
-            new SysError(-fd).message
+            new SysError(-accepted).message
           }`,
         );
         this.#pausedUntil = this.#now + ACCEPT_PAUSE;
         return;
       }
-      const remote = caller();
+      const { fd, remote } = accepted;
       if (!keepOptions) dropOptions(fd);
       const local = this.#manyLocals ? getsockname(fd) : this.#listener.local;
       const connection: Connection = {

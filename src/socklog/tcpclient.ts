@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { close, dup, dup2 } from "../sys/descriptors.ts";
+import { close, dup, dup2, setNonblocking } from "../sys/descriptors.ts";
 import { environ } from "../sys/environment.ts";
 import { exec } from "../sys/process.ts";
-import { getsockname, letWait } from "../sys/sockets.ts";
+import { getsockname } from "../sys/sockets.ts";
 import type { ClientArguments } from "./arguments.ts";
 import { connectTo } from "./dialling.ts";
 import { attempt } from "./listener.ts";
@@ -36,7 +36,7 @@ export async function connectFor(
   const asked = questions(args);
   if (asked !== undefined) await lookUp(peers, asked);
   messages.flush();
-  letWait(fd);
+  setNonblocking(fd, false);
   // Out of the way of both, whatever number it has.
   const source = dup(fd, TO_NETWORK + 1);
   close(fd);

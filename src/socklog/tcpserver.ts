@@ -10,13 +10,7 @@ import { SysError } from "../sys/errors.ts";
 import { stat } from "../sys/files.ts";
 import { Poller, READABLE } from "../sys/poll.ts";
 import { spawn, waitForAny } from "../sys/process.ts";
-import {
-  accept,
-  caller,
-  dropOptions,
-  getsockname,
-  letWait,
-} from "../sys/sockets.ts";
+import { accept, dropOptions, getsockname } from "../sys/sockets.ts";
 import { settleSignals } from "../sys/signals.ts";
 import type { ServerArguments } from "./arguments.ts";
 import { Fatal } from "./fatal.ts";
@@ -146,10 +140,10 @@ export class ProgramServer {
 
   #accept(): void {
     while (this.#count < this.#args.limit) {
-      const fd = accept(this.#listener.fd);
-      if (fd === -EAGAIN) return;
-      if (fd < 0) {
-        const error = new SysError(-fd);
+      const accepted = accept(this.#listener.fd, false);
+      if (accepted === -EAGAIN) return;
+      if (typeof accepted === "number") {
+        const error = new SysError(-accepted);
         if (error.code === "ECONNABORTED") continue;
         this.#messages.error(
           `warning: unable to accept a connection: ${error.message}`,
@@ -157,8 +151,7 @@ export class ProgramServer {
         this.#pausedUntil = performance.now() + ACCEPT_PAUSE;
         return;
       }
-      const remote = caller();
-      letWait(fd);
+      const { fd, remote } = accepted;
       if (!this.#args.keepOptions) dropOptions(fd);
       this.#count++;
       this.#reportStatus();

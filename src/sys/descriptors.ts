@@ -249,16 +249,21 @@ export function isReadWrite(fd: number): boolean {
 }
 
 /**
- * Makes reads and writes of an open file return instead of wait. This belongs
- * to the open file, not to the descriptor: whoever shares it sees it too, so
- * it is for pipes and sockets of our own.
+ * Says whether reads and writes of an open file return at once (`O_NONBLOCK`)
+ * or wait. This belongs to the open file, not to the descriptor: every process
+ * that shares it sees the change, so it is for pipes and sockets of our own.
  *
  * @param fd The descriptor
- * @throws {SysError} When it is no descriptor
+ * @param on Whether they return at once
+ * @throws {SysError} `EBADF`
  */
-export function dontWait(fd: number): void {
+export function setNonblocking(fd: number, on: boolean): void {
   const flags = check(lib.fcntl(fd, F_GETFL, 0));
-  check(lib.fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+  check(lib.fcntl(
+    fd,
+    F_SETFL,
+    on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK,
+  ));
 }
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 import { check, errorNumber, lastErrno, SysError } from "./errors.ts";
-import { close, dontWait, pipe, read, write } from "./descriptors.ts";
+import { close, pipe, read, setNonblocking, write } from "./descriptors.ts";
 import { load } from "./libc.ts";
 import { canStartThread, loopEvents } from "./runtime.ts";
 
@@ -188,8 +188,8 @@ export class Poller {
   #openWake(): { reader: number; writer: number } | undefined {
     try {
       const ends = pipe();
-      dontWait(ends.reader);
-      dontWait(ends.writer);
+      setNonblocking(ends.reader, true);
+      setNonblocking(ends.writer, true);
       this.set(this.#size, ends.reader, READABLE);
       return ends;
     } catch (error) {

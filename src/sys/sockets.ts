@@ -4,7 +4,7 @@
  * @module
  */
 import type { Bytes } from "../bytes.ts";
-import { close, dontWait, setCloseOnExec } from "./descriptors.ts";
+import { close, setCloseOnExec, setNonblocking } from "./descriptors.ts";
 import { check, errorNumber, lastErrno, SysError } from "./errors.ts";
 import { darwin, load } from "./libc.ts";
 
@@ -16,7 +16,6 @@ const lib = load({
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
-  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getsockopt: {
     parameters: ["i32", "i32", "i32", "buffer", "buffer"],
     result: "i32",
@@ -26,7 +25,6 @@ const lib = load({
     result: "i32",
   },
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
-  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   inet_ntop: {
     parameters: ["i32", "buffer", "buffer", "u32"],
@@ -44,9 +42,6 @@ const INET6 = darwin ? 30 : 10;
 const STREAM = 1;
 const NONBLOCK = 0o4000;
 const CLOEXEC = 0o2000000;
-const F_GETFL = 3;
-const F_SETFL = 4;
-const O_NONBLOCK = darwin ? 4 : 0o4000;
 const DONTWAIT = darwin ? 0x80 : 0x40;
 
 const SOCKET = darwin ? 0xffff : 1;
@@ -168,7 +163,7 @@ export function socket(like: Endpoint): number {
   const flags = darwin ? 0 : NONBLOCK | CLOEXEC;
   const fd = check(lib.socket(family(like.bytes), STREAM | flags, 0));
   if (darwin) {
-    dontWait(fd);
+    setNonblocking(fd, true);
     setCloseOnExec(fd);
   }
   return fd;
@@ -198,43 +193,41 @@ export function listen(fd: number, backlog: number): void {
   check(lib.listen(fd, backlog));
 }
 
+/** A connection that {@linkcode accept} took. */
+export interface Accepted {
+  /** Its descriptor, not inherited by other programs. */
+  readonly fd: number;
+  /** The other side's end of it. */
+  readonly remote: Endpoint;
+}
+
 /**
- * Takes the next connection. On the hot path of a server, so that a failure
- * is a result here; who called is asked for with {@linkcode caller}.
+ * Takes the next connection. This is on the hot path of a server, where a
+ * failure is expected, so it is a result.
  *
  * @param fd The listening socket
- * @param waits Whether reads and writes of the new one wait, as the programs
- * expect that it is given to
- * @returns The connection's descriptor, or minus the error number: `EAGAIN`
- * when there is none
+ * @param nonblocking Whether reads and writes of the connection return at
+ * once; a program that is to be given it expects them to wait
+ * @returns The connection, or minus the error number: `EAGAIN` when there is
+ * none
  */
-export function accept(fd: number, waits = false): number {
+export function accept(fd: number, nonblocking = true): Accepted | number {
   while (true) {
     scratchLength[0] = scratch.length;
-    const flags = waits ? CLOEXEC : CLOEXEC | NONBLOCK;
+    const flags = nonblocking ? CLOEXEC | NONBLOCK : CLOEXEC;
     const connection = accept4 === undefined
       ? lib.accept(fd, scratch, scratchLengthBytes)
       : accept4(fd, scratch, scratchLengthBytes, flags);
     if (connection >= 0) {
       if (darwin) {
         setCloseOnExec(connection);
-        if (waits) letWait(connection);
-        else dontWait(connection);
+        setNonblocking(connection, nonblocking);
       }
-      return connection;
+      return { fd: connection, remote: endpoint(scratch) };
     }
     const errno = lastErrno();
     if (errno !== EINTR) return -errno;
   }
-}
-
-/**
- * Who is at the other end of the connection that {@linkcode accept} took last.
- *
- * @returns The endpoint
- */
-export function caller(): Endpoint {
-  return endpoint(scratch);
 }
 
 /**
@@ -279,19 +272,6 @@ export function socketError(fd: number): SysError | undefined {
 export function getsockname(fd: number): Endpoint {
   scratchLength[0] = scratch.length;
   check(lib.getsockname(fd, scratch, scratchLengthBytes));
-  return endpoint(scratch);
-}
-
-/**
- * The remote end of a socket.
- *
- * @param fd The socket
- * @returns The endpoint
- * @throws {SysError} `ENOTCONN` when there is none (any more)
- */
-export function getpeername(fd: number): Endpoint {
-  scratchLength[0] = scratch.length;
-  check(lib.getpeername(fd, scratch, scratchLengthBytes));
   return endpoint(scratch);
 }
 
@@ -359,17 +339,6 @@ export function setKeepAlive(fd: number, seconds: number): void {
 export function dropOptions(fd: number): void {
   // An IPv6 socket has none, and says so.
   lib.setsockopt(fd, IP, IP_OPTIONS, null, 0);
-}
-
-/**
- * Makes reads and writes of a socket wait, as other programs expect.
- *
- * @param fd The socket
- * @throws {SysError} When it is no descriptor
- */
-export function letWait(fd: number): void {
-  const flags = check(lib.fcntl(fd, F_GETFL, 0));
-  check(lib.fcntl(fd, F_SETFL, flags & ~O_NONBLOCK));
 }
 
 /**

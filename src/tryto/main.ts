@@ -5,16 +5,16 @@
  * @module
  */
 import { encode } from "../bytes.ts";
-import { Diagnostics, writeAll } from "../diagnostics.ts";
+import { Diagnostics } from "../diagnostics.ts";
 import { UsageError } from "../getopt.ts";
 import {
   close,
-  dontWait,
   dup2,
   isInherited,
   pipe,
   seek,
   setCloseOnExec,
+  setNonblocking,
   setPipeSize,
 } from "../sys/descriptors.ts";
 import { environ } from "../sys/environment.ts";
@@ -31,6 +31,7 @@ import {
   waitFor,
 } from "../sys/process.ts";
 import { onTermination, settleSignals } from "../sys/signals.ts";
+import { writeAll } from "../sys/write_all.ts";
 import { VERSION } from "../version.ts";
 import { type Input, openInput } from "./input.ts";
 import { HELP, parseTask, type Task, USAGE } from "./arguments.ts";
@@ -346,7 +347,7 @@ class Attempts {
 function createPipe(): { reader: number; writer: number } {
   try {
     const ends = pipe();
-    dontWait(ends.writer);
+    setNonblocking(ends.writer, true);
     setPipeSize(ends.writer, PIPE_SIZE);
     return ends;
   } catch (error) {

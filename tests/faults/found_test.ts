@@ -3,7 +3,12 @@
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { existsSync } from "@std/fs";
-import { close, dontWait, pipe, read } from "../../src/sys/descriptors.ts";
+import {
+  close,
+  pipe,
+  read,
+  setNonblocking,
+} from "../../src/sys/descriptors.ts";
 import { environ } from "../../src/sys/environment.ts";
 import { kill, spawn, waitFor } from "../../src/sys/process.ts";
 import { start, whole } from "../multilog/harness.ts";
@@ -29,7 +34,7 @@ Deno.test("faults: a killed server leaves whole lines in a full pipe", async () 
     });
     const over = waitFor(pid);
     close(writer);
-    dontWait(reader);
+    setNonblocking(reader, true);
     const buffer = new Uint8Array(65536);
     let text = "";
     const take = () => {

@@ -9,9 +9,9 @@
 import type { Bytes } from "../../src/bytes.ts";
 import {
   close,
-  dontWait,
   read,
   setCloseOnExec,
+  setNonblocking,
   write,
 } from "../../src/sys/descriptors.ts";
 import { open } from "../../src/sys/files.ts";
@@ -77,7 +77,7 @@ function makeInterface(name: string): number {
   });
   try {
     setCloseOnExec(fd);
-    dontWait(fd);
+    setNonblocking(fd, true);
     const request = new Uint8Array(40);
     new TextEncoder().encodeInto(name, request);
     new DataView(request.buffer).setUint16(16, IFF_TUN | IFF_NO_PI, true);

@@ -14,8 +14,8 @@
 import type { Bytes } from "../../src/bytes.ts";
 import {
   close,
-  dontWait,
   pipe,
+  setNonblocking,
   setPipeSize,
   write,
 } from "../../src/sys/descriptors.ts";
@@ -344,7 +344,7 @@ export class World implements AsyncDisposable {
     const { reader, writer } = pipe();
     // What the services have said and nobody has read is not what is tested.
     setPipeSize(writer, CLIENT_PIPE);
-    dontWait(writer);
+    setNonblocking(writer, true);
     const sender = originals.sender
       ? `tcpclient -v -T 1+3 ${address} ${port} sh -c "cat >&7"`
       : `socklog-tcp send ${acknowledge ? "-a " : ""}-T 1+3 ${address} ${port}`;

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { close, dontWait, write } from "../../src/sys/descriptors.ts";
+import { close, setNonblocking, write } from "../../src/sys/descriptors.ts";
 import type { SysError } from "../../src/sys/errors.ts";
 import {
   bind,
@@ -114,7 +114,7 @@ Deno.test("a reset is a failure, while sending and while waiting", async () => {
     const filler = new RawSocket(server.port);
     server.reading = false;
     const block = new Uint8Array(1024 * 1024).fill(0x78);
-    dontWait(filler.fd);
+    setNonblocking(filler.fd, true);
     let full = 0;
     await until("everything is full", () => {
       full = write(filler.fd, block) > 0 ? 0 : full + 1;

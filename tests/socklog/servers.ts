@@ -4,11 +4,10 @@
  *
  * @module
  */
-import { close } from "../../src/sys/descriptors.ts";
+import { close, setNonblocking } from "../../src/sys/descriptors.ts";
 import {
   closeWithReset,
   connect,
-  letWait,
   loopbackAddress,
   socket,
 } from "../../src/sys/sockets.ts";
@@ -325,7 +324,7 @@ export class RawSocket implements Disposable {
   constructor(port: number) {
     const to = loopbackAddress(port);
     this.fd = socket(to);
-    letWait(this.fd);
+    setNonblocking(this.fd, false);
     const errno = -connect(this.fd, to);
     if (errno !== 0) {
       this[Symbol.dispose]();

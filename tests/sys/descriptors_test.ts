@@ -6,7 +6,6 @@ import {
 } from "@std/assert";
 import {
   close,
-  dontWait,
   dup,
   dup2,
   EAGAIN,
@@ -23,6 +22,7 @@ import {
   roomInPipe,
   seek,
   setCloseOnExec,
+  setNonblocking,
   setPipeSize,
   write,
 } from "../../src/sys/descriptors.ts";
@@ -67,7 +67,7 @@ Deno.test("read and write return minus the number of the error", () => {
   assertEquals(write(NOWHERE, buffer), EBADF);
   assertEquals(read(writer, buffer), EBADF);
   assertEquals(write(reader, buffer), EBADF);
-  dontWait(reader);
+  setNonblocking(reader, true);
   assertEquals(read(reader, buffer), -EAGAIN);
   close(reader);
   assertEquals(write(writer, buffer), -errorNumber("EPIPE"));
@@ -79,7 +79,7 @@ Deno.test("read and write return minus the number of the error", () => {
 
 Deno.test("write to a pipe that is full takes what fits, then nothing", () => {
   const { reader, writer } = pipe();
-  dontWait(writer);
+  setNonblocking(writer, true);
   const much = new Uint8Array(1 << 20);
   const taken = write(writer, much);
   assert(taken > 0 && taken < much.length);
@@ -274,7 +274,7 @@ Deno.test("keep takes a descriptor away from other programs", async () => {
   fails("EBADF", () => setCloseOnExec(200));
 });
 
-Deno.test("dontWait adds its flag and leaves the others", () => {
+Deno.test("setNonblocking adds its flag and leaves the others", () => {
   using work = folder();
   const fd = open(`${work.path}/file`, "append");
   const flags = () =>
@@ -285,20 +285,20 @@ Deno.test("dontWait adds its flag and leaves the others", () => {
       8,
     );
   const before = flags();
-  dontWait(fd);
+  setNonblocking(fd, true);
   assertEquals(flags(), before | 0o4000);
   close(fd);
   const { reader, writer } = pipe();
-  dontWait(reader);
+  setNonblocking(reader, true);
   assertEquals(read(reader, new Uint8Array(1)), -EAGAIN);
   close(reader);
   close(writer);
-  fails("EBADF", () => dontWait(NOWHERE));
+  fails("EBADF", () => setNonblocking(NOWHERE, true));
 });
 
 Deno.test("widenPipe makes room in a pipe, and leaves all else alone", () => {
   const { reader, writer } = pipe();
-  dontWait(writer);
+  setNonblocking(writer, true);
   setPipeSize(writer, 1 << 18);
   assertEquals(write(writer, new Uint8Array(1 << 20)), 1 << 18);
   close(reader);
@@ -353,8 +353,8 @@ Deno.test("roomInPipe: so many bytes are taken whole, or none", () => {
   const random = seeded(seed);
   for (const size of [65536, 262144]) {
     const { reader, writer } = pipe();
-    dontWait(writer);
-    dontWait(reader);
+    setNonblocking(writer, true);
+    setNonblocking(reader, true);
     setPipeSize(writer, size);
     let whole = 0;
     for (let i = 0; i < 5000; i++) {

@@ -4,6 +4,7 @@ import {
   EAGAIN,
   isReadWrite,
   read,
+  setNonblocking,
   write,
 } from "../../src/sys/descriptors.ts";
 import { SysError } from "../../src/sys/errors.ts";
@@ -13,16 +14,14 @@ import { open } from "../../src/sys/files.ts";
 import { Poller, READABLE, Readiness, WRITABLE } from "../../src/sys/poll.ts";
 import {
   accept,
+  type Accepted,
   bind,
-  caller,
   closeWithReset,
   closeWrite,
   connect,
   dropOptions,
   type Endpoint,
-  getpeername,
   getsockname,
-  letWait,
   listen,
   loopbackAddress,
   sendNonblocking,
@@ -46,13 +45,20 @@ function listener(
   return { fd, end: getsockname(fd) };
 }
 
+/** The connection that is there to be accepted. */
+function taken(fd: number): Accepted {
+  const accepted = accept(fd);
+  assert(typeof accepted === "object", String(accepted));
+  return accepted;
+}
+
 /** Both ends of a connection. */
 function pair(): { client: number; server: number } {
   const { fd, end } = listener();
   const client = socket(end);
   connect(client, end);
   assert(new Readiness(fd).ready(1000));
-  const server = accept(fd);
+  const { fd: server } = taken(fd);
   close(fd);
   return { client, server };
 }
@@ -69,10 +75,9 @@ Deno.test("sockets: a connection from both sides", () => {
   assert(new Readiness(client, WRITABLE).ready(1000));
   assertEquals(socketError(client), undefined);
   readable(fd);
-  const server = accept(fd);
-  assertEquals(caller(), getsockname(client));
-  assertEquals(getpeername(server), getsockname(client));
-  assertEquals(getpeername(client), end);
+  const { fd: server, remote } = taken(fd);
+  assertEquals(remote, getsockname(client));
+  assertEquals(getsockname(server), end);
   dropOptions(server);
   setNoDelay(server);
   setKeepAlive(server, 60);
@@ -124,14 +129,27 @@ Deno.test("sockets: an address in use, one that isn't here", () => {
   close(fd);
 });
 
-Deno.test("sockets: letWait makes reads wait", () => {
-  const { client, server } = pair();
-  letWait(server);
-  write(client, bytes("x"));
-  assertEquals(read(server, new Uint8Array(1)), 1);
-  close(client);
-  close(server);
+Deno.test("a connection is accepted with reads that wait, or return at once", () => {
+  const { fd, end } = listener();
+  for (const nonblocking of [true, false]) {
+    const client = socket(end);
+    connect(client, end);
+    readable(fd);
+    const accepted = accept(fd, nonblocking);
+    assert(typeof accepted === "object");
+    assertEquals(isNonblocking(accepted.fd), nonblocking);
+    setNonblocking(accepted.fd, !nonblocking);
+    assertEquals(isNonblocking(accepted.fd), !nonblocking);
+    close(client);
+    close(accepted.fd);
+  }
+  close(fd);
 });
+
+function isNonblocking(fd: number): boolean {
+  const info = Deno.readTextFileSync(`/proc/self/fdinfo/${fd}`);
+  return (parseInt(/flags:\s+(\d+)/.exec(info)![1]!, 8) & 0o4000) !== 0;
+}
 
 Deno.test(
   "sockets: IPv6, and IPv4 inside it",
@@ -144,8 +162,8 @@ Deno.test(
       const client = socket(to!);
       connect(client, to!);
       readable(fd);
-      const server = accept(fd);
-      assertEquals(caller().ip, ip);
+      const { fd: server, remote } = taken(fd);
+      assertEquals(remote.ip, ip);
       assertEquals(getsockname(server), {
         ...getsockname(server),
         ip,

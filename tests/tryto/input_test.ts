@@ -3,9 +3,9 @@ import { type Input, InputError, openInput } from "../../src/tryto/input.ts";
 import { KEPT_IN_MEMORY } from "../../src/tryto/input.ts";
 import {
   close,
-  dontWait,
   pipe,
   seek,
+  setNonblocking,
   write,
 } from "../../src/sys/descriptors.ts";
 import { open } from "../../src/sys/files.ts";
@@ -56,7 +56,7 @@ Deno.test("what can't be read says which descriptor it was", () => {
 
 Deno.test("a pipe is kept while it is read, and waits only for what is new", () => {
   const { reader, writer } = pipe();
-  dontWait(reader);
+  setNonblocking(reader, true);
   const input = openInput(reader, never);
   const send = (text: string) => write(writer, bytes(text));
   assertEquals(input.waits, reader);
@@ -105,7 +105,7 @@ Deno.test("more than fits in memory goes to a file, byte for byte", () => {
   const random = seeded(4);
   const { reader, writer } = pipe();
   // What isn't kept is missed at once, not waited for.
-  dontWait(reader);
+  setNonblocking(reader, true);
   const input = openInput(reader, never);
   let all = "";
   for (const more of [KEPT_IN_MEMORY, 1, KEPT_IN_MEMORY, 100_000]) {
@@ -127,7 +127,7 @@ Deno.test("where no file can be made, memory keeps all of it", () => {
   Deno.env.set("TMPDIR", "/nowhere");
   try {
     const { reader, writer } = pipe();
-    dontWait(reader);
+    setNonblocking(reader, true);
     const warnings: string[] = [];
     const input = openInput(reader, (...parts) => {
       warnings.push(

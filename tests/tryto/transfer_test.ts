@@ -3,9 +3,9 @@ import { type Input, openInput } from "../../src/tryto/input.ts";
 import { OutputError, Transfer } from "../../src/tryto/transfer.ts";
 import {
   close,
-  dontWait,
   pipe,
   read,
+  setNonblocking,
   write,
 } from "../../src/sys/descriptors.ts";
 import { open } from "../../src/sys/files.ts";
@@ -47,7 +47,7 @@ Deno.test("inputs go to the output in their order, empty ones too", () => {
 Deno.test("a transfer says what it waits for, and goes on where it was", () => {
   const from = pipe();
   const to = pipe();
-  dontWait(to.writer);
+  setNonblocking(to.writer, true);
   const input = openInput(from.reader, () => {});
   const transfer = new Transfer([input], to.writer);
   const readable = { fd: from.reader, events: READABLE };
