@@ -107,7 +107,7 @@ testWith(["strace"], "an interrupted call is made again", async () => {
   assertEquals(stderr.match(/EINTR .*INJECTED/g)?.length, 2, stderr);
 });
 
-Deno.test("duplicate makes a second number for the same open file", async () => {
+Deno.test("dup makes a second number for the same open file", async () => {
   using work = folder();
   const fd = open(`${work.path}/file`, "update");
   const second = dup(fd, 100);
@@ -123,7 +123,7 @@ Deno.test("duplicate makes a second number for the same open file", async () => 
   fails("EBADF", () => dup(NOWHERE));
 });
 
-Deno.test("place puts an open file at a number and closes what was there", () => {
+Deno.test("dup2 puts an open file at a number and closes what was there", () => {
   const one = pipe();
   const two = pipe();
   dup2(one.writer, two.writer);
@@ -136,7 +136,7 @@ Deno.test("place puts an open file at a number and closes what was there", () =>
   for (const fd of [...Object.values(one), ...Object.values(two)]) close(fd);
 });
 
-Deno.test("syncDirectory does without where the file system can't", () => {
+Deno.test("fsyncDirectory does without where the file system can't", () => {
   using at = folder();
   const can = openDirectory(at.path);
   const cannot = openDirectory("/proc/self");
@@ -148,7 +148,7 @@ Deno.test("syncDirectory does without where the file system can't", () => {
   close(cannot);
 });
 
-Deno.test("sync syncs a file, and tells when it can't", () => {
+Deno.test("fsync syncs a file, and tells when it can't", () => {
   using work = folder();
   const fd = open(`${work.path}/file`, "append");
   fsync(fd);
@@ -160,7 +160,7 @@ Deno.test("sync syncs a file, and tells when it can't", () => {
   close(writer);
 });
 
-Deno.test("setMode sets exactly the permission bits", () => {
+Deno.test("fchmod sets exactly the permission bits", () => {
   using work = folder();
   const fd = open(`${work.path}/file`, "append");
   for (const mode of [0o744, 0o600, 0o777, 0]) {
@@ -171,7 +171,7 @@ Deno.test("setMode sets exactly the permission bits", () => {
   fails("EBADF", () => fchmod(NOWHERE, 0o644));
 });
 
-Deno.test("lock is exclusive, doesn't wait, and goes with the descriptor", () => {
+Deno.test("flock is exclusive, doesn't wait, and goes with the descriptor", () => {
   using work = folder();
   const [one, two] = [0, 0].map(() => open(`${work.path}/lock`, "append"));
   flock(one!);
@@ -183,31 +183,35 @@ Deno.test("lock is exclusive, doesn't wait, and goes with the descriptor", () =>
   fails("EBADF", () => flock(NOWHERE));
 });
 
-testWith(["flock"], "lock and flock(1) keep each other out", async () => {
-  using work = folder();
-  const name = `${work.path}/lock`;
-  const fd = open(name, "append");
-  flock(fd);
-  assertEquals((await run(["flock", "-n", name, "true"])).code, 1);
-  close(fd);
-  // The other one holds it for as long as its input is open.
-  const holder = new Deno.Command("flock", {
-    args: [name, "sh", "-c", "echo; read line"],
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const held = holder.stdout.getReader();
-  await held.read();
-  const again = open(name, "append");
-  fails("EAGAIN", () => flock(again));
-  await holder.stdin.close();
-  await held.cancel();
-  await holder.status;
-  flock(again);
-  close(again);
-});
+testWith(
+  ["flock"],
+  "flock(2) here and flock(1) keep each other out",
+  async () => {
+    using work = folder();
+    const name = `${work.path}/lock`;
+    const fd = open(name, "append");
+    flock(fd);
+    assertEquals((await run(["flock", "-n", name, "true"])).code, 1);
+    close(fd);
+    // The other one holds it for as long as its input is open.
+    const holder = new Deno.Command("flock", {
+      args: [name, "sh", "-c", "echo; read line"],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const held = holder.stdout.getReader();
+    await held.read();
+    const again = open(name, "append");
+    fails("EAGAIN", () => flock(again));
+    await holder.stdin.close();
+    await held.cancel();
+    await holder.status;
+    flock(again);
+    close(again);
+  },
+);
 
-testWith(["multilog"], "lock keeps the original out", async () => {
+testWith(["multilog"], "flock keeps the original out", async () => {
   using work = folder();
   Deno.mkdirSync(`${work.path}/log`);
   const fd = open(`${work.path}/log/lock`, "append", 0o600);
@@ -246,7 +250,7 @@ Deno.test("truncate and seek go beyond 4 GiB", () => {
   close(writer);
 });
 
-Deno.test("pipe, open and duplicate make what others don't inherit", async () => {
+Deno.test("pipe, open and dup make what others don't inherit", async () => {
   const { reader, writer } = pipe();
   const file = open("/dev/null", "read");
   const made = [reader, writer, file, dup(file)];
@@ -259,7 +263,7 @@ Deno.test("pipe, open and duplicate make what others don't inherit", async () =>
   }
 });
 
-Deno.test("keep takes a descriptor away from other programs", async () => {
+Deno.test("setCloseOnExec keeps a descriptor from other programs", async () => {
   const { reader, writer } = pipe();
   dup2(writer, 200);
   assert(isInherited(200));
@@ -296,7 +300,7 @@ Deno.test("setNonblocking adds its flag and leaves the others", () => {
   fails("EBADF", () => setNonblocking(NOWHERE, true));
 });
 
-Deno.test("widenPipe makes room in a pipe, and leaves all else alone", () => {
+Deno.test("setPipeSize makes room in a pipe, and leaves all else alone", () => {
   const { reader, writer } = pipe();
   setNonblocking(writer, true);
   setPipeSize(writer, 1 << 18);
@@ -323,7 +327,7 @@ Deno.test("a process without free descriptors is told, and loses none", async ()
     };
     const { reader, writer } = descriptors.pipe();
     const root = files.open("/", "read");
-    const env = environment.environment();
+    const env = environment.environ();
     const fill = () => {
       let last;
       try { while (true) last = files.open("/dev/null", "read"); } catch {}
@@ -331,8 +335,8 @@ Deno.test("a process without free descriptors is told, and loses none", async ()
     };
     let last = fill();
     tell(() => files.open("/dev/null", "read"));
-    tell(() => descriptors.duplicate(0));
-    tell(() => files.list(root));
+    tell(() => descriptors.dup(0));
+    tell(() => files.readdir(root));
     // With one left, what needs two must give the first back.
     descriptors.close(last);
     tell(() => descriptors.pipe());

@@ -3,7 +3,7 @@ import { environ, getenv } from "../../src/sys/environment.ts";
 import { fromLatin1, latin1 } from "../../src/bytes.ts";
 import { denoCommand, output } from "./_programs.ts";
 
-Deno.test("variable tells a value, an empty one, and none", () => {
+Deno.test("getenv tells a value, an empty one, and none", () => {
   const name = "LOGFERRY_TEST_VARIABLE";
   assertEquals(getenv(name), undefined);
   Deno.env.set(name, "value=é");
@@ -14,7 +14,7 @@ Deno.test("variable tells a value, an empty one, and none", () => {
   assertEquals(getenv(name), undefined);
 });
 
-Deno.test("environment follows what is set and deleted", () => {
+Deno.test("environ follows what is set and deleted", () => {
   const name = "LOGFERRY_TEST_VARIABLE";
   const texts = () => environ().map(latin1);
   const before = texts();
@@ -29,8 +29,8 @@ Deno.test("values and names that are no UTF-8 come whole", async () => {
   const code = `
     const hex = (bytes) =>
       Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
-    console.log(hex(environment.variable("ODD")));
-    for (const entry of environment.environment()) console.log(hex(entry));`;
+    console.log(hex(environment.getenv("ODD")));
+    for (const entry of environment.environ()) console.log(hex(entry));`;
   const { output: text } = await output({
     args: denoCommand(code),
     env: [...environ(), ...odd.map(fromLatin1)],
@@ -43,7 +43,7 @@ Deno.test("values and names that are no UTF-8 come whole", async () => {
 });
 
 Deno.test("an empty environment is empty", async () => {
-  const code = `for (const entry of environment.environment()) {
+  const code = `for (const entry of environment.environ()) {
     console.log(String.fromCharCode(...entry));
   }`;
   const { output: text } = await output({ args: denoCommand(code), env: [] });

@@ -20,7 +20,7 @@ function look(watcher: Epoll): [number, number][] {
   ).sort(([a], [b]) => a - b);
 }
 
-Deno.test("a watcher finds what can be read, written, and has hung up", () => {
+Deno.test("epoll finds what can be read, written, and has hung up", () => {
   const watcher = new Epoll();
   const { reader, writer } = pipe();
   assert(!isInherited(watcher.fd));
@@ -42,7 +42,7 @@ Deno.test("a watcher finds what can be read, written, and has hung up", () => {
   close(watcher.fd);
 });
 
-Deno.test("a watcher's own descriptor tells when to look", () => {
+Deno.test("epoll's own descriptor tells when to look", () => {
   const watcher = new Epoll();
   const ready = new Readiness(watcher.fd);
   const { reader, writer } = pipe();
@@ -70,7 +70,7 @@ Deno.test("a look that finds too many finds the rest next time", () => {
   close(watcher.fd);
 });
 
-Deno.test("a watcher refuses what can't be watched", () => {
+Deno.test("epoll refuses what can't be watched", () => {
   const watcher = new Epoll();
   const { reader, writer } = pipe();
   watcher.add(reader, READABLE);

@@ -37,7 +37,7 @@ Deno.test("names and numbers belong together", () => {
   for (const { errno, code } of known) assertEquals(errorNumber(code), errno);
 });
 
-Deno.test("lastError is the number of the call before", () => {
+Deno.test("lastErrno is the number of the call before", () => {
   const fd = open("/dev/null", "read");
   assertEquals(isOpen(999), false);
   assertEquals(lastErrno(), errorNumber("EBADF"));

@@ -197,7 +197,7 @@ Deno.test("names are bytes", () => {
   assert(names().includes("\xf0"));
 });
 
-Deno.test("makeDirectory, rename, remove and setModeOf tell what is wrong", () => {
+Deno.test("mkdir, rename, unlink and chmod tell what is wrong", () => {
   using work = openFolder();
   mkdir("folder", 0o700, work.fd);
   fails("EEXIST", () => mkdir("folder", 0o700, work.fd));
@@ -220,7 +220,7 @@ Deno.test("rename replaces a file in one step", () => {
   close(fd);
 });
 
-Deno.test("status is what the runtime says too", () => {
+Deno.test("stat says what the runtime says too", () => {
   using work = openFolder();
   const name = `${work.path}/file`;
   Deno.writeTextFileSync(name, "12345");
@@ -242,7 +242,7 @@ Deno.test("status is what the runtime says too", () => {
   assert(found.identity.endsWith(`:${expected.ino}`));
 });
 
-Deno.test("status looks at an open file, through links, and beyond 4 GiB", () => {
+Deno.test("stat looks at an open file, through links, and beyond 4 GiB", () => {
   using work = openFolder();
   const name = `${work.path}/file`;
   const fd = open(name, "update");
@@ -263,7 +263,7 @@ Deno.test("status looks at an open file, through links, and beyond 4 GiB", () =>
   close(writer);
 });
 
-Deno.test("status tells what is missing from what is wrong", () => {
+Deno.test("stat tells what is missing from what is wrong", () => {
   using work = openFolder();
   close(open("file", "append", 0o644, work.fd));
   assertEquals(stat("none", work.fd), undefined);
@@ -271,7 +271,7 @@ Deno.test("status tells what is missing from what is wrong", () => {
   fails("EBADF", () => stat("", 999));
 });
 
-Deno.test("list has every name, as often as it is asked", () => {
+Deno.test("readdir has every name, as often as it is asked", () => {
   using work = openFolder();
   const names = Array.from({ length: 500 }, (_, i) => `${i}`.padStart(200));
   for (const name of names) close(open(name, "append", 0o644, work.fd));
@@ -283,7 +283,7 @@ Deno.test("list has every name, as often as it is asked", () => {
   }
 });
 
-Deno.test("list gives its descriptor back, whatever happens", () => {
+Deno.test("readdir gives its descriptor back, whatever happens", () => {
   using work = openFolder();
   const file = open("file", "append", 0o644, work.fd);
   const next = () => {
@@ -308,20 +308,24 @@ Deno.test("a directory that was removed has no entries", () => {
   close(gone);
 });
 
-testWith(["strace"], "list tells that a directory can't be read", async () => {
-  using work = folder();
-  const code = `
+testWith(
+  ["strace"],
+  "readdir tells that a directory can't be read",
+  async () => {
+    using work = folder();
+    const code = `
     const directory = files.open(${JSON.stringify(work.path)}, "read");
-    try { console.log(files.list(directory)); }
+    try { console.log(files.readdir(directory)); }
     catch (error) { console.log(error.code, error.message); }
     console.log(files.open("/dev/null", "read") - directory);`;
-  const { text, stderr } = await run([
-    ...["strace", "-f", "-qq", "-P", work.path, "-e", "trace=getdents64"],
-    ...["-e", "inject=getdents64:error=EIO"],
-    ...denoCommand(code),
-  ]);
-  assertEquals(text, "EIO input/output error\n1\n", stderr);
-});
+    const { text, stderr } = await run([
+      ...["strace", "-f", "-qq", "-P", work.path, "-e", "trace=getdents64"],
+      ...["-e", "inject=getdents64:error=EIO"],
+      ...denoCommand(code),
+    ]);
+    assertEquals(text, "EIO input/output error\n1\n", stderr);
+  },
+);
 
 Deno.test("a temporary file has no name and isn't inherited", () => {
   using work = openFolder();

@@ -31,7 +31,7 @@ testWith(["root"], "others get as many as the hard limit has", async () => {
   const { numbers, stderr } = await granted(
     100,
     [50, 3000],
-    "users.setUser(65534);",
+    "users.setuid(65534);",
   );
   assertEquals(numbers, [50, 100, 100], stderr);
 });

@@ -256,7 +256,7 @@ Deno.test("waitHere loses no signal, whenever it comes", async () => {
   );
 });
 
-Deno.test("turn shows signals to a busy loop", async () => {
+Deno.test("yieldToEventLoop shows signals to a busy loop", async () => {
   let seen = 0;
   const handler = () => seen++;
   Deno.addSignalListener("SIGUSR2", handler);

@@ -5,20 +5,20 @@ import { denoCommand } from "./_programs.ts";
 Deno.test("groupExists sees those who live, and not those who have ended", async () => {
   // In a process of its own: who adopts orphans does so to its end.
   const code = `
-    const { adoptOrphans, ended, groupExists, kill, spawn } = process;
+    const { setChildSubreaper, waitFor, groupExists, kill, spawn } = process;
     const shell = (script) =>
       spawn({
         args: ["sh", "-c", script],
-        env: environment.environment(),
+        env: environment.environ(),
         session: true,
       });
-    adoptOrphans();
+    setChildSubreaper();
     const alone = shell("exit 0");
-    await ended(alone);
+    await waitFor(alone);
     console.log("alone", groupExists(alone));
 
     const leader = shell("sleep 60 & sleep 60 & exit 0");
-    await ended(leader);
+    await waitFor(leader);
     console.log("orphans", groupExists(leader));
     kill(-leader, process.signals.SIGKILL);
     const end = performance.now() + 20_000;

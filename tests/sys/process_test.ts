@@ -51,7 +51,7 @@ function assertNoSignals(status: string): void {
   }
 }
 
-Deno.test("ended tells exit codes and signals", async () => {
+Deno.test("waitFor tells exit codes and signals", async () => {
   for (const code of [0, 1, 100, 111, 255]) {
     assertEquals(await waitFor(start(`exit ${code}`)), { code });
   }
@@ -60,7 +60,7 @@ Deno.test("ended tells exit codes and signals", async () => {
   }
 });
 
-Deno.test("ended tells of a program that ended long before", async () => {
+Deno.test("waitFor tells of a program that ended long before", async () => {
   const { reader, writer } = pipe();
   const pid = spawn({ args: ["true"], env, fds: new Map([[9, writer]]) });
   close(writer);
@@ -69,7 +69,7 @@ Deno.test("ended tells of a program that ended long before", async () => {
   assertEquals(await waitFor(pid), { code: 0 });
 });
 
-Deno.test("ended doesn't take a program that stands still for ended", async () => {
+Deno.test("waitFor doesn't take a program that stands still for ended", async () => {
   const pid = start("kill -STOP $$; exit 3");
   const ending = waitFor(pid);
   await until("it stands still", () => processStatus(pid, "State")[0] === "T");
@@ -77,7 +77,7 @@ Deno.test("ended doesn't take a program that stands still for ended", async () =
   assertEquals(await ending, { code: 3 });
 });
 
-Deno.test("ended refuses what is no child, or has been waited for", async () => {
+Deno.test("waitFor refuses what is no child, or has been waited for", async () => {
   const pid = start("exit 0");
   const [first, second] = [waitFor(pid), waitFor(pid)];
   assertEquals(await first, { code: 0 });
@@ -214,8 +214,8 @@ Deno.test("standard input and output change places", async () => {
   const code = `
     const args = ["sh", "-c", ${JSON.stringify(script)}];
     const fds = new Map([[0, 1], [1, 0]]);
-    const env = environment.environment();
-    await process.ended(process.spawn({ args, env, fds }));`;
+    const env = environment.environ();
+    await process.waitFor(process.spawn({ args, env, fds }));`;
   Deno.writeTextFileSync(`${work.path}/in`, "");
   const { stderr } = await run(
     ["sh", "-c", 'exec "$@" <in >out', "sh", ...denoCommand(code)],
@@ -305,9 +305,9 @@ Deno.test("what was ignored at the start stays ignored in programs", async () =>
   const code = `
     const pid = process.spawn({
       args: ["grep", "SigIgn", "/proc/self/status"],
-      env: environment.environment(),
+      env: environment.environ(),
     });
-    await process.ended(pid);
+    await process.waitFor(pid);
   `;
   const { text } = await run(
     ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", ...denoCommand(code)],
@@ -317,18 +317,18 @@ Deno.test("what was ignored at the start stays ignored in programs", async () =>
   assertEquals(ignored, INHERITED | 1n);
 });
 
-Deno.test("ended works where SIGCHLD was ignored at the start", async () => {
+Deno.test("waitFor works where SIGCHLD was ignored at the start", async () => {
   const inner = `
     console.log(signals.isIgnored(17));
     const pid = process.spawn({
-      args: ["sh", "-c", "exit 7"], env: environment.environment(),
+      args: ["sh", "-c", "exit 7"], env: environment.environ(),
     });
     // Only when it has ended, or is quite gone.
     try {
       const stat = "/proc/" + pid + "/stat";
       while (!Deno.readTextFileSync(stat).includes(") Z ")) continue;
     } catch {}
-    console.log((await process.ended(pid)).code);`;
+    console.log((await process.waitFor(pid)).code);`;
   // A shell wouldn't let a program ignore it.
   const { text, stderr } = await run(
     ["env", "--ignore-signal=CHLD", ...denoCommand(inner)],
@@ -359,12 +359,12 @@ Deno.test("the numbers of the signals are this machine's", async () => {
   }
 });
 
-Deno.test("become replaces this program, descriptors and pid kept", async () => {
+Deno.test("exec replaces this program, descriptors and pid kept", async () => {
   const script = "cat; echo $$; echo err >&2; ls /proc/$$/fd; exit 9";
   const code = `
     console.log(Deno.pid);
     descriptors.pipe();
-    process.become(
+    process.exec(
       ["sh", "-c", ${JSON.stringify(script)}],
       ["PATH=" + Deno.env.get("PATH"), "ONLY=this"],
     );`;
@@ -380,17 +380,17 @@ Deno.test("become replaces this program, descriptors and pid kept", async () => 
   assertEquals(result.code, 9);
 });
 
-Deno.test("become leaves no signal ignored or handled", async () => {
+Deno.test("exec leaves no signal ignored or handled", async () => {
   const code = `
     Deno.addSignalListener("SIGTERM", () => {});
-    process.become(["cat", "/proc/self/status"], environment.environment());`;
+    process.exec(["cat", "/proc/self/status"], environment.environ());`;
   assertNoSignals((await run(denoCommand(code))).text);
 });
 
-Deno.test("become tells when it can't", async () => {
+Deno.test("exec tells when it can't", async () => {
   // Not in this process: its SIGPIPE would stay at the default.
   const code = `
-    try { process.become(["no-such-program"], []); }
+    try { process.exec(["no-such-program"], []); }
     catch (error) { console.log(error.code, error.message); }`;
   const { text } = await run(denoCommand(code));
   assertEquals(text, "ENOENT file does not exist\n");
@@ -400,9 +400,9 @@ Deno.test("a program ends by itself when main has ended", async () => {
   const code = `
     const poller = new poll.Poller(1);
     const pid = process.spawn({ args: ["true"], env: [] });
-    process.ended(pid).then(() => poller.wake());
+    process.waitFor(pid).then(() => poller.wake());
     await poller.wait();
-    await poll.turn();
+    await poll.yieldToEventLoop();
     console.log("end");`;
   const { text, code: exit } = await run(denoCommand(code), {
     stdin: bytes(""),

@@ -35,7 +35,7 @@ testWith(
       new Deno.Command("prlimit", {
         args: ["--pid", String(Deno.pid), "--nproc=1:1"],
       }).outputSync();
-      users.setUser(65534);
+      users.setuid(65534);
       console.log(runtime.canStartThread());
       // The runtime's threads of before end when they were idle for 10 s.
       await new Promise((resolve) => setTimeout(resolve, 11_000));
@@ -43,13 +43,13 @@ testWith(
       await poller.wait();
       await poller.wait(20);
       await poller.waitHere(600);
-      await poll.turn();
+      await poll.yieldToEventLoop();
       console.log(poller.found(0));
       descriptors.write(writer, new Uint8Array(1));
       await poller.wait();
       console.log(poller.found(0));
-      console.log((await names.addressesOf("localhost", 7)).length > 0);
-      await names.nameOf(sockets.ownAddress(0));
+      console.log((await names.getaddrinfo("localhost", 7)).length > 0);
+      await names.getnameinfo(sockets.loopbackAddress(0));
       console.log("end");`;
     const { text, stderr } = await run(denoCommand(code), {
       env: { DENO_NO_UPDATE_CHECK: "1" },

@@ -20,7 +20,7 @@ Deno.test("isIgnored tells what this program was started with", async () => {
 Deno.test("onEnding hears what nobody has had ignored, and TERM always", async () => {
   const code = `
     const heard = [];
-    const stop = signals.onEnding((name) => heard.push(name));
+    const stop = signals.onTermination((name) => heard.push(name));
     for (const name of ["SIGHUP", "SIGINT", "SIGTERM"]) {
       Deno.kill(Deno.pid, name);
       // Long enough for one that is heard; it is what isn't that matters.

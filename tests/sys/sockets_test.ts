@@ -176,7 +176,7 @@ Deno.test(
   },
 );
 
-Deno.test("watcher: finds what is ready, and nothing else", () => {
+Deno.test("epoll: finds what is ready, and nothing else", () => {
   const watcher = new Epoll(4);
   const pairs = Array.from({ length: 8 }, pair);
   for (const { server } of pairs) watcher.add(server, READABLE);
@@ -203,7 +203,7 @@ Deno.test("watcher: finds what is ready, and nothing else", () => {
   close(watcher.fd);
 });
 
-Deno.test("watcher: a poller waits for it", async () => {
+Deno.test("epoll: a poller waits for it", async () => {
   const watcher = new Epoll();
   const poller = new Poller(1);
   const { client, server } = pair();
@@ -263,8 +263,8 @@ testWith(
     );
     const code = `
       for (const ip of ["127.0.0.8", "127.0.0.9"]) {
-        const [address] = await names.addressesOf(ip, 0);
-        console.log(await names.nameOf(address));
+        const [address] = await names.getaddrinfo(ip, 0);
+        console.log(await names.getnameinfo(address));
       }`;
     const { text } = await run([...words, ...denoCommand(code)]);
     assertEquals(text, "plain\nundefined\n");

@@ -17,9 +17,9 @@ const tell = `const tell = (what) => {
 
 testWith(["root"], "giving up root is for good, in every thread", async () => {
   const code = `${tell}
-    await poll.turn(); // so that there is another thread for sure
-    users.setGroup(${NOBODY});
-    users.setUser(${NOBODY});
+    await poll.yieldToEventLoop(); // so that there is another thread for sure
+    users.setgid(${NOBODY});
+    users.setuid(${NOBODY});
     const seen = new Set();
     for (const { name } of Deno.readDirSync("/proc/self/task")) {
       const text = Deno.readTextFileSync("/proc/self/task/" + name + "/status");
@@ -27,9 +27,9 @@ testWith(["root"], "giving up root is for good, in every thread", async () => {
         .replace(/\\s+/g, " ").trim());
     }
     for (const who of seen) console.log(who);
-    console.log(users.user());
-    tell(() => users.setUser(0));
-    tell(() => users.setGroup(0));
+    console.log(users.getuid());
+    tell(() => users.setuid(0));
+    tell(() => users.setgid(0));
     tell(() => files.open("/root/file", "append"));`;
   const { text, stderr } = await run(denoCommand(code), {
     env: { DENO_NO_UPDATE_CHECK: "1" },
@@ -51,13 +51,13 @@ testWith(["root"], "giving up root is for good, in every thread", async () => {
 
 testWith(["root"], "a program that is started is that user too", async () => {
   const code = `
-    users.setGroup(1);
-    users.setUser(2);
+    users.setgid(1);
+    users.setuid(2);
     const pid = process.spawn({
       args: ["sh", "-c", "id -u; id -g; id -G"],
-      env: environment.environment(),
+      env: environment.environ(),
     });
-    await process.ended(pid);`;
+    await process.waitFor(pid);`;
   const { text, stderr } = await run(denoCommand(code));
   assertEquals(text, "2\n1\n1\n", stderr);
 });
