@@ -5,7 +5,17 @@
  * @module
  */
 import { assert } from "@std/assert";
-import { bytes, childrenOf, latin1, ours, until } from "../tools.ts";
+import {
+  bytes,
+  isBusy,
+  latin1,
+  ours,
+  Running as Program,
+  until,
+  wakeUps,
+} from "../tools.ts";
+
+export { isBusy, wakeUps };
 
 /** The program that ours is held to. */
 export const ORIGINAL = "multilog";
@@ -16,180 +26,22 @@ export interface StartOptions {
   cwd: string;
   /** The program; ours unless given. */
   program?: string;
-  /** Words in front of the program, to start it through another one. */
+  /** Words before the program, to start it through another one. */
   under?: readonly string[];
   /** A fifo for its standard input, relative to `cwd`; a pipe unless given. */
   fifo?: string;
 }
 
-/** Waits for something that must happen before long: no test hangs. */
-async function soon<T>(what: string, promise: Promise<T>): Promise<T> {
-  let timer: number | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`never happened: ${what}`)),
-      300_000,
-    );
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 /** A multilog that is running; it is killed when its scope ends. */
-export class Running implements AsyncDisposable {
-  /** Its process id. */
-  readonly pid: number;
-  /** What it has said on standard error so far. */
-  said = "";
-  readonly #child: Deno.ChildProcess;
-  readonly #traced: boolean;
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
-  readonly #errors: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #listening: Promise<void>;
-
+export class Running extends Program {
   constructor(script: readonly string[], options: StartOptions) {
     const { cwd, program = ours.multilog, under = [], fifo } = options;
-    const command = [...under, program, ...script];
-    this.#traced = under[0] === "strace";
-    if (fifo !== undefined) {
-      command.unshift("sh", "-c", `exec "$@" <${fifo}`, "sh");
-    }
-    this.#child = new Deno.Command(command[0]!, {
-      args: command.slice(1),
+    super([...under, program, ...script], {
       cwd,
       stdin: fifo === undefined ? "piped" : "null",
       stdout: "null",
-      stderr: "piped",
-    }).spawn();
-    this.pid = this.#child.pid;
-    this.#writer = fifo === undefined
-      ? this.#child.stdin.getWriter()
-      : undefined;
-    this.#errors = this.#child.stderr.getReader();
-    this.#listening = this.#listen();
-  }
-
-  async #listen(): Promise<void> {
-    const decoder = new TextDecoder();
-    while (true) {
-      const { value, done } = await this.#errors.read();
-      if (done) return;
-      this.said += decoder.decode(value, { stream: true });
-    }
-  }
-
-  /** Writes to its standard input. */
-  async write(text: string | Uint8Array): Promise<void> {
-    const writing = this.#writer!.write(bytes(text));
-    await soon("it reads what is written", writing);
-  }
-
-  /** Ends its standard input. */
-  async end(): Promise<void> {
-    await this.#writer!.close();
-  }
-
-  /** Sends it a signal. */
-  signal(name: Deno.Signal): void {
-    if (!this.#traced) return this.#child.kill(name);
-    // strace ends with what it traces, and with its exit code.
-    for (const child of childrenOf(this.pid)) Deno.kill(child, name);
-  }
-
-  /** Waits until it has ended; its exit code. */
-  async code(): Promise<number> {
-    const { code } = await soon("it ends", this.#child.status);
-    await soon("its standard error ends", this.#listening);
-    return code;
-  }
-
-  /** Ends its input, and waits until it has ended. */
-  async finish(): Promise<number> {
-    await this.end();
-    return await this.code();
-  }
-
-  /** Waits until it has said something. */
-  async says(what: string, times = 1): Promise<void> {
-    await until(
-      `${JSON.stringify(what)} ${times} times; it said ${this.said}`,
-      () => this.said.split(what).length > times,
-    );
-  }
-
-  /**
-   * Sends a signal to one that is waiting, and waits until it has been noticed:
-   * until it has woken up and waits again, or has ended.
-   */
-  async notices(name: Deno.Signal): Promise<void> {
-    let before = wakeUps(this.pid);
-    this.signal(name);
-    await until("a signal is noticed", () => wakeUps(this.pid) > before);
-    do {
-      before = wakeUps(this.pid);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    } while (wakeUps(this.pid) > before || isBusy(this.pid));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.signal("SIGKILL");
-    } catch {
-      // It has ended.
-    }
-    await this.#child.status;
-    // A processor that it left behind may go on holding its standard error.
-    await this.#errors.cancel();
-    await this.#listening;
-    try {
-      await this.#writer?.abort();
-    } catch {
-      // Closed before, or nobody there to read.
-    }
-  }
-}
-
-/**
- * How often a process has waited for something so far, in all its threads.
- *
- * @param pid Its process id
- * @returns How often; infinitely often once it has ended
- */
-export function wakeUps(pid: number): number {
-  let sum = 0;
-  try {
-    for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
-      const status = Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`);
-      sum += Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(status)![1]);
-    }
-  } catch (error) {
-    // A process that has ended, and nobody has waited for, can't be read.
-    if (!(error instanceof Error)) throw error;
-    return Infinity;
-  }
-  return sum === 0 ? Infinity : sum;
-}
-
-/**
- * Whether a process is at work, or wants to be, or waits for the disk; for what
- * has to wait for a processor of this machine no wake-ups are counted.
- *
- * @param pid Its process id
- * @returns Whether one of its threads is; not once it has ended
- */
-export function isBusy(pid: number): boolean {
-  try {
-    return [...Deno.readDirSync(`/proc/${pid}/task`)].some(({ name }) =>
-      /^State:\s*[RDt]/m.test(
-        Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`),
-      )
-    );
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    return false;
+      ...(fifo === undefined ? {} : { redirections: `<${fifo}` }),
+    });
   }
 }
 

@@ -11,7 +11,15 @@ import {
   loopbackAddress,
   socket,
 } from "../../src/sys/sockets.ts";
-import { bytes, installed, latin1, ours } from "../tools.ts";
+import {
+  bytes,
+  installed,
+  latin1,
+  ours,
+  peakMemory,
+  Running,
+  until,
+} from "../tools.ts";
 
 /** Whether this machine has IPv6; what needs it is ignored where it hasn't. */
 export const hasIPv6: boolean = (() => {
@@ -38,133 +46,28 @@ export function tableOf(port: number): string[][] {
 }
 
 /** A server that runs. */
-export class Server implements AsyncDisposable {
+export class Server extends Running {
   /** The port that it listens at. */
-  readonly port: number;
-  readonly #child: Deno.ChildProcess;
-  readonly #out: Collector;
-  readonly #err: Collector;
+  port = 0;
 
-  constructor(
-    child: Deno.ChildProcess,
-    port: number,
-    out: Collector,
-    err: Collector,
-  ) {
-    this.#child = child;
-    this.port = port;
-    this.#out = out;
-    this.#err = err;
-  }
-
-  /** Its process id. */
-  get pid(): number {
-    return this.#child.pid;
-  }
-
-  /** What it has written to standard output, behind the port. */
+  /** What it has written to standard output, after the port. */
   get data(): string {
-    return this.#out.text;
+    return this.output.slice(this.output.indexOf("\n") + 1);
   }
 
   /** What it has written to standard error. */
   get messages(): string {
-    return this.#err.text;
-  }
-
-  /** How it ended. */
-  get status(): Promise<Deno.CommandStatus> {
-    return this.#child.status;
-  }
-
-  /** Whether its output is read on; it is from the start. */
-  set reading(on: boolean) {
-    this.#out.reading(on);
-  }
-
-  /** Reads no more of its output, ever. */
-  async closeOutput(): Promise<void> {
-    await this.#out.cancel();
+    return this.said;
   }
 
   /** How much memory it has had at the most, in MB. */
   peak(): number {
-    const status = Deno.readTextFileSync(`/proc/${this.pid}/status`);
-    return Number(/VmHWM:\s+(\d+)/.exec(status)![1]) / 1024;
+    return peakMemory(this.pid);
   }
 
+  /** Sends it a signal. */
   kill(signal: Deno.Signal): void {
-    this.#child.kill(signal);
-  }
-
-  /** Ends it with SIGTERM, and returns its exit code when all is read. */
-  async stop(): Promise<number> {
-    try {
-      this.#child.kill("SIGTERM");
-    } catch {
-      // It has ended by itself.
-    }
-    const { code } = await this.#child.status;
-    await this.#out.done;
-    await this.#err.done;
-    return code;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.reading = true;
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // It has ended.
-    }
-    await this.#child.status;
-    await this.#out.cancel();
-    await this.#err.done;
-  }
-}
-
-class Collector {
-  text = "";
-  readonly done: Promise<void>;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  #going = Promise.withResolvers<void>();
-  #ended = false;
-
-  constructor(stream: ReadableStream<Uint8Array>) {
-    this.#reader = stream.getReader();
-    this.#going.resolve();
-    this.done = this.#collect();
-  }
-
-  async #collect(): Promise<void> {
-    while (true) {
-      await this.#going.promise;
-      const { value, done } = await this.#reader.read();
-      if (done) break;
-      this.text += latin1(value);
-    }
-    this.#ended = true;
-  }
-
-  reading(on: boolean): void {
-    if (on) this.#going.resolve();
-    else this.#going = Promise.withResolvers();
-  }
-
-  async cancel(): Promise<void> {
-    if (!this.#ended) await this.#reader.cancel();
-  }
-
-  /** Takes the first line away. */
-  async firstLine(): Promise<string> {
-    while (!this.text.includes("\n")) {
-      if (this.#ended) throw new Error(`ended after ${this.text}`);
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
-    const end = this.text.indexOf("\n");
-    const line = this.text.slice(0, end);
-    this.text = this.text.slice(end + 1);
-    return line;
+    this.signal(signal);
   }
 }
 
@@ -178,24 +81,16 @@ async function start(
   command: readonly string[],
   options: ServerOptions,
 ): Promise<Server> {
-  const child = new Deno.Command(command[0]!, {
-    args: command.slice(1),
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-    ...options,
-  }).spawn();
-  const out = new Collector(child.stdout);
-  const err = new Collector(child.stderr);
-  let line;
-  try {
-    line = await out.firstLine();
-  } catch (error) {
-    await child.status;
-    await err.done;
-    throw new Error(`${(error as Error).message}: ${err.text}`);
+  const server = new Server(command, options);
+  let ended = false;
+  server.status.then(() => ended = true);
+  await until("it listens", () => ended || server.output.includes("\n"));
+  if (!server.output.includes("\n")) {
+    await server.code();
+    throw new Error(`ended after ${server.output}: ${server.said}`);
   }
-  return new Server(child, Number(line), out, err);
+  server.port = parseInt(server.output);
+  return server;
 }
 
 /**
