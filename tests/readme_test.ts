@@ -5,19 +5,21 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
   folder,
+  freePort,
   inCheckout,
   installed,
+  killAll,
+  listening,
   ours,
+  processesIn,
   run,
   testWith,
   until,
 } from "./tools.ts";
 import {
   Client,
-  freePort,
   Kitchen,
   lines,
-  listening,
   LogServer,
   sent,
   text,
@@ -316,18 +318,6 @@ function adapt(file: string, work: string, port: number): void {
   Deno.writeTextFileSync(file, changed);
 }
 
-/** The processes that work in a folder. */
-function processesIn(path: string): number[] {
-  return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name))
-    .filter((pid) => {
-      try {
-        return Deno.readLinkSync(`/proc/${pid}/cwd`).startsWith(path);
-      } catch {
-        return false; // no process, or one that has ended
-      }
-    });
-}
-
 for (const [kind, supervisor] of Object.entries(SUPERVISORS)) {
   testWith(
     ["root", "tar", ...supervisor.needs],
@@ -452,13 +442,7 @@ for (const [kind, supervisor] of Object.entries(SUPERVISORS)) {
             () => processesIn(work).length === 0,
           );
         } finally {
-          for (const pid of processesIn(work)) {
-            try {
-              Deno.kill(pid, "SIGKILL");
-            } catch {
-              // It has ended.
-            }
-          }
+          killAll(processesIn(work));
           await child.status;
         }
       }

@@ -3,10 +3,14 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   folder,
+  freePort,
   inCheckout,
   installed,
+  killAll,
   ours,
+  processesIn,
   run,
+  sleep,
   testWith,
   until,
 } from "./tools.ts";
@@ -58,34 +62,6 @@ const SUPERVISORS: Supervisor[] = [
     stop: (services) => [["s6-svscanctl", "-t", services]],
   },
 ];
-
-/** The processes that work in a folder. */
-function processesIn(path: string): number[] {
-  return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name))
-    .filter((pid) => {
-      try {
-        return Deno.readLinkSync(`/proc/${pid}/cwd`).startsWith(path);
-      } catch {
-        return false; // no process, or one that has ended
-      }
-    });
-}
-
-/**
- * A port that nobody listens on, below those that outgoing connections get:
- * one to such a port, while nobody listens there, may connect to itself.
- */
-function freePort(): number {
-  while (true) {
-    const port = 10116 + Math.floor(Math.random() * 20000);
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      return port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
-}
 
 function read(path: string): string {
   try {
@@ -210,13 +186,13 @@ for (const supervisor of SUPERVISORS) {
         await until("the server serves again", async () => {
           log();
           await send();
-          await new Promise((resolve) => setTimeout(resolve, 200));
+          await sleep(200);
           return received().at(-1)! > first + 30;
         });
         const last = next - 1;
         await until("the last line has arrived", async () => {
           await send();
-          await new Promise((resolve) => setTimeout(resolve, 200));
+          await sleep(200);
           return received().at(-1) === last;
         });
         // One that tryto gave up on is in the client's old files.
@@ -245,7 +221,7 @@ for (const supervisor of SUPERVISORS) {
             () => processesIn(work).length === 0,
           );
         } finally {
-          for (const pid of processesIn(work)) Deno.kill(pid, "SIGKILL");
+          killAll(processesIn(work));
         }
       }
     },

@@ -4,9 +4,9 @@
  * @module
  */
 import { kill } from "../../src/sys/process.ts";
-import { installed } from "../tools.ts";
+import { installed, type Process, sleep } from "../tools.ts";
 import { SIGNALS } from "./service.ts";
-import { type Client, type Process, sleep, type World } from "./world.ts";
+import type { Client, World } from "./world.ts";
 
 /** What a fault can't do without. */
 export type Requirement = "wire" | "disks" | "strace" | "ss" | "pids" | "clock";

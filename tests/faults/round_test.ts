@@ -1,11 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { folder, inCheckout, until } from "../tools.ts";
+import { folder, inCheckout, processesIn, sleep, until } from "../tools.ts";
 import { soak } from "./soak.ts";
-import { processesIn } from "./world.ts";
 
 function faults(temporary: string, ...args: string[]): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", inCheckout("scripts/faults.ts"), ...args],
+    args: ["run", "-A", inCheckout("tests/faults/main.ts"), ...args],
     env: { TMPDIR: temporary, NO_COLOR: "1" },
     stdin: "null",
     stdout: "piped",
@@ -48,7 +47,7 @@ Deno.test("faults: interrupted, it leaves nothing behind", async () => {
   await until("it is in the middle of it", () => {
     return processesIn(temporary.path).length > 8;
   });
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await sleep(1500);
   child.kill("SIGINT");
   const { code } = await child.status;
   assertEquals(await errors, "");

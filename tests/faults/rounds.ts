@@ -6,8 +6,8 @@
  * @module
  */
 import { existsSync } from "@std/fs";
-import { canMount } from "../multilog/harness.ts";
-import { seeded } from "../tools.ts";
+import { canMount } from "../disk.ts";
+import { killAll, processesIn, seeded, sleep } from "../tools.ts";
 import type { Findings } from "./checker.ts";
 import {
   type Fault,
@@ -17,7 +17,7 @@ import {
   type Requirement,
 } from "./faults.ts";
 import { canWire, removeStaleWires } from "./wire.ts";
-import { processesIn, sleep, World, type WorldOptions } from "./world.ts";
+import { World, type WorldOptions } from "./world.ts";
 
 /** What can be broken here. */
 export interface Possible {
@@ -187,7 +187,7 @@ export function removeStale(): void {
     }
   };
   for (const folder of stale(temporary, /^logferry-faults-(\d+)-/)) {
-    for (const { pid } of processesIn(folder)) Deno.kill(pid, "SIGKILL");
+    killAll(processesIn(folder));
     for (const { name } of Deno.readDirSync(folder)) {
       const disk = `${folder}/${name}/disk`;
       if (!existsSync(disk)) continue;

@@ -11,6 +11,7 @@ import {
   spawn,
   waitFor,
 } from "../../src/sys/process.ts";
+import { sleep } from "../tools.ts";
 
 /** The numbers of the signals that are sent here. */
 export const SIGNALS = {
@@ -125,7 +126,7 @@ export class Service {
       } catch {
         // There is none.
       }
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await sleep(20);
     }
   }
 

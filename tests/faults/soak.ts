@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { seeded } from "../tools.ts";
+import { seeded, sleep } from "../tools.ts";
 import type { Findings } from "./checker.ts";
 import { type Service, SIGNALS } from "./service.ts";
-import { sleep, World } from "./world.ts";
+import { World } from "./world.ts";
 
 /** How large something was, early and late. */
 export interface Growth {

@@ -19,9 +19,17 @@ import {
   setPipeSize,
   write,
 } from "../../src/sys/descriptors.ts";
-import { kill } from "../../src/sys/process.ts";
-import { Disk } from "../multilog/harness.ts";
-import { inCheckout, installed, seeded } from "../tools.ts";
+import { Disk } from "../disk.ts";
+import {
+  freePort,
+  inCheckout,
+  installed,
+  killAll,
+  type Process,
+  processesIn,
+  seeded,
+  sleep,
+} from "../tools.ts";
 import {
   type Allowed,
   check,
@@ -126,45 +134,6 @@ function link(from: string, to: string | undefined): void {
   if (to !== undefined) Deno.symlinkSync(to, from);
 }
 
-/** A process of a world. */
-export interface Process {
-  pid: number;
-  parent: number;
-  /** What it runs, as the kernel names it. */
-  name: string;
-  words: string[];
-}
-
-/**
- * The processes that work in a folder.
- *
- * @param folder The folder
- * @returns The processes
- */
-export function processesIn(folder: string): Process[] {
-  const found: Process[] = [];
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const cwd = Deno.readLinkSync(`/proc/${name}/cwd`);
-      if (cwd !== folder && !cwd.startsWith(`${folder}/`)) continue;
-      const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
-      const [, called, state, parent] = /^\d+ \((.*)\) (\w) (\d+)/.exec(stat)!;
-      if (state === "Z") continue;
-      const words = Deno.readTextFileSync(`/proc/${name}/cmdline`).split("\0");
-      found.push({
-        pid: Number(name),
-        parent: Number(parent),
-        name: called!,
-        words,
-      });
-    } catch {
-      // It is gone.
-    }
-  }
-  return found;
-}
-
 const worlds = new Set<World>();
 
 /** Ends all worlds at once, for an end before the end. */
@@ -242,7 +211,7 @@ export class World implements AsyncDisposable {
     try {
       world = new World(all, folder);
     } catch (error) {
-      for (const { pid } of processesIn(folder)) kill(pid, SIGNALS.KILL);
+      killAll(processesIn(folder));
       Deno.removeSync(folder, { recursive: true });
       throw error;
     }
@@ -579,7 +548,7 @@ export class World implements AsyncDisposable {
     for (let i = 0; i < 50; i++) {
       const left = processesIn(this.folder);
       if (left.length === 0) break;
-      for (const { pid } of left) kill(pid, SIGNALS.KILL);
+      killAll(left);
       await sleep(20);
     }
     await Promise.all(this.#feeding);
@@ -590,35 +559,6 @@ export class World implements AsyncDisposable {
     for (const disk of this.#disks) disk[Symbol.dispose]();
     Deno.removeSync(this.folder, { recursive: true });
   }
-}
-
-/**
- * Sleeps.
- *
- * @param milliseconds How long
- */
-export function sleep(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
-}
-
-function freePort(): number {
-  // Below those that outgoing connections get.
-  const listener = () =>
-    Deno.listen({
-      hostname: "127.0.0.1",
-      port: 10116 + Math.floor(Math.random() * 20000),
-    });
-  for (let tries = 0; tries < 100; tries++) {
-    try {
-      const one = listener();
-      const { port } = one.addr as Deno.NetAddr;
-      one.close();
-      return port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
-  throw new Error("no free port found");
 }
 
 /** The files of a log with lines in them, in their order. */

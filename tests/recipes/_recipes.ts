@@ -4,8 +4,17 @@
  */
 import { encode, latin1 } from "../../src/bytes.ts";
 import { linesOf, logLines } from "../../scripts/demo/logs.ts";
-import { folder, inCheckout, until } from "../tools.ts";
-import { runs } from "../tryto/_tryto.ts";
+import {
+  folder,
+  freePort,
+  inCheckout,
+  killAll,
+  listening,
+  type Process,
+  processesNaming,
+  processOf,
+  until,
+} from "../tools.ts";
 
 /**
  * The files that a section of README.md shows: a fenced block is the file whose
@@ -26,13 +35,6 @@ export function filesOf(heading: string): Map<string, string> {
     if (name !== undefined) files.set(name, text);
   }
   return files;
-}
-
-/** A port that nobody listens at just now. */
-export function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  listener.close();
-  return listener.addr.port;
 }
 
 /** A folder in which a recipe is tried, and the programs that run for it. */
@@ -145,45 +147,33 @@ export class Kitchen implements AsyncDisposable {
 
   /** Ends what {@linkcode start} or {@linkcode serve} started, all of it. */
   async stop(name: string): Promise<void> {
-    this.#signal(name, "SIGTERM");
+    killAll(this.#left(name), "SIGTERM");
     try {
       await until(`the end of ${name}`, () => !this.#left(name).length, 10);
     } finally {
-      this.#signal(name, "SIGKILL");
+      killAll(this.#left(name));
     }
     await this.#reap(name);
   }
 
   /** Kills what {@linkcode start} started, all of it. */
   async kill(name: string): Promise<void> {
-    this.#signal(name, "SIGKILL");
+    killAll(this.#left(name));
     await until(`the end of ${name}`, () => !this.#left(name).length);
     await this.#reap(name);
   }
 
-  #left(name: string): number[] {
+  #left(name: string): Process[] {
     const children = this.#children.get(name) ?? [];
     return [
-      ...new Set([
-        ...children.map(({ pid }) => pid).filter(runs),
-        ...processesOf(this.#mark(name)),
-      ]),
+      ...processesNaming(this.#mark(name)),
+      ...children.flatMap(({ pid }) => processOf(pid) ?? []),
     ];
   }
 
   async #reap(name: string): Promise<void> {
     for (const child of this.#children.get(name) ?? []) await child.status;
     this.#children.delete(name);
-  }
-
-  #signal(name: string, signal: Deno.Signal): void {
-    for (const pid of this.#left(name)) {
-      try {
-        Deno.kill(pid, signal);
-      } catch {
-        // It has gone.
-      }
-    }
   }
 
   /** What a program said. */
@@ -196,53 +186,15 @@ export class Kitchen implements AsyncDisposable {
       // What was started last may stand on what was started first.
       const names = [...this.#children.keys()].reverse();
       for (const name of names) await this.kill(name);
-      for (const pid of processesOf(this.path)) {
-        const command = latin1(Deno.readFileSync(`/proc/${pid}/cmdline`));
-        Deno.kill(pid, "SIGKILL");
-        throw new Error(`left running: ${command.replaceAll("\0", " ")}`);
+      const left = processesNaming(this.path);
+      killAll(left);
+      if (left.length > 0) {
+        throw new Error(`left running: ${left[0]!.words.join(" ")}`);
       }
     } finally {
       this.#folder[Symbol.dispose]();
     }
   }
-}
-
-/**
- * The processes that name something in their environment or on their command
- * line.
- *
- * @param what What
- * @returns Their ids
- */
-export function processesOf(what: string): number[] {
-  const found: number[] = [];
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name) || !runs(Number(name))) continue;
-    try {
-      const told = ["environ", "cmdline"].map((file) =>
-        latin1(Deno.readFileSync(`/proc/${name}/${file}`))
-      );
-      if (told.some((text) => text.includes(what))) found.push(Number(name));
-    } catch {
-      // It has gone, or it is somebody else's.
-    }
-  }
-  return found;
-}
-
-/** Waits until something listens at a port. */
-export async function listening(port: number, seconds = 20): Promise<void> {
-  // Looked up, not tried: a connection would be a log for some of them.
-  const address = `0100007F:${
-    port.toString(16).toUpperCase().padStart(4, "0")
-  }`;
-  const any = address.replace("0100007F", "00000000");
-  await until(`a listener at ${port}`, () => {
-    const table = Deno.readTextFileSync("/proc/net/tcp");
-    return [address, any].some((local) =>
-      table.includes(` ${local} 00000000:0000 0A `)
-    );
-  }, seconds);
 }
 
 /** The log server that most recipes end in, with all that comes in one log. */

@@ -1,10 +1,9 @@
 /** README.md's recipe of compression, with the real gzip. */
 import { assertEquals } from "@std/assert";
-import { installed, testWith, until } from "../tools.ts";
+import { freePort, installed, testWith, until } from "../tools.ts";
 import {
   Client,
   filesOf,
-  freePort,
   Kitchen,
   lines,
   LogServer,

@@ -3,11 +3,10 @@
  * its library plays.
  */
 import { assertEquals } from "@std/assert";
-import { installed, run, testWith, until } from "../tools.ts";
+import { freePort, installed, run, testWith, until } from "../tools.ts";
 import {
   Client,
   filesOf,
-  freePort,
   Kitchen,
   lines,
   text,

@@ -3,16 +3,15 @@
  * machine, and a queue that each line is in on at least two of them.
  */
 import { assert, assertEquals } from "@std/assert";
-import { installed, run, testWith, until } from "../tools.ts";
 import {
-  Client,
-  filesOf,
   freePort,
-  Kitchen,
-  lines,
+  installed,
   listening,
-  text,
-} from "./_recipes.ts";
+  run,
+  testWith,
+  until,
+} from "../tools.ts";
+import { Client, filesOf, Kitchen, lines, text } from "./_recipes.ts";
 
 /** What the package has for every user; on `PATH` it has it for its own. */
 const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";

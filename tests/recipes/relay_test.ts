@@ -1,16 +1,8 @@
 /** README.md's recipe of a log server that sends on to a second one. */
 import { assertEquals } from "@std/assert";
-import { ours, run, testWith, until } from "../tools.ts";
+import { freePort, ours, run, testWith, until } from "../tools.ts";
 import { logLines } from "../../scripts/demo/logs.ts";
-import {
-  filesOf,
-  freePort,
-  Kitchen,
-  lines,
-  LogServer,
-  sent,
-  text,
-} from "./_recipes.ts";
+import { filesOf, Kitchen, lines, LogServer, sent, text } from "./_recipes.ts";
 
 testWith([], "recipe: a relay to a second log server", async () => {
   await using kitchen = new Kitchen();

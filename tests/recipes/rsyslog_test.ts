@@ -1,14 +1,12 @@
 /** README.md's recipe of delivery to rsyslog, with the real one. */
 import { assertEquals } from "@std/assert";
 import { linesOf } from "../../scripts/demo/logs.ts";
-import { installed, run, testWith } from "../tools.ts";
+import { freePort, installed, listening, run, testWith } from "../tools.ts";
 import {
   Client,
   filesOf,
-  freePort,
   Kitchen,
   lines,
-  listening,
   text,
   withoutDetails,
 } from "./_recipes.ts";

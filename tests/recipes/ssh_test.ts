@@ -1,14 +1,19 @@
 /** README.md's recipe of encryption with ssh, with the real ssh and sshd. */
 import { assertEquals } from "@std/assert";
 import { logLines } from "../../scripts/demo/logs.ts";
-import { installed, ours, run, testWith } from "../tools.ts";
+import {
+  freePort,
+  installed,
+  listening,
+  ours,
+  run,
+  testWith,
+} from "../tools.ts";
 import {
   Client,
   filesOf,
-  freePort,
   Kitchen,
   lines,
-  listening,
   text,
   withoutDetails,
 } from "./_recipes.ts";

@@ -1,13 +1,18 @@
 /** README.md's recipe of encryption with stunnel, with the real one. */
 import { assertEquals, assertMatch } from "@std/assert";
-import { installed, run, testWith, until } from "../tools.ts";
+import {
+  freePort,
+  installed,
+  listening,
+  run,
+  testWith,
+  until,
+} from "../tools.ts";
 import {
   Client,
   filesOf,
-  freePort,
   Kitchen,
   lines,
-  listening,
   LogServer,
   text,
   withoutDetails,

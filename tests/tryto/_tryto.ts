@@ -2,7 +2,15 @@
  * What the tests of tryto share: running one with a log as its input, and the
  * descriptors that multilog gives to a processor.
  */
-import { installed, latin1, ours } from "../tools.ts";
+import {
+  bytes,
+  installed,
+  killAll,
+  latin1,
+  ours,
+  processesNaming,
+  run,
+} from "../tools.ts";
 
 /** Our tryto, and the original's path where it is installed. */
 export const trytos = { ours: ours.tryto, original: installed("tryto") };
@@ -46,60 +54,33 @@ export async function runTryto(
   how: How,
 ): Promise<Done> {
   const { log = "", input = "file", output = "out", folder } = how;
-  const bytes = typeof log === "string" ? new TextEncoder().encode(log) : log;
-  Deno.writeFileSync(`${folder}/log`, bytes);
-  if (how.notices !== undefined) {
-    Deno.writeTextFileSync(`${folder}/state`, how.notices);
+  const { notices, patience, meanwhile } = how;
+  Deno.writeFileSync(`${folder}/log`, bytes(log));
+  if (notices !== undefined) {
+    Deno.writeTextFileSync(`${folder}/state`, notices);
   }
   const start = performance.now();
-  const descriptors = how.notices === undefined
-    ? "4<&- 5>&-"
-    : "4<state 5>newstate";
-  const from = input === "file" ? "<log" : "";
-  const child = new Deno.Command("/bin/sh", {
-    args: [
-      "-c",
-      `exec tryto "$@" ${from} >${output} 2>err ${descriptors}`,
-      "sh",
-      ...args,
-    ],
+  const { code } = await run(["tryto", ...args], {
     cwd: folder,
     env: {
       ...how.env,
       PATH: `${path.replace(/\/[^/]*$/, "")}:${Deno.env.get("PATH")}`,
     },
-    stdin: input === "pipe" ? "piped" : "null",
-  }).spawn();
-  const feeding = input === "pipe" ? feed(child.stdin, bytes) : undefined;
-  const timer = how.patience === undefined
-    ? undefined
-    : setTimeout(() => child.kill("SIGKILL"), how.patience * 1000);
-  await how.meanwhile?.(child.pid);
-  const { code } = await child.status;
+    redirections: `${input === "file" ? "<log" : ""} >${output} 2>err ` +
+      (notices === undefined ? "4<&- 5>&-" : "4<state 5>newstate"),
+    ...(input === "pipe" ? { stdin: log } : {}),
+    ...(patience === undefined ? {} : { patience }),
+    ...(meanwhile === undefined ? {} : { meanwhile }),
+  });
   const seconds = (performance.now() - start) / 1000;
-  clearTimeout(timer);
-  await feeding;
   const content = (name: string) => latin1(Deno.readFileSync(name));
   return {
     code,
     out: output === "out" ? content(`${folder}/out`) : "",
     err: content(`${folder}/err`),
-    told: how.notices === undefined ? "" : content(`${folder}/newstate`),
+    told: notices === undefined ? "" : content(`${folder}/newstate`),
     seconds,
   };
-}
-
-async function feed(
-  stdin: WritableStream<Uint8Array>,
-  bytes: Uint8Array,
-): Promise<void> {
-  const writer = stdin.getWriter();
-  try {
-    await writer.write(bytes);
-    await writer.close();
-  } catch {
-    // tryto ended before it had all.
-  }
 }
 
 /** Makes an empty folder inside another. */
@@ -116,40 +97,12 @@ export function lines(count: number, width = 40): string {
   return text;
 }
 
-/** Whether a process is there and no zombie. */
-export function runs(pid: number): boolean {
-  try {
-    const status = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    return !/\) [ZX]/.test(status);
-  } catch {
-    return false;
-  }
-}
-
 /** The processes that were started with a variable in their environment. */
 export function marked(mark: string): number[] {
-  const found: number[] = [];
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const environment = latin1(Deno.readFileSync(`/proc/${name}/environ`));
-      if (environment.includes(mark) && runs(Number(name))) {
-        found.push(Number(name));
-      }
-    } catch {
-      // It has gone, or it isn't ours.
-    }
-  }
-  return found;
+  return processesNaming(mark).map(({ pid }) => pid);
 }
 
 /** Ends what is left of a test's processes. */
 export function endMarked(mark: string): void {
-  for (const pid of marked(mark)) {
-    try {
-      Deno.kill(pid, "SIGKILL");
-    } catch {
-      // It has gone.
-    }
-  }
+  killAll(processesNaming(mark));
 }

@@ -3,7 +3,7 @@
  * time, whatever prog does.
  */
 import { assert, assertEquals } from "@std/assert";
-import { folder, inParallel, ours, run, until } from "../tools.ts";
+import { folder, inParallel, ours, run, runs, until } from "../tools.ts";
 import {
   type Done,
   endMarked,
@@ -11,7 +11,6 @@ import {
   inside,
   lines,
   marked,
-  runs,
   runTryto,
 } from "./_tryto.ts";
 import { VERSION } from "../../src/version.ts";

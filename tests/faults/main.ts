@@ -4,8 +4,8 @@
 //   deno task faults --crossings      with the originals in one place each
 //   deno task faults --soak [--lines 10000000]
 import { parseArgs } from "@std/cli/parse-args";
-import type { Count } from "../tests/faults/checker.ts";
-import { FAULTS } from "../tests/faults/faults.ts";
+import type { Count } from "./checker.ts";
+import { FAULTS } from "./faults.ts";
 import {
   cross,
   type Crossing,
@@ -13,7 +13,7 @@ import {
   crossingsHere,
   type Promised,
   PROMISES,
-} from "../tests/faults/crossings.ts";
+} from "./crossings.ts";
 import {
   alone,
   mixed,
@@ -22,14 +22,21 @@ import {
   possible,
   removeStale,
   type Round,
-} from "../tests/faults/rounds.ts";
-import { closeAll } from "../tests/faults/world.ts";
-import { installed, seeded } from "../tests/tools.ts";
-import { FUZZERS } from "../tests/faults/fuzz.ts";
-import { soak } from "../tests/faults/soak.ts";
-import { compileChanged, SETTABLE_CLOCK } from "../tests/faults/variants.ts";
-import { compileAll, CompileError } from "./compile.ts";
-import { bold, columns, dim, green, red, say } from "./demo/screen.ts";
+} from "./rounds.ts";
+import { closeAll } from "./world.ts";
+import { installed, seeded } from "../tools.ts";
+import { FUZZERS } from "./fuzz.ts";
+import { soak } from "./soak.ts";
+import { compileChanged, SETTABLE_CLOCK } from "./variants.ts";
+import { compileAll, CompileError } from "../../scripts/compile.ts";
+import {
+  bold,
+  columns,
+  dim,
+  green,
+  red,
+  say,
+} from "../../scripts/demo/screen.ts";
 
 const USAGE =
   "usage: deno task faults [--minutes N] [--seed N] [--only NAME] [--list]\n" +
