@@ -16,7 +16,6 @@ const BROKEN: [what: string, fault: string, says: RegExp, Change][] = [
     /lost/,
     {
       program: "tryto",
-      file: "src/tryto/tryto.ts",
       from: "    this.#log.rewind();\n    const copy",
       to: "    const copy",
     },
@@ -27,7 +26,6 @@ const BROKEN: [what: string, fault: string, says: RegExp, Change][] = [
     /ends within a line|no whole line/,
     {
       program: "multilog",
-      file: "src/multilog/directory.ts",
       from: "newline < end) end = newline + 1;",
       to: "newline < end) end = Math.min(newline + 3, end);",
     },
@@ -38,7 +36,6 @@ const BROKEN: [what: string, fault: string, says: RegExp, Change][] = [
     /no whole line/,
     {
       program: "socklog-tcp",
-      file: "src/socklog/server.ts",
       from: "this.#framer.taken(written);",
       to: "this.#framer.taken(Math.min(written + 1, this.#framer.size));",
     },

@@ -4,16 +4,14 @@
  *
  * @module
  */
-import { copySync, existsSync } from "@std/fs";
+import { copySync, existsSync, walkSync } from "@std/fs";
 import { inCheckout } from "../tools.ts";
 
 /** A change of a program's sources. */
 export interface Change {
   /** The program that it is compiled into. */
   readonly program: "multilog" | "tryto" | "socklog-tcp";
-  /** The file. */
-  readonly file: string;
-  /** What is there, exactly once. */
+  /** What is in its sources, exactly once: in whatever file. */
   readonly from: string;
   /** What takes its place. */
   readonly to: string;
@@ -25,7 +23,6 @@ export interface Change {
  */
 export const SETTABLE_CLOCK: Change = {
   program: "multilog",
-  file: "src/sys/clock.ts",
   from: `  moment.nanoseconds = words[2]!;
   return moment;
 }
@@ -61,7 +58,7 @@ function stepped(): number {
  */
 export async function compileChanged(
   folder: string,
-  { program, file, from, to }: Change,
+  { program, from, to }: Change,
 ): Promise<string> {
   for (const name of ["cmd", "src", "deno.json", "mod.ts"]) {
     copySync(inCheckout(name), `${folder}/${name}`);
@@ -69,11 +66,15 @@ export async function compileChanged(
   // Where the modules come from the network, there is none.
   const vendor = inCheckout("vendor");
   if (existsSync(vendor)) Deno.symlinkSync(vendor, `${folder}/vendor`);
-  const before = Deno.readTextFileSync(`${folder}/${file}`);
-  if (before.split(from).length !== 2) {
-    throw new Error(`${file} isn't what is to be changed`);
+  let changes = 0;
+  for (const { path } of walkSync(`${folder}/src`, { exts: [".ts"] })) {
+    const before = Deno.readTextFileSync(path);
+    changes += before.split(from).length - 1;
+    Deno.writeTextFileSync(path, before.replace(from, () => to));
   }
-  Deno.writeTextFileSync(`${folder}/${file}`, before.replace(from, () => to));
+  if (changes !== 1) {
+    throw new Error(`it is there ${changes} times, not once: ${from}`);
+  }
   const executables = `${folder}/dist`;
   Deno.mkdirSync(executables);
   for (const name of ["multilog", "tryto", "socklog-tcp"]) {
