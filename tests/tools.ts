@@ -55,14 +55,15 @@ function isThere(path: string): boolean {
   }
 }
 
-/** What a test needs: originals that must be installed, or root. */
+/** What a test needs: programs that must be installed, root, or time. */
 export type Need = string;
 
 /**
  * Defines a test that needs programs which may not be here; it is then
  * reported as ignored, with what is missing in its name.
  *
- * @param needs The programs' names; `"root"` for being root
+ * @param needs The programs' names; `"root"` for being root; `"--all"` where it
+ * takes long, so that only `deno task test --all` runs it
  * @param name The test's name
  * @param fn The test
  */
@@ -72,7 +73,11 @@ export function testWith(
   fn: (t: Deno.TestContext) => Promise<void> | void,
 ): void {
   const missing = needs.filter((need) =>
-    need === "root" ? Deno.uid() !== 0 : installed(need) === undefined
+    need === "root"
+      ? Deno.uid() !== 0
+      : need === "--all"
+      ? !Deno.env.has("LOGFERRY_ALL")
+      : installed(need) === undefined
   );
   Deno.test({
     name: missing.length ? `${name} (needs ${missing.join(", ")})` : name,

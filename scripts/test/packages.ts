@@ -1,0 +1,135 @@
+/**
+ * The programs that tests need besides ours, and their installation.
+ *
+ * @module
+ */
+import { cleaningUp } from "../clean_up.ts";
+
+/** The programs that tests run beside ours, and the Debian packages they are in. */
+const PEERS: Record<string, string> = {
+  "multilog": "daemontools",
+  "tcpserver": "ucspi-tcp",
+  "socklog": "socklog",
+  "svlogd": "runit",
+  "s6-log": "s6",
+  "strace": "strace",
+  "ip": "iproute2",
+  "nc": "netcat-openbsd",
+  "mandoc": "mandoc",
+};
+
+/** The programs that README.md's recipes have at the other end. */
+const RECIPES: Record<string, string> = {
+  "openssl": "openssl",
+  "stunnel": "stunnel4",
+  "ssh": "openssh-client",
+  "sshd": "openssh-server",
+  "rsyslogd": "rsyslog",
+  "kcat": "kcat",
+  "rabbitmq-server": "rabbitmq-server",
+  "/usr/lib/python3/dist-packages/pika/__init__.py": "python3-pika",
+};
+
+/** What answers for Debian's packages whether they may start their services. */
+const POLICY = "/usr/sbin/policy-rc.d";
+/** No; and how ours, which a killed run may have left, is told from others'. */
+const REFUSAL =
+  "#!/bin/sh\n# While logferry's tests install packages.\nexit 101\n";
+
+/** Whether a file is there, and may be seen. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory ||
+      error instanceof Deno.errors.PermissionDenied
+    ) return false;
+    throw error;
+  }
+}
+
+async function installed(program: string): Promise<boolean> {
+  if (program.startsWith("/")) return await exists(program);
+  const path = `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin`;
+  for (const folder of path.split(":")) {
+    if (await exists(`${folder}/${program}`)) return true;
+  }
+  return false;
+}
+
+async function missing(programs: Record<string, string>): Promise<string[]> {
+  const packages = [];
+  for (const [program, debianPackage] of Object.entries(programs)) {
+    if (!await installed(program)) packages.push(debianPackage);
+  }
+  return packages;
+}
+
+/** What installs now. */
+let running: Deno.ChildProcess | undefined;
+
+async function aptGet(args: string[]) {
+  running = new Deno.Command("apt-get", {
+    args: ["-qq", "-o", "DPkg::Lock::Timeout=120", ...args],
+    env: { DEBIAN_FRONTEND: "noninteractive" },
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const { success, stderr } = await running.output();
+  running = undefined;
+  if (success) return;
+  const lines = new TextDecoder().decode(stderr).trim().split("\n");
+  console.log(`test: apt-get ${args[0]} failed: ${lines.at(-1)}`);
+}
+
+/**
+ * Whether to install the recipes' programs too. Some are servers, which a machine
+ * with an init system would start at its next boot: there only when told to.
+ */
+async function wantsRecipes(): Promise<boolean> {
+  const told = Deno.env.get("LOGFERRY_RECIPES");
+  return told ? told !== "0" : !await exists("/run/systemd/system");
+}
+
+/** Installs packages; none of the services in them is started. */
+async function install(packages: string[]) {
+  console.log(`test: installing ${packages.join(" ")}`);
+  const ours = !await exists(POLICY) ||
+    await Deno.readTextFile(POLICY) === REFUSAL;
+  await using _policy = cleaningUp(async () => {
+    running?.kill("SIGTERM");
+    await running?.status;
+    if (ours) await Deno.remove(POLICY);
+  });
+  if (ours) await Deno.writeTextFile(POLICY, REFUSAL, { mode: 0o755 });
+  await aptGet(["install", "-y", "--no-install-recommends", ...packages]);
+}
+
+/** Installs what is missing where that is possible; tests skip what they miss. */
+export async function installMissing() {
+  const mayInstall = Deno.uid() === 0 && await installed("apt-get");
+  let updated = false;
+  const stillMissing = [];
+  for (const programs of [PEERS, RECIPES]) {
+    let packages = await missing(programs);
+    const wanted = programs === PEERS || await wantsRecipes();
+    if (packages.length > 0 && mayInstall && wanted) {
+      if (!updated) await aptGet(["update"]);
+      updated = true;
+      await install(packages);
+      packages = await missing(programs);
+    }
+    stillMissing.push(...packages);
+  }
+  if (stillMissing.length > 0) {
+    console.log(
+      `test: not installed, so what needs them is skipped: ${
+        stillMissing.join(" ")
+      }`,
+    );
+  }
+}
