@@ -106,6 +106,21 @@ export function folder(): Folder {
 }
 
 /**
+ * A copy of an executable that other users may start: the checkout may be where
+ * they can't go. All may look into the folder that it is made in, from then on.
+ *
+ * @param at The folder, one of the test's
+ * @param program The executable
+ * @returns The copy's path
+ */
+export function forOthers(at: string, program: string): string {
+  const copy = `${at}/${program.slice(program.lastIndexOf("/") + 1)}`;
+  Deno.copyFileSync(program, copy);
+  Deno.chmodSync(at, Deno.statSync(at).mode! & 0o7777 | 0o555);
+  return copy;
+}
+
+/**
  * Random numbers that a seed makes again (mulberry32).
  *
  * @param seed The seed

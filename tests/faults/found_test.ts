@@ -14,7 +14,15 @@ import { kill, spawn, waitFor } from "../../src/sys/process.ts";
 import { start, whole } from "../multilog/harness.ts";
 import { dial, say, startOurs, transmit } from "../socklog/servers.ts";
 import { canWire, Wire } from "./wire.ts";
-import { folder, latin1, ours, run, testWith, until } from "../tools.ts";
+import {
+  folder,
+  forOthers,
+  latin1,
+  ours,
+  run,
+  testWith,
+  until,
+} from "../tools.ts";
 
 Deno.test("faults: a killed server leaves whole lines in a full pipe", async () => {
   for (const length of [30, 300, 3000]) {
@@ -119,13 +127,15 @@ testWith(
     // A user that nobody is: whatever else it ran would count as well.
     const id = 1_800_000_000 + Deno.pid;
     let good = 0;
+    using bin = folder();
+    const multilog = forOthers(bin.path, ours.multilog);
     for (let limit = 1; limit < 10; limit++) {
       using at = folder();
       Deno.chmodSync(at.path, 0o777);
       const { code, stderr } = await run(
         ["sh", "-c", '(echo one; sleep 0.2; echo two) | "$@"', "sh"].concat(
           ["setpriv", `--reuid=${id}`, `--regid=${id}`, "--clear-groups"],
-          ["prlimit", `--nproc=${limit}`, ours.multilog, "./log"],
+          ["prlimit", `--nproc=${limit}`, multilog, "./log"],
         ),
         { cwd: at.path },
       );

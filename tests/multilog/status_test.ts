@@ -8,6 +8,7 @@ import {
 import {
   AS_NOBODY,
   folder,
+  forOthers,
   installed,
   ours,
   run,
@@ -181,13 +182,12 @@ testWith(
   async () => {
     using work = folder();
     await using writer = await start(["./log"], { cwd: work.path });
-    for (const path of [work.path, `${work.path}/log`]) {
-      Deno.chmodSync(path, 0o755);
-    }
+    Deno.chmodSync(`${work.path}/log`, 0o755);
     const seen = await one(work.path);
     assertEquals([seen.running, seen.cutOff], [true, false]);
     const { text } = await run(
-      [...AS_NOBODY, ours.multilog, "--status", "--json", "./log"],
+      [...AS_NOBODY, forOthers(work.path, ours.multilog)]
+        .concat("--status", "--json", "./log"),
       { cwd: work.path },
     );
     const log = JSON.parse(text) as LogStatus;

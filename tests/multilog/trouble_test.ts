@@ -13,6 +13,7 @@ import {
   AS_NOBODY,
   bytes,
   folder,
+  forOthers,
   ours,
   run,
   testWith,
@@ -106,9 +107,11 @@ testWith(
         Deno.mkdirSync(`${path}/log/lock`, { recursive: true });
       }],
     ];
+    using bin = folder();
+    const programs = [ORIGINAL, forOthers(bin.path, ours.multilog)];
     for (const [name, script, prepare, under] of rows) {
       const said = [];
-      for (const program of [ORIGINAL, ours.multilog]) {
+      for (const program of programs) {
         const cwd = `${at.path}/work`;
         Deno.mkdirSync(cwd);
         Deno.chmodSync(
