@@ -103,7 +103,7 @@ const well = {
   prefix: "h: ",
 };
 
-Deno.test("the verdict is good only when every line is in its place", () => {
+Deno.test("the demonstration's verdict is good only when every line is in its place", () => {
   assertEquals(judge(well), {
     arrived: 3,
     kept: 2,

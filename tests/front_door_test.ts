@@ -101,7 +101,7 @@ testWith(
 
 testWith(
   ["node"],
-  "front door: of what has a wrong hash nothing is run or kept",
+  "front door: nothing with a wrong hash is run or kept",
   async () => {
     // Each tarball has a Deno that would tell that it was run.
     using machine = new Machine(
@@ -218,7 +218,7 @@ Deno.test("front door: with a full cache, two at once fill the checkout, and npm
   assertEquals(machine.cached(), []);
 });
 
-Deno.test("front door: a deno on PATH that leads back to it is none", async () => {
+Deno.test("front door: a deno on PATH that leads back to it is passed over", async () => {
   using machine = new Machine();
   machine.program("deno", 'exec "$HOME/../checkout/scripts/deno" "$@"');
   const { code, stderr } = await machine.deno("--version");

@@ -20,7 +20,7 @@ Deno.test("--help is one screen, and a page says what it says", () => {
   }
 });
 
-Deno.test("a page without one of --help's options isn't made", () => {
+Deno.test("a manual page that lacks one of --help's options isn't made", () => {
   for (const page of pages) {
     // One that nothing else on the page begins like.
     const tag = { multilog: "asec", tryto: "-P", "socklog-tcp": "-w n" }[

@@ -46,7 +46,7 @@ Deno.test("labels are in the order of their moments", () => {
   assertEquals(labels.toSorted(), moments.map(([text]) => text));
 });
 
-Deno.test("parseLabel takes what stands behind a label, and no less than one", () => {
+Deno.test("parseLabel takes a label whatever follows it, and refuses a shorter one", () => {
   const moment = { seconds: 999999999, nanoseconds: 500 };
   assertEquals(parseLabel("@400000003b9aca09000001f4.s"), moment);
   assertEquals(parseLabel("@400000003b9aca09000001f4 text"), moment);

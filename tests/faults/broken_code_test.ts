@@ -43,7 +43,7 @@ const BROKEN: [what: string, fault: string, says: RegExp, Change][] = [
 ];
 
 for (const [what, name, says, change] of BROKEN) {
-  Deno.test(`faults: seen when ${what}`, async () => {
+  Deno.test(`a round of faults notices when ${what}`, async () => {
     using at = folder();
     const executables = await compileChanged(at.path, change);
     const can = await possible();
@@ -63,7 +63,7 @@ for (const [what, name, says, change] of BROKEN) {
   });
 }
 
-Deno.test("faults: a clock that jumps back and forth costs no line", async () => {
+Deno.test("multilog loses no line while its clock jumps back and forth", async () => {
   using at = folder();
   const executables = await compileChanged(at.path, SETTABLE_CLOCK);
   // It is the file that says what the time is.

@@ -24,7 +24,7 @@ import {
   until,
 } from "../tools.ts";
 
-Deno.test("faults: a killed server leaves whole lines in a full pipe", async () => {
+Deno.test("a killed server leaves whole lines in a full pipe", async () => {
   for (const length of [30, 300, 3000]) {
     const { reader, writer } = pipe();
     const pid = spawn({
@@ -86,7 +86,7 @@ Deno.test("faults: a killed server leaves whole lines in a full pipe", async () 
 
 testWith(
   ["prlimit"],
-  "faults: with hardly a descriptor multilog goes on, or says why not",
+  "multilog with hardly a descriptor goes on, or says why not",
   async () => {
     let good = 0;
     let last = 0;
@@ -122,7 +122,7 @@ testWith(
 
 testWith(
   ["root", "prlimit", "setpriv"],
-  "faults: with hardly a thread multilog goes on, or has begun nothing",
+  "multilog with hardly a thread goes on, or has begun nothing",
   async () => {
     // A user that nobody is: whatever else it ran would count as well.
     const id = 1_800_000_000 + Deno.pid;
@@ -159,7 +159,7 @@ testWith(
 const wired = await canWire();
 
 Deno.test({
-  name: "faults: who closes before the log has arrived hasn't got it" +
+  name: "send fails when the server closes before everything was acknowledged" +
     (wired ? "" : " (needs network namespaces)"),
   ignore: !wired,
   async fn() {
@@ -196,35 +196,39 @@ Deno.test({
   },
 });
 
-testWith(["env"], "faults: blocked signals are none", async () => {
-  using at = folder();
-  const blocked = ["env", "--block-signal"];
-  const lines = "a line\n".repeat(2000);
-  const tried = await run(
-    [...blocked, ours.tryto, "-t9", "-k1", "-n1", "cat"],
-    { stdin: lines },
-  );
-  assertEquals([tried.code, tried.text], [0, lines]);
-  const words = ["s4096", "n99", "!cat", "./log"];
-  const logged = await run(
-    ["timeout", "-s", "KILL", "20", ...blocked, ours.multilog, ...words],
-    { cwd: at.path, stdin: lines },
-  );
-  assertEquals([logged.code, logged.stderr], [0, ""]);
-  assertEquals(whole(`${at.path}/log`), lines);
-  await using server = await startOurs(
-    ["-c1", "-HRl0", "@", "cat"],
-    { through: blocked },
-  );
-  for (let i = 0; i < 3; i++) {
-    assertEquals(await transmit(server.port, "hello\n"), "hello\n");
-  }
-  assertEquals(await server.stop(), 0);
-});
+testWith(
+  ["env"],
+  "signals that were blocked at the start are heard all the same",
+  async () => {
+    using at = folder();
+    const blocked = ["env", "--block-signal"];
+    const lines = "a line\n".repeat(2000);
+    const tried = await run(
+      [...blocked, ours.tryto, "-t9", "-k1", "-n1", "cat"],
+      { stdin: lines },
+    );
+    assertEquals([tried.code, tried.text], [0, lines]);
+    const words = ["s4096", "n99", "!cat", "./log"];
+    const logged = await run(
+      ["timeout", "-s", "KILL", "20", ...blocked, ours.multilog, ...words],
+      { cwd: at.path, stdin: lines },
+    );
+    assertEquals([logged.code, logged.stderr], [0, ""]);
+    assertEquals(whole(`${at.path}/log`), lines);
+    await using server = await startOurs(
+      ["-c1", "-HRl0", "@", "cat"],
+      { through: blocked },
+    );
+    for (let i = 0; i < 3; i++) {
+      assertEquals(await transmit(server.port, "hello\n"), "hello\n");
+    }
+    assertEquals(await server.stop(), 0);
+  },
+);
 
 testWith(
   ["prlimit"],
-  "faults: a limit of a file's size is trouble with that file",
+  "multilog with a limit on file sizes warns, pauses and tries again",
   async () => {
     using at = folder();
     await using log = await start(["./log"], {

@@ -215,7 +215,7 @@ for (const program of [undefined, ORIGINAL]) {
   );
 }
 
-Deno.test("--follow reads what a processor takes away, and goes on behind a new writer", async () => {
+Deno.test("--follow reads what a processor takes away, and goes on with a new writer", async () => {
   using work = folder();
   // Who follows must come in time to open a file before it goes, also on a busy
   // machine; what is printed where that is too late is another test's matter.

@@ -71,7 +71,7 @@ const SCENARIOS: Scenario[] = [
     left: { current: [0o744, numbered(0, 100)], state: [0o644, "run\n"] },
   },
   {
-    name: "start behind a run cut off while its processor ran",
+    name: "start after a run cut off while its processor ran",
     script: ["n20", PROCESSOR, "./log"],
     input: INPUT.slice(0, 400),
     left: {
@@ -83,7 +83,7 @@ const SCENARIOS: Scenario[] = [
     },
   },
   {
-    name: "start behind a run cut off when its processor had ended",
+    name: "start after a run cut off when its processor had ended",
     script: ["n20", PROCESSOR, "./log"],
     input: INPUT.slice(0, 400),
     left: {
@@ -244,7 +244,7 @@ async function killAt(
 
 testWith(
   ["strace"],
-  "kill: the call that is killed at isn't done",
+  "kill: the call at which it is killed isn't done",
   async () => {
     using at = folder();
     const { code } = await run(

@@ -68,7 +68,7 @@ Deno.test("processor: the state goes from each run to the next", async () => {
   assertEquals(inOrder(whole(`${at.path}/log`)), 10000);
 });
 
-Deno.test("processor: a failed run's newstate is nobody's state", async () => {
+Deno.test("processor: newstate of a failed run is thrown away", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   await using log = await start(
@@ -340,7 +340,7 @@ Deno.test("processor: the next file, full meanwhile, follows by itself", async (
   assertEquals(await log.finish(), 0);
 });
 
-Deno.test("processor: what it is given may be removed by it", async () => {
+Deno.test("processor: may remove the files that it is given", async () => {
   using at = folder();
   const { code, stderr } = await run(
     [ours.multilog, SIZE, "!cat; rm -f previous state", "./log"],
@@ -390,7 +390,7 @@ Deno.test("processor: killed while both files are full, it has next to nothing i
   }
 });
 
-Deno.test("processor: a line in hand at ALRM doesn't let more be read than there is room for", async () => {
+Deno.test("processor: ALRM inside a line doesn't let more be read than there is room for", async () => {
   using at = folder();
   using fifo = await makeFifo(`${at.path}/fifo`);
   const path = `${at.path}/log`;
@@ -419,7 +419,7 @@ Deno.test("processor: a line in hand at ALRM doesn't let more be read than there
 
 testWith(
   ["strace"],
-  "processor: one whose end can't be had is run again",
+  "processor: is run again when its exit code can't be read",
   async () => {
     using at = folder();
     await using log = await start(["!cat", "./log"], {

@@ -239,7 +239,7 @@ Deno.test("rotation: names never collide, and sort as written, when the clock go
   });
 });
 
-Deno.test("rotation: nor after a cut, with left-overs that get names too", async () => {
+Deno.test("rotation: names never collide after an interruption, with left-overs that get names too", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   Deno.mkdirSync(path);

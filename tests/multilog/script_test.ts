@@ -8,7 +8,7 @@ function settings(...args: string[]) {
   );
 }
 
-Deno.test("script: settings hold for the directories behind them", () => {
+Deno.test("script: settings hold for the directories after them", () => {
   assertEquals(
     settings("./a", "s5000", "n3", "./b", "!cat", "a60", "./c", "!", "/d"),
     [
@@ -43,7 +43,7 @@ Deno.test("script: numbers out of range are the nearest ones, with a warning", (
   }
 });
 
-Deno.test("script: what does nothing is told", () => {
+Deno.test("script: an action that has no effect is warned of", () => {
   const rows: [args: string[], warnings: string[]][] = [
     [["t", "./log"], []],
     [["-*", "+a", "e", "=file", "./log"], []],
@@ -66,7 +66,7 @@ Deno.test("script: what does nothing is told", () => {
   }
 });
 
-Deno.test("script: t counts only in front", () => {
+Deno.test("script: t counts only as the first action", () => {
   assertEquals(parseScript(["t", "./log"]).timestamp, true);
   assertEquals(parseScript(["tfoo", "./log"]).timestamp, true);
   assertEquals(parseScript(["./log", "t"]).timestamp, false);

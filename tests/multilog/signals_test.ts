@@ -415,7 +415,7 @@ const SERVICES = 20;
 const RESTARTS_EACH = 11;
 
 testWith(
-  ["supervise", "svc"],
+  ["--all", "supervise", "svc"],
   `TERM by svc -t: ${SERVICES * RESTARTS_EACH} restarts under supervise`,
   async () => {
     const seed = chosenSeed();

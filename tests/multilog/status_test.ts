@@ -228,7 +228,7 @@ Deno.test("--status tells since when tryto has kept logs, and why", async () => 
   assertMatch(text, /failing \d+s {2}\.\/log\n {4}tryto: fatal: child/);
 });
 
-Deno.test("--status goes on behind a directory that isn't there", async () => {
+Deno.test("--status goes on after a directory that isn't there", async () => {
   using work = folder();
   await run([ours.multilog, "./log"], { cwd: work.path, stdin: "a line\n" });
   const { code, text, stderr } = await run(

@@ -346,7 +346,7 @@ Deno.test("trouble later: the directory is renamed, and written on", async () =>
 
 testWith(
   [ORIGINAL],
-  "trouble later: the directory is removed, and nobody gives up",
+  "trouble later: the directory is removed, and multilog tries on",
   async () => {
     using at = folder();
     // There is no going on without the directory that is open, for either; the
@@ -416,7 +416,7 @@ Deno.test("a log that is closed takes no more, and is closed once", async () => 
   assertEquals(text(`${at.path}/file`), "its own\n");
 });
 
-Deno.test("what is asked of a log before it has done the last thing is done behind it", async () => {
+Deno.test("what is asked of a log while it is busy is done afterwards", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   const settings = { size: 4096, keep: 9, processor: "", age: 0 };

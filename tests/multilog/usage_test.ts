@@ -8,7 +8,7 @@ import { VERSION } from "../../src/version.ts";
 
 const UNKNOWN = "unknown action ignored; a directory begins with . or /";
 
-Deno.test("usage: what silently does nothing is told", async () => {
+Deno.test("usage: an action that has no effect is warned of", async () => {
   const rows: [script: string[], warnings: string[]][] = [
     [["t", "./log"], []],
     [["t", "log"], [`log: ${UNKNOWN}`]],

@@ -125,7 +125,7 @@ class Cluster {
 }
 
 testWith(
-  ["rabbitmq-server", "epmd", PIKA],
+  ["--all", "rabbitmq-server", "epmd", PIKA],
   "recipe: a cluster of RabbitMQ",
   async () => {
     await using kitchen = new Kitchen();

@@ -64,7 +64,7 @@ async function readAll(connection: Deno.TcpConn): Promise<string> {
 /** A connection that is over, in the kernel's table. */
 const TIME_WAIT = "06";
 
-Deno.test("success is the server's close after everything", async () => {
+Deno.test("send succeeds when the server closes after it has read everything", async () => {
   let got = "";
   let closed = false;
   const { code, stderr, text } = await playServer(async (connection) => {
@@ -78,7 +78,7 @@ Deno.test("success is the server's close after everything", async () => {
   assertEquals([code, stderr, text, got], [0, "", "", "some log\n"]);
 });
 
-Deno.test("nothing to send is success too", async () => {
+Deno.test("send succeeds with empty input", async () => {
   const { code } = await playServer(
     async (connection) => {
       assertEquals(await readAll(connection), "");
@@ -90,7 +90,7 @@ Deno.test("nothing to send is success too", async () => {
   assertEquals(code, 0);
 });
 
-Deno.test("a server that closes too early is a failure", async () => {
+Deno.test("send fails when the server closes before it has read everything", async () => {
   const { code, stderr } = await playServer(
     async (connection) => {
       await connection.closeWrite();
@@ -107,7 +107,7 @@ Deno.test("a server that closes too early is a failure", async () => {
   );
 });
 
-Deno.test("a reset is a failure, while sending and while waiting", async () => {
+Deno.test("send fails when the connection is reset, while sending and while waiting", async () => {
   for (const size of [10, 50_000_000]) {
     await using server = await startOurs(["-RHl0", "@"]);
     // What it can't write it doesn't read, so its death resets the connection.
@@ -145,7 +145,7 @@ Deno.test("a reset is a failure, while sending and while waiting", async () => {
   }
 });
 
-Deno.test("nobody at the other end is a failure with a message", async () => {
+Deno.test("send fails with a message when nobody listens or answers", async () => {
   const { code, stderr } = await run(
     [ours.socklogTcp, "send", HOST, "1"],
     { stdin: "x" },
@@ -175,7 +175,7 @@ function silent(): { end: Endpoint } & Disposable {
   };
 }
 
-Deno.test("-T x+y: first x seconds, then y more, then it is over", async () => {
+Deno.test("-T x+y tries each address for x seconds, then for y more, then fails", async () => {
   using port = silent();
   for (const [timeout, least, most] of [["1", 1, 2.9], ["1+2", 3, 5.5]]) {
     const start = performance.now();
@@ -297,7 +297,7 @@ Deno.test("-v, -i and -p, names and IPv6", { ignore: !hasIPv6 }, async () => {
   assertMatch(stderr, /fatal: unable to bind socket: address not available/);
 });
 
-Deno.test("-a on both sides: success is what was written", async () => {
+Deno.test("send -a succeeds when the server has written everything", async () => {
   await using server = await startOurs(["-RHl0", "-a", "@"]);
   const to = [HOST, `${server.port}`];
   for (const stdin of ["", "x", "line\n".repeat(100_000), "\n\n\0"]) {
@@ -312,7 +312,7 @@ Deno.test("-a on both sides: success is what was written", async () => {
   }
 });
 
-Deno.test("-a: a server without it, or with less, is a failure", async () => {
+Deno.test("send -a fails when the server acknowledges nothing, or less than was sent", async () => {
   await using server = await startOurs(["-RHl0", "@"]);
   const { code, stderr } = await run(
     [ours.socklogTcp, "send", "-a", HOST, `${server.port}`],
@@ -340,7 +340,7 @@ Deno.test("-a: a server without it, or with less, is a failure", async () => {
   }
 });
 
-Deno.test("-a: a killed server never has a sender believe what isn't so", async () => {
+Deno.test("send -a never succeeds when the server was killed before it had written everything", async () => {
   const seed = chosenSeed();
   const random = seeded(seed);
   let successes = 0;
@@ -379,7 +379,7 @@ Deno.test("-a: a killed server never has a sender believe what isn't so", async 
   assert(successes < 24);
 });
 
-Deno.test("-a: what a server has read and can't write is never acknowledged", async () => {
+Deno.test("a server never acknowledges what it has read and can't write", async () => {
   await using server = await startOurs(["-aRHl0", "@"]);
   server.reading = false;
   // More than a pipe takes, and less than the server holds in memory.
@@ -396,7 +396,7 @@ Deno.test("-a: what a server has read and can't write is never acknowledged", as
   assertEquals(code, 111, stderr);
 });
 
-Deno.test("-a: the answer comes behind the last line, never before it", async () => {
+Deno.test("a server acknowledges after the last line is written, never before", async () => {
   await using server = await startOurs(["-RHl0", "-a", "@"]);
   const asking = await dial(server.port);
   await say(asking, "the last line");
@@ -470,7 +470,7 @@ Deno.test("a gigabyte goes through in little memory", async () => {
   assert(peak > 0 && peak < 120, `${peak} MB`);
 });
 
-Deno.test("standard input that can't be read is a failure", async () => {
+Deno.test("send fails when standard input can't be read", async () => {
   using work = folder();
   await using server = await startOurs(["-RHl0", "@"]);
   const { code, stderr } = await run([
@@ -489,7 +489,7 @@ Deno.test("standard input that can't be read is a failure", async () => {
   );
 });
 
-Deno.test("a slow writer's bytes go out as they come", async () => {
+Deno.test("send passes on a slow writer's bytes as they come", async () => {
   await using server = await startOurs(["-RHl0", "@"]);
   const child = new Deno.Command(ours.socklogTcp, {
     args: ["send", HOST, `${server.port}`],
@@ -504,7 +504,7 @@ Deno.test("a slow writer's bytes go out as they come", async () => {
   assertEquals((await child.status).code, 0);
 });
 
-Deno.test("a closed standard input is no empty log", async () => {
+Deno.test("send fails when its standard input is closed", async () => {
   await using server = await startOurs(["-RHl0", "@"]);
   const { code, stderr } = await run(
     ["sh", "-c", 'exec "$@" <&-', "sh", ours.socklogTcp, "send"]

@@ -129,7 +129,7 @@ Deno.test("the words of an old run script mean the same", async () => {
   }
 });
 
-Deno.test("words that mean nothing are refused", async () => {
+Deno.test("the server refuses words that it doesn't know", async () => {
   const cases: Record<string, RegExp> = {
     "socklog unix": /socklog unix: socklog can only be ucspi here/,
     "socklog": /socklog can only be ucspi here/,
@@ -258,7 +258,7 @@ Deno.test("a full standard output holds the senders, and loses nothing", async (
   assert(server.data.split("\n").every((one) => one.length % 99 === 0));
 });
 
-Deno.test("a signal is heeded while standard output is full", async () => {
+Deno.test("SIGTERM ends the server while standard output is full", async () => {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
     await using server = await startOurs(
       [...PLAIN, "@"],
@@ -334,7 +334,7 @@ Deno.test("a socket as standard output whose other end is closed ends it", async
   );
 });
 
-Deno.test("a full disk: a warning, a pause, and no sender believes it", async () => {
+Deno.test("a full disk is a warning, a pause, and a failure for the sender", async () => {
   // The port has to be told before the disk is full, so it is chosen here.
   const free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = free.addr as Deno.NetAddr;
@@ -422,7 +422,7 @@ Deno.test("-w ends connections that are idle, not those that aren't", async () =
   assert(server.data.includes("unfinished\n"));
 });
 
-Deno.test("-w: what idle connections have sent outlasts a full standard output", async () => {
+Deno.test("-w loses nothing that idle connections have sent while standard output was full", async () => {
   await using server = await startOurs([...PLAIN, "-c", "100", "-w", "3", "@"]);
   server.reading = false;
   const unfinished = "x".repeat(60_000);
@@ -442,7 +442,7 @@ Deno.test("-w: what idle connections have sent outlasts a full standard output",
   assertEquals(server.data.length, idle.length * (unfinished.length + 1));
 });
 
-Deno.test("-w: nobody is idle while standard output is full", async () => {
+Deno.test("-w ends no connection while standard output is full", async () => {
   await using server = await startOurs([...PLAIN, "-c", "300", "-w", "2", "@"]);
   let full = true;
   // So many that some have a line in the round that comes to a stand.
@@ -468,7 +468,7 @@ Deno.test("-w: nobody is idle while standard output is full", async () => {
   assertEquals(rest.length, bulk.length * text.length);
 });
 
-Deno.test("-w: nobody is idle who has sent while the server was stopped", async () => {
+Deno.test("-w ends no connection that has sent while the server was stopped", async () => {
   await using server = await startOurs([...PLAIN, "-w", "2", "@"]);
   const connection = await dial(server.port);
   await say(connection, "one\n");
@@ -486,7 +486,7 @@ Deno.test("-w: nobody is idle who has sent while the server was stopped", async 
   assertEquals(server.data, "one\ntwo\nthree\n");
 });
 
-Deno.test("what it didn't start doesn't count as one of its programs", async () => {
+Deno.test("a child that the server didn't start doesn't count as one of its programs", async () => {
   await using server = await startOurs(["-v", "-c1", ...PLAIN, "@", "cat"], {
     through: ["sh", "-c", 'sleep 0.5 & exec "$@"', "sh"],
   });
@@ -720,7 +720,7 @@ testWith(
   },
 );
 
-Deno.test("-X: missing rules welcome everybody", async () => {
+Deno.test("-X lets everybody in when the rules are missing", async () => {
   await using server = await startOurs(
     [...PLAIN, "-X", "-x", "/nonexistent/cdb", "@"],
   );
@@ -729,7 +729,7 @@ Deno.test("-X: missing rules welcome everybody", async () => {
   assertEquals([server.data, server.messages], ["a\n", ""]);
 });
 
-Deno.test("a greeting would be taken for an acknowledgement", async () => {
+Deno.test("-B and -a together are refused: a greeting would be taken for an acknowledgement", async () => {
   const { code, stderr } = await run(
     [ours.socklogTcp, "-a", "-B", "hello", "127.0.0.1", "0", "TCPREMOTEIP"],
   );
@@ -771,7 +771,7 @@ Deno.test("host may be a name, or 0 for any address", async () => {
   }
 });
 
-Deno.test("-r asks the other host, and tames its answer", {
+Deno.test("-r asks the other host, and makes its answer printable", {
   ignore: !canAnswer,
 }, async () => {
   const identd = Deno.listen(IDENT);
@@ -814,7 +814,8 @@ Deno.test("-r gives up after -t seconds", { ignore: !canAnswer }, async () => {
 });
 
 Deno.test({
-  name: "-t: who waits for others' answers waits no longer than one",
+  name:
+    "-r: the look-ups of many connections wait at the same time, -t seconds in all",
   ignore: !canAnswer,
 }, async () => {
   const identd = Deno.listen(IDENT);
@@ -829,7 +830,7 @@ Deno.test({
     Array.from({ length: 80 }, () => transmit(server.port, "a")),
   );
   const seconds = (performance.now() - start) / 1000;
-  // One behind the other they would take 15.
+  // One after the other they would take 15.
   assert(seconds > 2.9 && seconds < 12, `${seconds} s`);
   identd.close();
   await listening;
@@ -926,7 +927,7 @@ Deno.test("a program that can't be run drops the connection only", async () => {
   );
 });
 
-Deno.test("programs run beside each other, as many as -c says", async () => {
+Deno.test("as many programs run at once as -c says", async () => {
   await using server = await startOurs(
     ["-v", ...PLAIN, "-c", "3", "@", "cat"],
   );

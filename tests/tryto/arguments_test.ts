@@ -37,7 +37,7 @@ Deno.test("tryto's options are read in every spelling of getopt", () => {
   }
 });
 
-Deno.test("a number is its leading digits; none are nonsense", () => {
+Deno.test("a number is its leading digits, and a word without any is refused", () => {
   const of = (value: string) => {
     const { limit, grace, tries } = parseTask(
       ["-t", value, "-k", value, "-n", value, "prog"],

@@ -67,7 +67,7 @@ Deno.test("a transfer says what it waits for, and goes on where it was", () => {
   for (const fd of [from.reader, to.reader, to.writer]) close(fd);
 });
 
-Deno.test("an output that would wait is never waited for", () => {
+Deno.test("a transfer never waits for an output that is full", () => {
   const { reader, writer } = pipe();
   const text = "x".repeat(300_000);
   const transfer = new Transfer([given(text)], writer, 4096);
@@ -84,7 +84,7 @@ Deno.test("an output that would wait is never waited for", () => {
   close(writer);
 });
 
-Deno.test("others have a turn in a transfer that never waits", () => {
+Deno.test("a transfer that never waits lets others have a turn", () => {
   const fd = open("/dev/null", "append");
   const transfer = new Transfer([given("x".repeat(3_000_000))], fd);
   assertEquals(transfer.move(), { fd, events: WRITABLE });
@@ -93,7 +93,7 @@ Deno.test("others have a turn in a transfer that never waits", () => {
   close(fd);
 });
 
-Deno.test("an output that nobody reads is told", () => {
+Deno.test("a transfer tells that nobody reads its output", () => {
   const { reader, writer } = pipe();
   close(reader);
   const transfer = new Transfer([given("text")], writer);

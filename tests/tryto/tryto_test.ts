@@ -202,7 +202,7 @@ Deno.test("after any failure everything on 0 is on 1", async (t) => {
   }
 });
 
-Deno.test("an empty log is kept too, and no file made of nothing", async () => {
+Deno.test("an empty log is kept as an empty log", async () => {
   using here = folder();
   const done = await tryto(["-pn1", "false"], {
     notices: "",
@@ -261,7 +261,7 @@ Deno.test("the time limit holds whatever prog does", async (t) => {
   }
 });
 
-Deno.test("prog's end is its end, though its child holds its pipe", async () => {
+Deno.test("tryto ends with prog, though prog's child holds its pipe", async () => {
   using here = folder();
   const mark = `LOGFERRY_TEST=${here.path}`;
   try {
@@ -443,7 +443,7 @@ function deafFolder(path: string): string {
   return `${path}/deaf`;
 }
 
-Deno.test("a reader of the kept log that stands still doesn't make it deaf", async () => {
+Deno.test("a signal ends tryto while the reader of the kept log doesn't read", async () => {
   using here = folder();
   Deno.writeTextFileSync(`${here.path}/log`, LARGE);
   const child = new Deno.Command("/bin/sh", {
@@ -522,7 +522,7 @@ Deno.test("tryto's own trouble is told, and is exit 111", async (t) => {
       "tryto: fatal: standard input is closed\n",
     ]);
   });
-  await t.step("a notice that nobody would be told of", () => {
+  await t.step("a notice that can't be written to 5", () => {
     assertEquals([untold.code, untold.text], [111, "log\n"]);
   });
   await t.step("a prog that isn't there is a failure like others", () => {
