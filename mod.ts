@@ -71,7 +71,7 @@ export {
   SIZE_DEFAULT,
   SIZE_MAX,
   SIZE_MIN,
-} from "./src/multilog/script.ts";
+} from "./src/log/settings.ts";
 export { logStream } from "./src/multilog/log_stream.ts";
 export { Retrier, StartError } from "./src/log/retrier.ts";
 export { Framer, type FramerOptions, Stream } from "./src/socklog/framing.ts";

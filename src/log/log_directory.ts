@@ -56,12 +56,7 @@ import {
   unlink,
 } from "../sys/files.ts";
 import { label, LABEL_LENGTH, type Moment, parseLabel } from "../tai64n.ts";
-import {
-  KEEP_MIN,
-  type LogSettings,
-  SIZE_MAX,
-  SIZE_MIN,
-} from "../multilog/script.ts";
+import { checkSettings, type LogSettings } from "./settings.ts";
 import { type Retrier, startStep } from "./retrier.ts";
 
 /** A file that ends in a newline may be this much smaller than its size. */
@@ -171,8 +166,7 @@ export class LogDirectory {
     trouble: Retrier,
     wake: () => void = () => {},
   ): LogDirectory {
-    inRange("size", settings.size, SIZE_MIN, SIZE_MAX);
-    inRange("keep", settings.keep, KEEP_MIN, Infinity);
+    checkSettings(settings);
     try {
       // An exception takes longer than a look.
       if (stat(path) === undefined) mkdir(path, 0o700);
@@ -599,7 +593,7 @@ export class LogDirectory {
     const fd = this.#fd;
     // Loaded when it is needed: most logs have no processor, and a program
     // that starts in milliseconds notices three files.
-    const { runProcessor } = await import("./processor.ts");
+    const { runProcessor } = await import("./run_processor.ts");
     const { processor } = this.#settings;
     if (!await runProcessor(processor, fd, path, this.#trouble)) {
       for (const name of ["processed", "newstate"]) {
@@ -671,11 +665,6 @@ export class LogDirectory {
     close(this.#fd);
     close(this.#lock);
   }
-}
-
-function inRange(what: string, n: number, least: number, most: number): void {
-  if (Number.isInteger(n) && n >= least && n <= most) return;
-  throw new RangeError(`${what} ${n} is not from ${least} to ${most}`);
 }
 
 /** Removes a file; somebody else may have done it. */

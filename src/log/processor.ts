@@ -1,87 +1,101 @@
 /**
- * Running a log directory's processor.
+ * What runs a log's processor on a finished file: `sh -c`, or whatever the
+ * program that writes the log hands in.
  *
  * @module
  */
-import { close } from "../sys/descriptors.ts";
 import { environ } from "../sys/environment.ts";
-import { SysError } from "../sys/errors.ts";
-import { open, stat } from "../sys/files.ts";
-import { spawn, waitFor } from "../sys/process.ts";
-import type { Retrier } from "./retrier.ts";
+import {
+  type ExitStatus,
+  kill,
+  signals,
+  spawn,
+  waitFor,
+} from "../sys/process.ts";
+
+export type { ExitStatus };
+
+/** One file for a processor. */
+export interface ProcessorJob {
+  /** The processor, as the script gives it. */
+  readonly command: string;
+  /** The open log directory. */
+  readonly directory: number;
+  /** The directory's name, for messages. */
+  readonly path: string;
+  /** The name of the waiting file. */
+  readonly name: string;
+  /**
+   * Open files: the waiting file, `processed`, `state` and `newstate`, which a
+   * program has at 0, 1, 4 and 5. They belong to the log, which closes them as
+   * soon as the processor has been started: what needs them longer has
+   * descriptors of its own.
+   */
+  readonly fds: {
+    readonly log: number;
+    readonly processed: number;
+    readonly state: number;
+    readonly newstate: number;
+  };
+}
+
+/** A processor at work. */
+export interface RunningProcessor {
+  /** How it ended. Where it rejects, that is the processor's failure. */
+  readonly ended: Promise<ExitStatus>;
+  /** Asks it to end, or ends it. It may have ended before. */
+  kill(signal: "SIGTERM" | "SIGKILL"): void;
+}
 
 /**
- * Runs `sh -c command` in a log directory, again and again until it exits 0:
- * 0 is `previous`, 1 is `processed`, 4 is `state`, 5 is `newstate`. Each run
- * starts with an empty `processed` and `newstate`.
+ * Starts a processor.
  *
- * @param command The processor
- * @param directory The open log directory
- * @param path Its name, for messages
- * @param trouble Where failures are told, and how long until the next run
- * @returns Whether it exited 0; `false` when somebody has removed `previous`, so
- * that there is nothing to be processed
+ * @throws {SysError} When it can't be started
  */
-export async function runProcessor(
-  command: string,
-  directory: number,
-  path: string,
-  trouble: Retrier,
-): Promise<boolean> {
-  while (true) {
-    const pid = await trouble.retry(
-      () => stat("previous", directory) && start(command, directory),
-      `unable to run processor in ${path}`,
-    );
-    if (pid === undefined) return false;
-    const failure = await failureOf(pid, path);
-    if (failure === undefined) return true;
-    await trouble.pause(failure);
-  }
+export type StartProcessor = (job: ProcessorJob) => RunningProcessor;
+
+/** A log's processor. */
+export interface Processor {
+  /**
+   * Whether it keeps, as an old file, what it can't send (`tryto -p`). Then
+   * nothing stands still when all files wait: the oldest is kept untried.
+   */
+  readonly keepsUnsent: boolean;
+  /** Starts it on a file. */
+  readonly start: StartProcessor;
+  /**
+   * Makes a file an old one without having tried it, and puts what there is to
+   * say of that behind what `state` holds, into `newstate`. The file itself
+   * stays: nobody looks at what comes to `processed`.
+   *
+   * @param reason Why, in words for a message
+   */
+  keep?(job: ProcessorJob, reason: string): Promise<void>;
 }
 
-async function failureOf(
-  pid: number,
-  path: string,
-): Promise<string | undefined> {
-  try {
-    const { signal, code } = await waitFor(pid);
-    if (code === 0) return undefined;
-    const what = signal === undefined ? "failed" : "crashed";
-    return `processor ${what} in ${path}, pausing`;
-  } catch (error) {
-    // Somebody else has waited for it: a host program of the library's.
-    if (!(error instanceof SysError)) throw error;
-    return `wait failed for processor in ${path}, pausing: ${error.message}`;
-  }
-}
+/** Finds what carries out a processor's command. */
+export type FindProcessor = (command: string) => Processor;
 
-function start(command: string, directory: number): number {
-  const opened: number[] = [];
-  const get = (name: string, mode: "read" | "truncate" | "append") => {
-    const fd = open(name, mode, 0o644, directory);
-    opened.push(fd);
-    return fd;
+/**
+ * The processor that is `sh -c command`.
+ *
+ * @returns It
+ */
+export function shell(): Processor {
+  return {
+    keepsUnsent: false,
+    start({ command, directory, fds: { log, processed, state, newstate } }) {
+      const pid = spawn({
+        file: "/bin/sh",
+        args: ["sh", "-c", command],
+        env: environ(),
+        directory,
+        fds: new Map([[0, log], [1, processed], [4, state], [5, newstate]]),
+      });
+      return {
+        ended: waitFor(pid),
+        kill: (signal) => void kill(pid, signals[signal]),
+      };
+    },
   };
-  // A `state` that somebody removed is an empty one.
-  const getState = () => {
-    get("state", "append");
-    return get("state", "read");
-  };
-  try {
-    return spawn({
-      file: "/bin/sh",
-      args: ["sh", "-c", command],
-      env: environ(),
-      directory,
-      fds: new Map([
-        [0, get("previous", "read")],
-        [1, get("processed", "truncate")],
-        [4, getState()],
-        [5, get("newstate", "truncate")],
-      ]),
-    });
-  } finally {
-    for (const fd of opened) close(fd);
-  }
 }

@@ -9,7 +9,8 @@ import { fromLatin1, latin1 } from "../bytes.ts";
 import { close, read } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { type Name, open, readdir, stat } from "../sys/files.ts";
-import { type LogSettings, parseScript } from "./script.ts";
+import type { LogSettings } from "../log/settings.ts";
+import { parseScript } from "./script.ts";
 
 /** A process that writes to a log directory. */
 export interface Writer {

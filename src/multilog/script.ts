@@ -3,94 +3,15 @@
  *
  * @module
  */
+import {
+  KEEP_DEFAULT,
+  KEEP_MIN,
+  type LogSettings,
+  SIZE_DEFAULT,
+  SIZE_MAX,
+  SIZE_MIN,
+} from "../log/settings.ts";
 import { type Pattern, pattern } from "./pattern.ts";
-
-/**
- * The smallest size of a log file, in bytes.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(parseScript([`s${SIZE_MIN}`, "./log"]).warnings, []);
- * ```
- */
-export const SIZE_MIN = 4096;
-/**
- * The largest size of a log file, in bytes.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(parseScript([`s${SIZE_MAX}`, "./log"]).warnings, []);
- * ```
- */
-export const SIZE_MAX = 16777215;
-/**
- * The size of a log file unless the script says, in bytes.
- *
- * @example
- * ```ts
- * const settings: LogSettings = {
- *   size: SIZE_DEFAULT,
- *   keep: KEEP_DEFAULT,
- *   processor: "",
- *   age: 0,
- * };
- * ```
- */
-export const SIZE_DEFAULT = 99999;
-/**
- * The smallest number of log files, `current` included.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(parseScript([`n${KEEP_MIN}`, "./log"]).warnings, []);
- * ```
- */
-export const KEEP_MIN = 2;
-/**
- * The number of log files unless the script says, `current` included.
- *
- * @example
- * ```ts
- * const settings: LogSettings = {
- *   size: SIZE_DEFAULT,
- *   keep: KEEP_DEFAULT,
- *   processor: "",
- *   age: 0,
- * };
- * ```
- */
-export const KEEP_DEFAULT = 10;
-
-/**
- * What the actions `s`, `n`, `!` and `a` say of the directories behind them.
- *
- * @example
- * ```ts
- * // Compressed, and at least one file an hour.
- * const settings: LogSettings = {
- *   size: 16777215,
- *   keep: 100,
- *   processor: "gzip",
- *   age: 3600,
- * };
- * ```
- */
-export interface LogSettings {
-  /** The size at which `current` is finished, in bytes. */
-  size: number;
-  /** How many log files there are at the most, `current` included. */
-  keep: number;
-  /** The command that each finished file goes through; none when empty. */
-  processor: string;
-  /** The age at which `current` is finished, in seconds; 0 for any age. */
-  age: number;
-}
 
 /** One action that is carried out for each line. */
 export type Action =
@@ -158,6 +79,12 @@ export function parseScript(args: readonly string[]): Script {
   let unused: string[] = [];
   args.forEach((arg, index) => {
     const rest = arg.slice(1);
+    // Only this: whatever else begins so is more likely to be a directory.
+    if (arg === "d") {
+      settings.discard = true;
+      unused.push(arg);
+      return;
+    }
     switch (arg[0]) {
       case "t":
         if (index === 0) script.timestamp = true;

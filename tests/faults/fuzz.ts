@@ -7,12 +7,8 @@
  */
 import { encode, fromLatin1, latin1 } from "../../src/bytes.ts";
 import { matches, pattern } from "../../src/multilog/pattern.ts";
-import {
-  KEEP_MIN,
-  parseScript,
-  SIZE_MAX,
-  SIZE_MIN,
-} from "../../src/multilog/script.ts";
+import { KEEP_MIN, SIZE_MAX, SIZE_MIN } from "../../src/log/settings.ts";
+import { parseScript } from "../../src/multilog/script.ts";
 import { UsageError } from "../../src/getopt.ts";
 import { complaint } from "../../src/socklog/acknowledgement.ts";
 import { parseArguments } from "../../src/socklog/arguments.ts";

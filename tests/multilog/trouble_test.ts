@@ -6,7 +6,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { LogDirectory } from "../../src/log/log_directory.ts";
 // What is loaded inside a test counts as a leak of that test.
-import "../../src/log/processor.ts";
+import "../../src/log/run_processor.ts";
 import { logStream } from "../../src/multilog/log_stream.ts";
 import { Retrier, StartError } from "../../src/log/retrier.ts";
 import {

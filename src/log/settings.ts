@@ -1,0 +1,119 @@
+/**
+ * What can be said of a log: how large its files are, how many there are, and
+ * what becomes of them.
+ *
+ * @module
+ */
+
+/**
+ * The smallest size of a log file, in bytes.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { parseScript } from "../multilog/script.ts";
+ *
+ * assertEquals(parseScript([`s${SIZE_MIN}`, "./log"]).warnings, []);
+ * ```
+ */
+export const SIZE_MIN = 4096;
+/**
+ * The largest size of a log file, in bytes.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { parseScript } from "../multilog/script.ts";
+ *
+ * assertEquals(parseScript([`s${SIZE_MAX}`, "./log"]).warnings, []);
+ * ```
+ */
+export const SIZE_MAX = 16777215;
+/**
+ * The size of a log file unless the script says, in bytes.
+ *
+ * @example
+ * ```ts
+ * const settings: LogSettings = {
+ *   size: SIZE_DEFAULT,
+ *   keep: KEEP_DEFAULT,
+ *   processor: "",
+ *   age: 0,
+ * };
+ * ```
+ */
+export const SIZE_DEFAULT = 99999;
+/**
+ * The smallest number of log files, `current` included.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { parseScript } from "../multilog/script.ts";
+ *
+ * assertEquals(parseScript([`n${KEEP_MIN}`, "./log"]).warnings, []);
+ * ```
+ */
+export const KEEP_MIN = 2;
+/**
+ * The number of log files unless the script says, `current` included.
+ *
+ * @example
+ * ```ts
+ * const settings: LogSettings = {
+ *   size: SIZE_DEFAULT,
+ *   keep: KEEP_DEFAULT,
+ *   processor: "",
+ *   age: 0,
+ * };
+ * ```
+ */
+export const KEEP_DEFAULT = 10;
+
+/**
+ * What the actions `s`, `n`, `!`, `a` and `d` say of the directories after
+ * them.
+ *
+ * @example
+ * ```ts
+ * // Compressed, and at least one file an hour.
+ * const settings: LogSettings = {
+ *   size: 16777215,
+ *   keep: 100,
+ *   processor: "gzip",
+ *   age: 3600,
+ * };
+ * ```
+ */
+export interface LogSettings {
+  /** The size at which `current` is finished, in bytes. */
+  size: number;
+  /** How many log files there are at the most, `current` included. */
+  keep: number;
+  /** The command that each finished file goes through; none when empty. */
+  processor: string;
+  /** The age at which `current` is finished, in seconds; 0 for any age. */
+  age: number;
+  /**
+   * Whether the oldest waiting file goes when all files wait for the
+   * processor; otherwise the log stands still then.
+   */
+  discard?: boolean;
+}
+
+/**
+ * Makes sure that settings are some that a script could give.
+ *
+ * @param settings The settings
+ * @throws {RangeError} When they aren't
+ */
+export function checkSettings(settings: Readonly<LogSettings>): void {
+  const { size, keep } = settings;
+  inRange("size", size, SIZE_MIN, SIZE_MAX);
+  inRange("keep", keep, KEEP_MIN, Infinity);
+}
+
+function inRange(what: string, n: number, least: number, most: number): void {
+  if (Number.isInteger(n) && n >= least && n <= most) return;
+  throw new RangeError(`${what} ${n} is not from ${least} to ${most}`);
+}
