@@ -1,9 +1,10 @@
 /**
- * The `multilog` executable.
+ * The `multilog` program, to be run from its sources.
  *
  * @module
  */
-import { multilog } from "../src/multilog/main.ts";
-import { VERSION } from "../src/version.ts";
+import { run } from "../src/program.ts";
+import { programs } from "./programs.ts";
 
-Deno.exit(await multilog(Deno.args, VERSION));
+const load = programs.get("multilog")!;
+await run(await load(), Deno.args, "multilog");

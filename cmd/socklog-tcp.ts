@@ -1,8 +1,10 @@
 /**
- * The `socklog-tcp` executable.
+ * The `socklog-tcp` program, to be run from its sources.
  *
  * @module
  */
-import { main } from "../src/socklog/main.ts";
+import { run } from "../src/program.ts";
+import { programs } from "./programs.ts";
 
-Deno.exit(await main(Deno.args));
+const load = programs.get("socklog-tcp")!;
+await run(await load(), Deno.args, "socklog-tcp");

@@ -1,8 +1,10 @@
 /**
- * The `tryto` executable.
+ * The `tryto` program, to be run from its sources.
  *
  * @module
  */
-import { tryto } from "../src/tryto/main.ts";
+import { run } from "../src/program.ts";
+import { programs } from "./programs.ts";
 
-Deno.exit(await tryto(Deno.args));
+const load = programs.get("tryto")!;
+await run(await load(), Deno.args, "tryto");

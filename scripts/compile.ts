@@ -1,20 +1,23 @@
-// Compiles the executables into dist/, those that are older than their sources.
+// Compiles the executable into dist/, when it is older than its sources, and
+// gives it the programs' names.
 //
-//   deno task compile [--force] [--target TRIPLE] [multilog] [tryto] [socklog-tcp]
+//   deno task compile [--force] [--target TRIPLE]
 import { parseArgs } from "@std/cli/parse-args";
 import { copy, exists, walk } from "@std/fs";
 import { encode } from "../src/bytes.ts";
 import { cleaningUp } from "./clean_up.ts";
 
 /**
- * What each executable may do. All input and output goes through libc, so this
- * is the one permission they need, and with it they need no other.
+ * What the executable may do. All input and output goes through libc, so this
+ * is the one permission it needs, and with it it needs no other.
  */
-const PERMISSIONS: Record<string, string[]> = {
-  "multilog": ["--allow-ffi"],
-  "tryto": ["--allow-ffi"],
-  "socklog-tcp": ["--allow-ffi"],
-};
+const PERMISSIONS = ["--allow-ffi"];
+
+/** The executable: all programs, by the name that it is started under. */
+const EXECUTABLE = "logferry";
+
+/** The names that are links to it. */
+export const LINKS: readonly string[] = ["multilog", "tryto", "socklog-tcp"];
 
 /** The machines that there is a runtime for, and a C library that is known. */
 const TARGETS = [
@@ -30,13 +33,13 @@ const SOURCE_FILES = ["deno.json", "scripts/compile.ts"];
 /** Something can't be compiled; the message is the compiler's. */
 export class CompileError extends Error {}
 
-/** Where it is noted what an executable was compiled of and by. */
-function noteOf(folder: string, name: string): string {
-  return `${folder}/.${name}`;
+/** Where it is noted what the executable was compiled of and by. */
+function noteOf(folder: string): string {
+  return `${folder}/.${EXECUTABLE}`;
 }
 
 /**
- * What executables are compiled of and by: the sources, the Deno, its runtime.
+ * What the executable is compiled of and by: the sources, the Deno, its runtime.
  * No times: copying, unpacking and installing give files whatever times.
  */
 async function compiledOf(): Promise<string> {
@@ -68,14 +71,10 @@ export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   );
 }
 
-async function isUpToDate(
-  folder: string,
-  name: string,
-  of: string,
-): Promise<boolean> {
+async function isUpToDate(folder: string, of: string): Promise<boolean> {
   try {
-    return await exists(`${folder}/${name}`) &&
-      await Deno.readTextFile(noteOf(folder, name)) === of;
+    return await exists(`${folder}/${EXECUTABLE}`) &&
+      await Deno.readTextFile(noteOf(folder)) === of;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
@@ -87,8 +86,8 @@ function folderOf(target: string): string {
   return target === Deno.build.target ? "dist" : `dist/${target}`;
 }
 
-/** The compilers that run. */
-const running = new Set<Deno.ChildProcess>();
+/** The compiler, while it runs. */
+let running: Deno.ChildProcess | undefined;
 
 async function deno(
   args: string[],
@@ -98,7 +97,7 @@ async function deno(
   const env = Deno.env.toObject();
   // It is this machine's, and would be taken for any other's as well.
   if (target !== Deno.build.target) delete env.DENORT_BIN;
-  const child = new Deno.Command(Deno.execPath(), {
+  running = new Deno.Command(Deno.execPath(), {
     args,
     cwd,
     env,
@@ -107,9 +106,8 @@ async function deno(
     stdout: "null",
     stderr: "piped",
   }).spawn();
-  running.add(child);
-  const { success, stderr } = await child.output();
-  running.delete(child);
+  const { success, stderr } = await running.output();
+  running = undefined;
   if (success) return;
   const output = new TextDecoder().decode(stderr).trim();
   if (env.DENORT_BIN === undefined && output.includes("dl.deno.land")) {
@@ -122,11 +120,11 @@ async function deno(
   throw new CompileError(output);
 }
 
-/** The times that an executable has of its sources, in place of their own. */
+/** The times that the executable has of its sources, in place of their own. */
 const SOURCE_TIME = new Date(Date.UTC(2020, 0, 1));
 
 /**
- * Copies the sources. An executable remembers when each of them was saved; of
+ * Copies the sources. The executable remembers when each of them was saved; of
  * these copies, all at the same time, always the same one comes out.
  */
 async function copySources(folder: string): Promise<void> {
@@ -141,18 +139,13 @@ async function copySources(folder: string): Promise<void> {
   }
 }
 
-function temporaryOf(folder: string, name: string): string {
-  return `${folder}/${name}.${Deno.pid}`;
+function temporaryOf(folder: string): string {
+  return `${folder}/${EXECUTABLE}.${Deno.pid}`;
 }
 
-async function compile(
-  name: string,
-  target: string,
-  sources: string,
-  of: string,
-) {
-  const path = `${folderOf(target)}/${name}`;
-  const temporary = temporaryOf(folderOf(target), name);
+async function compile(target: string, sources: string, of: string) {
+  const folder = folderOf(target);
+  const temporary = temporaryOf(folder);
   await deno(
     [
       "compile",
@@ -162,40 +155,52 @@ async function compile(
       // The cache would be a file in /tmp whose name anybody can guess, and
       // what is in it is run: no thing for a program that root starts.
       "--no-code-cache",
-      ...PERMISSIONS[name]!,
+      ...PERMISSIONS,
       "--target",
       target,
       "--output",
       `${Deno.cwd()}/${temporary}`,
-      `cmd/${name}.ts`,
+      `cmd/${EXECUTABLE}.ts`,
     ],
     target,
     sources,
   );
-  const note = noteOf(folderOf(target), name);
+  const note = noteOf(folder);
   await Deno.remove(note).catch(() => {});
   // Renamed into place, because one that runs can't be written to.
-  await Deno.rename(temporary, path);
+  await Deno.rename(temporary, `${folder}/${EXECUTABLE}`);
   await Deno.writeTextFile(note, of);
-  const { size } = await Deno.stat(path);
-  console.log(`${path}  ${(size / 1e6).toFixed(1)} MB`);
+}
+
+/** Gives the executable its other names, each in one step. */
+async function link(folder: string) {
+  const executable = `${folder}/${EXECUTABLE}`;
+  const { dev, ino } = await Deno.stat(executable);
+  for (const name of LINKS) {
+    const path = `${folder}/${name}`;
+    const there = await Deno.lstat(path).catch(() => undefined);
+    if (there?.dev === dev && there.ino === ino) continue;
+    const temporary = temporaryOf(folder);
+    await Deno.link(executable, temporary);
+    await Deno.rename(temporary, path);
+  }
 }
 
 /**
- * Compiles what isn't up to date, in the checkout's folder.
+ * Compiles the executable if it isn't up to date, in the checkout's folder.
  *
  * @param args The command line
- * @returns The folder that they are in
+ * @returns The folder that it and its links are in
  * @throws {CompileError} With what the compiler said
  */
 export async function compileAll(args: string[] = []): Promise<string> {
   Deno.chdir(new URL("..", import.meta.url));
-  const { _: named, force, target } = parseArgs(args, {
+  const { force, target } = parseArgs(args, {
     boolean: ["force"],
-    string: ["_", "target"],
+    string: ["target"],
     default: { target: Deno.build.target },
-    unknown(arg, key) {
-      if (key !== undefined) throw new CompileError(`unknown option: ${arg}`);
+    unknown(arg) {
+      throw new CompileError(`unknown word: ${arg}`);
     },
   });
   if (!TARGETS.includes(target)) {
@@ -204,36 +209,27 @@ export async function compileAll(args: string[] = []): Promise<string> {
     );
   }
   const folder = folderOf(target);
-  const names = named.length > 0 ? named : Object.keys(PERMISSIONS);
+  const path = `${folder}/${EXECUTABLE}`;
   // Before anything is compiled: what is saved meanwhile may not be in it.
   const of = await compiledOf();
-  const stale: string[] = [];
-  for (const name of names) {
-    if (!Object.hasOwn(PERMISSIONS, name)) {
-      throw new CompileError(`no such executable: ${name}`);
-    }
-    if (!force && await isUpToDate(folder, name, of)) {
-      console.log(`${folder}/${name}  up to date`);
-    } else {
-      stale.push(name);
-    }
+  if (!force && await isUpToDate(folder, of)) {
+    await link(folder);
+    console.log(`${path}  up to date`);
+    return folder;
   }
-  if (stale.length === 0) return folder;
-  // Checked once for all of them, and before any is replaced.
-  await deno(["check", "--quiet", ...stale.map((name) => `cmd/${name}.ts`)]);
+  // Before anything is replaced.
+  await deno(["check", "--quiet", `cmd/${EXECUTABLE}.ts`]);
   await Deno.mkdir(folder, { recursive: true });
   const sources = await Deno.makeTempDir({ prefix: "logferry-" });
   await using _sources = cleaningUp(async () => {
-    for (const child of running) child.kill("SIGKILL");
-    await Promise.all([...running].map(({ status }) => status));
+    running?.kill("SIGKILL");
+    await running?.status;
     await Deno.remove(sources, { recursive: true });
-    const unfinished = stale.map((name) => temporaryOf(folder, name));
+    const unfinished = temporaryOf(folder);
     for await (const { name } of Deno.readDir(folder)) {
       const path = `${folder}/${name}`;
       // The compiler writes to a file of a longer name, and renames it.
-      if (
-        unfinished.some((one) => path === one || path.startsWith(`${one}.`))
-      ) {
+      if (path === unfinished || path.startsWith(`${unfinished}.`)) {
         await Deno.remove(path);
       }
     }
@@ -241,7 +237,12 @@ export async function compileAll(args: string[] = []): Promise<string> {
     await Deno.remove(folder).catch(() => {});
   });
   await copySources(sources);
-  await Promise.all(stale.map((name) => compile(name, target, sources, of)));
+  await compile(target, sources, of);
+  await link(folder);
+  const { size } = await Deno.stat(path);
+  console.log(
+    `${path}  ${(size / 1e6).toFixed(1)} MB, also as ${LINKS.join(", ")}`,
+  );
   return folder;
 }
 

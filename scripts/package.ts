@@ -1,12 +1,12 @@
 // Makes dist/logferry-VERSION-TARGET.tar.gz, to be unpacked over /usr/local:
-// executables, manual pages, licence, example services, and SHA256SUMS.
+// the executable and its links, manual pages, licence, example services, and SHA256SUMS.
 //
 //   deno task package [--target TRIPLE]
 import { parseArgs } from "@std/cli/parse-args";
 import { exists, walk } from "@std/fs";
 import { VERSION } from "../src/version.ts";
 import { cleaningUp } from "./clean_up.ts";
-import { compileAll, CompileError, sha256 } from "./compile.ts";
+import { compileAll, CompileError, LINKS, sha256 } from "./compile.ts";
 import { render } from "./man/page.ts";
 import { pages } from "./man/pages.ts";
 import { type Entry, tar } from "./package/tar.ts";
@@ -35,12 +35,21 @@ async function* examples(): AsyncGenerator<Entry> {
 /** Everything that is packed, in the order of the names. */
 async function collect(folder: string): Promise<Entry[]> {
   const entries: Entry[] = [];
-  const add = (name: string, bytes: Bytes, mode = 0o644) => {
-    entries.push({ name, mode, bytes });
+  const add = (name: string, bytes: Bytes) => {
+    entries.push({ name, mode: 0o644, bytes });
   };
+  // The executable's name comes before those of its links.
+  const program = {
+    name: "bin/logferry",
+    mode: 0o755,
+    bytes: await Deno.readFile(`${folder}/logferry`),
+  };
+  entries.push(program);
+  for (const name of LINKS) {
+    entries.push({ ...program, name: `bin/${name}`, link: program.name });
+  }
   for (const page of pages) {
     const { name, part } = page;
-    add(`bin/${name}`, await Deno.readFile(`${folder}/${name}`), 0o755);
     add(`share/man/man${part}/${name}.${part}`, encode(render(page, VERSION)));
   }
   for (const name of ["LICENSE", "README.md"]) {

@@ -77,13 +77,22 @@ testWith(
       assert(lines.length > 20);
       for (const line of lines) {
         assert(
-          /^-rw(xr-x|-r--)r-[x-] root\/root +\d+ 2020-01-01 00:00 (bin|share)\//
+          /^[-h]rw(xr-x|-r--)r-[x-] root\/root +\d+ 2020-01-01 00:00 (bin|share)\//
             .test(line),
           line,
         );
       }
-      const names = lines.map((line) => line.split(" ").at(-1)!);
+      const names = lines.map((line) =>
+        line.split(" link to ")[0]!.split(" ").at(-1)!
+      );
       assertEquals(names, names.toSorted());
+    });
+
+    await t.step("the programs are one file", () => {
+      const inodes = ["logferry", "multilog", "tryto", "socklog-tcp"].map(
+        (name) => Deno.statSync(`${root}/bin/${name}`).ino,
+      );
+      assertEquals(new Set(inodes).size, 1);
     });
 
     await t.step("its sums are right", async () => {

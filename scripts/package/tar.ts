@@ -13,6 +13,8 @@ export interface Entry {
   readonly mode: number;
   /** Its bytes. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The name of an entry before it that is the same file: a hard link. */
+  readonly link?: string;
 }
 
 const BLOCK = 512;
@@ -29,15 +31,16 @@ const TIME = Date.UTC(2020, 0, 1) / 1000;
 export async function* tar(
   entries: Iterable<Entry> | AsyncIterable<Entry>,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  for await (const { name, mode, bytes } of entries) {
-    yield header(name, mode, bytes.length);
+  for await (const { name, mode, bytes, link } of entries) {
+    yield header(name, mode, link === undefined ? bytes.length : 0, link);
+    if (link !== undefined) continue;
     yield bytes;
     yield new Uint8Array((BLOCK - bytes.length % BLOCK) % BLOCK);
   }
   yield new Uint8Array(2 * BLOCK);
 }
 
-function header(name: string, mode: number, size: number) {
+function header(name: string, mode: number, size: number, link?: string) {
   const block = new Uint8Array(BLOCK);
   const put = (at: number, text: string) => {
     block.set(new TextEncoder().encode(text), at);
@@ -54,7 +57,8 @@ function header(name: string, mode: number, size: number) {
   number(116, 8, 0); // group
   number(124, 12, size);
   number(136, 12, TIME);
-  put(156, "0"); // a file
+  put(156, link === undefined ? "0" : "1"); // a file, or a link to one
+  put(157, link ?? "");
   put(257, "ustar\0" + "00");
   put(265, "root");
   put(297, "root");

@@ -10,6 +10,7 @@ import { SysError } from "../sys/errors.ts";
 import { umask } from "../sys/files.ts";
 import { Poller, READABLE, seeSignals } from "../sys/poll.ts";
 import { settleSignals } from "../sys/signals.ts";
+import { VERSION } from "../version.ts";
 import { ScriptRunner } from "./script_runner.ts";
 import { parseScript } from "./script.ts";
 import { Retrier, StartError } from "../log/retrier.ts";
@@ -50,19 +51,15 @@ Exits 0 at the end of input or on TERM, 111 when it can't start.
  * Runs multilog.
  *
  * @param args Its arguments: the script
- * @param version What `--version` answers
  * @returns Its exit code
  */
-export async function multilog(
-  args: readonly string[],
-  version: string,
-): Promise<number> {
-  const diagnostics: Diagnostics = new Diagnostics("multilog");
+export async function multilog(args: readonly string[]): Promise<number> {
+  const diagnostics = new Diagnostics("multilog");
   if (args.length === 1 && args[0] === "--help") {
     return diagnostics.answer(HELP);
   }
   if (args.length === 1 && args[0] === "--version") {
-    return diagnostics.answer(`multilog ${version}\n`);
+    return diagnostics.answer(`multilog ${VERSION}\n`);
   }
   // Loaded only now, since a log that starts has no use for them.
   if (args[0] === "--status") {
@@ -100,7 +97,8 @@ export async function multilog(
     lines = await ScriptRunner.open(script, trouble, wake);
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
-    diagnostics.die(111, error);
+    diagnostics.say("fatal: ", error);
+    return 111;
   }
   const { engine, logs } = lines;
   const space = engine.space();

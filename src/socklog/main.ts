@@ -3,11 +3,7 @@
  *
  * @module
  */
-import { latin1 } from "../bytes.ts";
 import { Diagnostics } from "../diagnostics.ts";
-import { close, read } from "../sys/descriptors.ts";
-import { SysError } from "../sys/errors.ts";
-import { open } from "../sys/files.ts";
 import { raiseDescriptorLimit } from "../sys/limits.ts";
 import { VERSION } from "../version.ts";
 import {
@@ -28,28 +24,6 @@ import { send } from "./sender.ts";
 import { LogServer, OTHER_DESCRIPTORS } from "./server.ts";
 
 const OWN_NAME = "socklog-tcp";
-
-/**
- * The name that the program was started under, by which a link to it takes
- * the place of another program.
- *
- * @returns `tcpserver`, `tcpclient`, or else `socklog-tcp`
- */
-export function invokedName(): string {
-  try {
-    const fd = open("/proc/self/cmdline", "read");
-    const buffer = new Uint8Array(4096);
-    const n = read(fd, buffer);
-    close(fd);
-    const [path = ""] = latin1(buffer.subarray(0, Math.max(n, 0))).split("\0");
-    const name = path.slice(path.lastIndexOf("/") + 1);
-    return name === "tcpserver" || name === "tcpclient" ? name : OWN_NAME;
-  } catch (error) {
-    // No /proc here: then it has one name only.
-    if (error instanceof SysError) return OWN_NAME;
-    throw error;
-  }
-}
 
 async function serve(
   args: ServerArguments,
@@ -104,27 +78,17 @@ async function carryOut(
 }
 
 /**
- * Runs the program.
+ * Runs socklog-tcp, or in its place what it was started as.
  *
  * @param args Its arguments
  * @param program The name it was started under
  * @returns Its exit code
  */
-export async function main(
+export async function socklogTcp(
   args: readonly string[],
-  program: string = invokedName(),
+  program: string,
 ): Promise<number> {
   const diagnostics = new Diagnostics(program);
-  // Nothing that isn't a Fatal is expected. Where it came from is of no use to
-  // the reader of a log.
-  const unexpected = (error: unknown) => {
-    const text = error instanceof Error ? error.message : String(error);
-    diagnostics.say("fatal: ", text.split("\n")[0]);
-    return 111;
-  };
-  globalThis.addEventListener("unhandledrejection", (event) => {
-    Deno.exit(unexpected(event.reason));
-  });
   let quiet = false;
   try {
     const parsed = parseArguments(args, program);
@@ -141,6 +105,6 @@ export async function main(
       if (!quiet) diagnostics.say("fatal: ", error);
       return error.exitCode;
     }
-    return unexpected(error);
+    throw error;
   }
 }

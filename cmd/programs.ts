@@ -1,0 +1,32 @@
+/**
+ * The programs by their names. Each is loaded when it is asked for, so that a
+ * start costs no more than that program's.
+ *
+ * @module
+ */
+import type { Program } from "../src/program.ts";
+
+const multilog = async (): Promise<Program> => {
+  const { multilog } = await import("../src/multilog/main.ts");
+  return multilog;
+};
+
+const tryto = async (): Promise<Program> => {
+  const { tryto } = await import("../src/tryto/main.ts");
+  return tryto;
+};
+
+const socklogTcp = async (): Promise<Program> => {
+  const { socklogTcp } = await import("../src/socklog/main.ts");
+  return socklogTcp;
+};
+
+/** How to load each program, by the names that it may be started under. */
+export const programs: ReadonlyMap<string, () => Promise<Program>> = new Map([
+  ["multilog", multilog],
+  ["tryto", tryto],
+  ["socklog-tcp", socklogTcp],
+  ["tcpserver", socklogTcp],
+  ["tcpclient", socklogTcp],
+  ["socklog", socklogTcp],
+]);

@@ -1,0 +1,82 @@
+/**
+ * What the programs' starts and ends have in common.
+ *
+ * @module
+ */
+import { latin1 } from "./bytes.ts";
+import { Diagnostics } from "./diagnostics.ts";
+import { close, read } from "./sys/descriptors.ts";
+import { SysError } from "./sys/errors.ts";
+import { open } from "./sys/files.ts";
+
+/**
+ * A program: from its arguments and the name that it was started under to its
+ * exit code.
+ */
+export type Program = (
+  args: readonly string[],
+  name: string,
+) => number | Promise<number>;
+
+/** The exit code for trouble. */
+const TROUBLE = 111;
+
+/**
+ * The last part of the name that this process was started under, through a
+ * link too.
+ *
+ * @returns The name; `undefined` where there is no `/proc` to tell it
+ */
+export function invokedName(): string | undefined {
+  try {
+    const fd = open("/proc/self/cmdline", "read");
+    const buffer = new Uint8Array(4096);
+    const n = read(fd, buffer);
+    close(fd);
+    const [path = ""] = latin1(buffer.subarray(0, Math.max(n, 0))).split("\0");
+    return path.slice(path.lastIndexOf("/") + 1);
+  } catch (error) {
+    if (error instanceof SysError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * The first line of an error's message. What a program doesn't expect is told
+ * by this; where it came from is of no use to the reader of a log.
+ *
+ * @param error What was thrown
+ * @returns One line
+ */
+export function inOneLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.split("\n")[0]!;
+}
+
+/**
+ * Runs a program, and ends this process with its exit code: 111, and a message
+ * of one line, where it didn't expect what happened.
+ *
+ * @param program The program
+ * @param args Its arguments
+ * @param name The name that it was started under
+ */
+export async function run(
+  program: Program,
+  args: readonly string[],
+  name: string,
+): Promise<never> {
+  function unexpected(error: unknown): never {
+    new Diagnostics(name).say("fatal: ", inOneLine(error));
+    Deno.exit(TROUBLE);
+  }
+  globalThis.addEventListener(
+    "unhandledrejection",
+    (event) => unexpected(event.reason),
+  );
+  try {
+    Deno.exit(await program(args, name));
+  } catch (error) {
+    return unexpected(error);
+  }
+}
