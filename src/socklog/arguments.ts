@@ -14,7 +14,7 @@ export interface Common {
   /** `-q`, `-Q`, `-v`. */
   verbosity: Verbosity;
   /** Whether small writes are sent at once (`-D`). */
-  dontDelay: boolean;
+  noDelay: boolean;
   /** Whether the other host's name is looked up (not with `-H`). */
   lookUpHost: boolean;
   /** This host's name (`-l`); looked up where there is none. */
@@ -192,7 +192,7 @@ function numberOf(name: string): number | undefined {
 function common(): Common {
   return {
     verbosity: Verbosity.Errors,
-    dontDelay: false,
+    noDelay: false,
     lookUpHost: true,
     localName: undefined,
     askIdentity: true,
@@ -216,7 +216,7 @@ function commonOption(to: Common, letter: string, value: string): void {
       break;
     case "d":
     case "D":
-      to.dontDelay = letter === "D";
+      to.noDelay = letter === "D";
       break;
     case "h":
     case "H":

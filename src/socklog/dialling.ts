@@ -17,13 +17,28 @@ import {
   socket,
   socketError,
 } from "../sys/sockets.ts";
-import type { ClientArguments } from "./arguments.ts";
-import { Fatal } from "./fatal.ts";
-import { attempt, KEEP_ALIVE_SECONDS, resolve } from "./listener.ts";
+import { KEEP_ALIVE_SECONDS, resolve } from "./addresses.ts";
+import { attempt, Fatal } from "./fatal.ts";
 import type { Messages } from "./messages.ts";
 
 const EINPROGRESS = errorNumber("EINPROGRESS");
 const ETIMEDOUT = errorNumber("ETIMEDOUT");
+
+/** Where to connect to, and how. */
+export interface DialOptions {
+  /** The host: a name, a number, or `0` for this one. */
+  host: string;
+  /** The port: a number or a name. */
+  port: string;
+  /** The local address (`-i`). */
+  localHost: string | undefined;
+  /** The local port (`-p`). */
+  localPort: string | undefined;
+  /** For how many seconds to try each address, first and then again (`-T`). */
+  timeouts: readonly number[];
+  /** Whether small writes are sent at once (`-D`). */
+  noDelay: boolean;
+}
 
 /** A connection that was made. */
 export interface Dialled {
@@ -42,9 +57,9 @@ export interface Route {
 }
 
 /** The ways to a host, from the local end that `-i` and `-p` ask for. */
-async function routes(args: ClientArguments): Promise<Route[]> {
-  const remotes = await resolve(args.host, args.port, "own");
-  const { localHost, localPort = "0" } = args;
+async function routes(options: DialOptions): Promise<Route[]> {
+  const remotes = await resolve(options.host, options.port, "own");
+  const { localHost, localPort = "0" } = options;
   if (localHost !== undefined) {
     const locals = await resolve(localHost, localPort, "any");
     const found = remotes.flatMap((remote) => {
@@ -54,7 +69,7 @@ async function routes(args: ClientArguments): Promise<Route[]> {
       return local === undefined ? [] : [{ remote, local }];
     });
     if (found.length > 0) return found;
-    throw new Fatal(`no IP address for ${args.host} is ${localHost}'s kind`);
+    throw new Fatal(`no IP address for ${options.host} is ${localHost}'s kind`);
   }
   const port = parsePort(localPort);
   if (port === undefined) {
@@ -147,22 +162,22 @@ export function dialFirst(
 }
 
 /**
- * Connects to what the command line says.
+ * Connects.
  *
- * @param args The command line
+ * @param options Where to, and how
  * @param messages Where to say that it is connected, and what went wrong
  * @returns The connection
  * @throws {Fatal} When no address answers
  */
 export async function connectTo(
-  args: ClientArguments,
+  options: DialOptions,
   messages: Messages,
 ): Promise<Dialled> {
-  const outcome = dialFirst(await routes(args), args.timeouts);
+  const outcome = dialFirst(await routes(options), options.timeouts);
   if (!(outcome instanceof Map)) {
     const { fd, remote } = outcome;
     setKeepAlive(fd, KEEP_ALIVE_SECONDS);
-    if (args.dontDelay) setNoDelay(fd);
+    if (options.noDelay) setNoDelay(fd);
     messages.status(`connected to ${remote.ip} port ${remote.port}`);
     return outcome;
   }

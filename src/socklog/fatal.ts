@@ -4,6 +4,8 @@
  * @module
  */
 
+import { SysError } from "../sys/errors.ts";
+
 /** The program can't go on. The message stands behind `socklog-tcp: fatal: `. */
 export class Fatal extends Error {
   /** The class's name. */
@@ -20,5 +22,22 @@ export class Fatal extends Error {
   constructor(message: string, exitCode = 111) {
     super(message);
     this.exitCode = exitCode;
+  }
+}
+
+/**
+ * Does one step of many, and says which when it fails.
+ *
+ * @param what What is being done: `bind`
+ * @param step The step
+ * @returns What the step returns
+ * @throws {Fatal} `unable to bind: address already used`
+ */
+export function attempt<T>(what: string, step: () => T): T {
+  try {
+    return step();
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    throw new Fatal(`unable to ${what}: ${error.message}`);
   }
 }

@@ -10,32 +10,37 @@ import { wasClosed } from "../sys/files.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
 import { closeWrite, unacknowledgedBytes } from "../sys/sockets.ts";
 import { complaint, LONGEST_ANSWER } from "./acknowledgement.ts";
-import type { ClientArguments } from "./arguments.ts";
-import { connectTo } from "./dialling.ts";
+import { connectTo, type DialOptions } from "./dialling.ts";
 import { Fatal } from "./fatal.ts";
 import type { Messages } from "./messages.ts";
 
 const BUFFER = 256 * 1024;
 
+/** Where to send, and how. */
+export interface SendOptions extends DialOptions {
+  /** Whether only an acknowledgement of every byte is success (`-a`). */
+  acknowledge: boolean;
+}
+
 /**
  * Sends standard input, and waits until the server has closed the connection:
  * only that is success. With `-a` only the right acknowledgement is.
  *
- * @param args The command line
+ * @param options Where to, and how
  * @param messages Where to say what happens
  * @throws {Fatal} When not everything has arrived, as far as is known
  */
 export async function send(
-  args: ClientArguments,
+  options: SendOptions,
   messages: Messages,
 ): Promise<void> {
   if (wasClosed(0)) throw new Fatal("standard input is closed");
-  const connection = await connectTo(args, messages);
+  const connection = await connectTo(options, messages);
   messages.flush();
   try {
     const transfer = new Transfer(connection.fd);
     transfer.run();
-    if (args.acknowledge) transfer.checkAnswer();
+    if (options.acknowledge) transfer.checkAnswer();
   } finally {
     close(connection.fd);
   }

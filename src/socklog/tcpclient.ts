@@ -9,7 +9,7 @@ import { exec } from "../sys/process.ts";
 import { getsockname } from "../sys/sockets.ts";
 import type { ClientArguments } from "./arguments.ts";
 import { connectTo } from "./dialling.ts";
-import { attempt } from "./listener.ts";
+import { attempt } from "./fatal.ts";
 import { lookUp, questions } from "./lookups.ts";
 import type { Messages } from "./messages.ts";
 import { peersOf, variables, withVariables } from "./ucspi.ts";
