@@ -8,6 +8,12 @@ import { getopt, UsageError } from "../getopt.ts";
 import { getenv } from "../sys/environment.ts";
 import type { FramerOptions } from "./framing.ts";
 import { Verbosity } from "./messages.ts";
+import {
+  parseOwn,
+  parseSocklog,
+  SOCKLOG_USAGE,
+  type SocklogOptions,
+} from "./socklog.ts";
 
 /** Options that server and sender share. */
 export interface Common {
@@ -97,6 +103,12 @@ export type Arguments =
   | {
     /** What it is. */
     mode: "help" | "version";
+  }
+  | {
+    /** What it is. */
+    mode: "socklog";
+    /** What socklog is to be. */
+    options: SocklogOptions;
   };
 
 /**
@@ -119,6 +131,10 @@ export const SERVER_USAGE: string =
 export const SEND_USAGE: string =
   "send [ -hHrRdDqQva ] [ -i localip ] [ -p localport ] [ -T timeoutconn ] " +
   "[ -l localname ] [ -t timeoutinfo ] host port";
+
+/** How to use it for datagrams. */
+export const DATAGRAM_USAGE: string =
+  "unix [ -rRU ] [ path ]   or   inet [ -rR ] [ ip [ port ] ]";
 
 /** How to use `connect`. */
 export const CONNECT_USAGE: string =
@@ -427,11 +443,18 @@ export function parseArguments(
       case "tcpserver":
         usage = TCPSERVER_USAGE;
         return parseServer(args, false);
+      case "socklog":
+        usage = SOCKLOG_USAGE;
+        return { mode: "socklog", options: parseSocklog(args) };
       case "tcpclient":
         usage = TCPCLIENT_USAGE;
         return parseClient(args, "connect");
     }
     switch (args[0]) {
+      case "unix":
+      case "inet":
+        usage = DATAGRAM_USAGE;
+        return { mode: "socklog", options: parseOwn(args) };
       case "send":
         usage = SEND_USAGE;
         return parseClient(args.slice(1), "send");

@@ -21,6 +21,7 @@ import { Messages, Verbosity } from "./messages.ts";
 import { Output } from "./output.ts";
 import { canRun, ProgramServer } from "./tcpserver.ts";
 import { send } from "./sender.ts";
+import { socklog } from "./socklog.ts";
 import { LogServer, OTHER_DESCRIPTORS } from "./server.ts";
 
 const OWN_NAME = "socklog-tcp";
@@ -63,6 +64,10 @@ async function carryOut(
     case "version":
       return diagnostics.answer(`${OWN_NAME} ${VERSION}\n`);
   }
+  if (args.mode === "socklog") {
+    await socklog(args.options, program);
+    return 0;
+  }
   const messages = new Messages(program, args.verbosity);
   switch (args.mode) {
     case "send":
@@ -98,7 +103,7 @@ export async function socklogTcp(
     if (error instanceof ArgumentError) {
       if (error.message !== "") diagnostics.say(error);
       diagnostics.say(`usage: ${program} ${error.usage}`);
-      return 100;
+      return program === "socklog" ? 1 : 100;
     }
     if (error instanceof Unreachable) return error.exitCode;
     if (error instanceof Fatal) {

@@ -214,12 +214,31 @@ export function stat(
   name: Name,
   directory: number = AT_FDCWD,
 ): FileInfo | undefined {
+  const AT_EMPTY_PATH = 0x1000;
+  return look(name, directory, name.length === 0 ? AT_EMPTY_PATH : 0);
+}
+
+/**
+ * Looks at a file, or at the symbolic link that has its name.
+ *
+ * @param name Its name
+ * @returns What is known of it, or `undefined` where there is none
+ * @throws {SysError} On any other failure
+ */
+export function lstat(name: Name): FileInfo | undefined {
+  const AT_SYMLINK_NOFOLLOW = 0x100;
+  return look(name, AT_FDCWD, AT_SYMLINK_NOFOLLOW);
+}
+
+function look(
+  name: Name,
+  directory: number,
+  flags: number,
+): FileInfo | undefined {
   if (statx === undefined) throw new SysError(0);
   const buffer = new Uint8Array(256);
-  const AT_EMPTY_PATH = 0x1000;
   const BASIC = 0x7ff;
   const BTIME = 0x800;
-  const flags = name.length === 0 ? AT_EMPTY_PATH : 0;
   if (statx(directory, cString(name), flags, BASIC | BTIME, buffer) < 0) {
     const error = new SysError(lastErrno());
     if (error.code === "ENOENT") return undefined;

@@ -1,0 +1,235 @@
+/**
+ * socklog(8): `socklog-tcp unix` and `socklog-tcp inet`, and all of it under
+ * the name `socklog`.
+ *
+ * @module
+ */
+import { encode, latin1 } from "../bytes.ts";
+import { getopt, UsageError } from "../getopt.ts";
+import { EAGAIN, read } from "../sys/descriptors.ts";
+import { bindUdp, bindUnix } from "../sys/datagrams.ts";
+import { getenv } from "../sys/environment.ts";
+import { SysError } from "../sys/errors.ts";
+import { lstat, umask, unlink, wasClosed } from "../sys/files.ts";
+import { getaddrinfo } from "../sys/names.ts";
+import { Poller, READABLE } from "../sys/poll.ts";
+import { onTermination, settleSignals } from "../sys/signals.ts";
+import { getsockname, wildcardAddress } from "../sys/sockets.ts";
+import { writeAll } from "../sys/write_all.ts";
+import { VERSION } from "../version.ts";
+import { DatagramServer, dropPermissions } from "./datagram_server.ts";
+import { Fatal } from "./fatal.ts";
+import { Framer, type FramerOptions, Stream } from "./framing.ts";
+import { Output } from "./output.ts";
+
+/** Where a local service sends its lines, as in syslog(3). */
+const DEFAULT_PATH = "/dev/log";
+const DEFAULT_PORT = "514";
+const MOST_NAMES = 8;
+/** How many bytes of datagrams may wait to be read. */
+const RECEIVE_BUFFER = 8 * 1024 * 1024;
+
+const TYPE = 0o170000;
+const SOCKET = 0o140000;
+const SYMLINK = 0o120000;
+
+/** How to use it, in the original's words. */
+export const SOCKLOG_USAGE = "[-rRU] [unix|inet|ucspi] [args]";
+
+/** What socklog is asked to be. */
+export type SocklogOptions =
+  & {
+    /** How lines come out. */
+    readonly form: NonNullable<FramerOptions["form"]>;
+  }
+  & (
+    | {
+      readonly mode: "unix";
+      /** The socket's name. */
+      readonly path: string;
+      /** Whether the umask is left as it is; else everybody may send. */
+      readonly keepUmask: boolean;
+    }
+    | {
+      readonly mode: "inet";
+      /** The address; what begins with `0` is any. */
+      readonly ip: string;
+      /** The port. */
+      readonly port: string;
+    }
+    | {
+      readonly mode: "ucspi";
+      /** The variables that each line begins with. */
+      readonly names: readonly string[];
+    }
+  );
+
+/**
+ * Reads socklog's command line.
+ *
+ * @param args The arguments, options first
+ * @returns What it is asked to be
+ * @throws {UsageError} When they make no sense
+ */
+export function parseSocklog(args: readonly string[]): SocklogOptions {
+  const { options, rest } = getopt(args, "rRUV");
+  const letters = options.map(({ letter }) => letter);
+  if (letters.includes("V")) throw new UsageError(`version ${VERSION}`);
+  // As in the original, the last one counts.
+  const last = letters.findLast((letter) => letter !== "U");
+  const form = last === "R" ? "raw" : last === "r" ? "both" : "cooked";
+  const [mode = "unix", ...words] = rest;
+  // As in the original, the first letters say it.
+  if (mode.startsWith("uc")) return { mode: "ucspi", form, names: words };
+  if (mode.startsWith("un") && words.length <= 1) {
+    const [path = DEFAULT_PATH] = words;
+    return { mode: "unix", form, path, keepUmask: letters.includes("U") };
+  }
+  if (mode.startsWith("i") && words.length <= 2) {
+    const [ip = "0", port = DEFAULT_PORT] = words;
+    return { mode: "inet", form, ip, port };
+  }
+  throw new UsageError("");
+}
+
+/**
+ * Reads what comes after `socklog-tcp`: the mode first, then options.
+ *
+ * @param args `unix` or `inet`, options, and the mode's own words
+ * @returns What it is asked to be
+ * @throws {UsageError} When they make no sense
+ */
+export function parseOwn(args: readonly string[]): SocklogOptions {
+  const [mode = "", ...more] = args;
+  const { rest } = getopt(more, "rRU");
+  const options = more.slice(0, more.length - rest.length);
+  return parseSocklog([...options, mode, ...rest]);
+}
+
+/**
+ * Runs it until a signal, or until the input of `ucspi` ends.
+ *
+ * @param options What it is asked to be
+ * @param program The name that messages begin with
+ * @throws {Fatal} When it can't start, or can't go on
+ */
+export async function socklog(
+  options: SocklogOptions,
+  program: string,
+): Promise<void> {
+  if (options.mode === "ucspi") return await readUcspi(options.names);
+  // Standard output may be root's, which this process won't be for long.
+  const output = new Output();
+  const { fd, where } = options.mode === "unix"
+    ? openUnix(options.path, options.keepUmask)
+    : await openInet(options.ip, options.port);
+  const user = dropPermissions();
+  await new DatagramServer(fd, output, {
+    form: options.form,
+    prefixed: options.mode === "inet",
+    warn: (message) =>
+      void writeAll(2, encode(`${program}: warning: ${message}\n`)),
+  }).run(() =>
+    void writeAll(2, encode(`listening on ${where}, ${user}starting.\n`))
+  );
+}
+
+function openUnix(
+  path: string,
+  keepUmask: boolean,
+): { fd: number; where: string } {
+  try {
+    makeRoom(path);
+    if (keepUmask) return { fd: bindUnix(path), where: path };
+    const before = umask(0);
+    try {
+      return { fd: bindUnix(path), where: path };
+    } finally {
+      umask(before);
+    }
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    throw new Fatal(`unable to bind ${path}: ${error.message}`);
+  }
+}
+
+/**
+ * Removes the socket that an earlier run has left, or the link that somebody
+ * else's is reached by. The original removes whatever has the name; a file
+ * that isn't meant stays here, and bind tells.
+ */
+function makeRoom(path: string): void {
+  const found = lstat(path);
+  if (found === undefined) return;
+  const type = found.mode & TYPE;
+  if (type === SOCKET || type === SYMLINK) unlink(path);
+}
+
+async function openInet(
+  ip: string,
+  port: string,
+): Promise<{ fd: number; where: string }> {
+  const number = /^\d{1,5}$/.test(port) ? Number(port) : 65536;
+  if (number > 65535) throw new Fatal(`bad port number: ${port}`);
+  const address = ip.startsWith("0")
+    ? wildcardAddress(number)
+    : /^[0-9a-f:.%]+$/i.test(ip)
+    ? (await getaddrinfo(ip, number))[0]
+    : undefined;
+  if (address === undefined) throw new Fatal(`bad IP address: ${ip}`);
+  try {
+    const fd = bindUdp(address, RECEIVE_BUFFER);
+    const local = getsockname(fd);
+    return { fd, where: `${local.ip}:${local.port}` };
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    throw new Fatal(`unable to bind ${ip}:${port}: ${error.message}`);
+  }
+}
+
+/**
+ * Reads lines from standard input, a connection that a UCSPI server has taken
+ * or `/proc/kmsg`, and writes them to standard error: standard output is the
+ * connection.
+ */
+async function readUcspi(names: readonly string[]): Promise<void> {
+  if (wasClosed(0)) throw new Fatal("standard input is closed");
+  const prefix = names.map(getenv).filter((value) => value !== undefined)
+    .slice(0, MOST_NAMES).map((value) => `${latin1(value)}: `).join("");
+  const framer = new Framer();
+  const stream = new Stream(
+    Uint8Array.from(prefix, (character) => character.charCodeAt(0)),
+  );
+  const poller = new Poller(1);
+  let terminating = false;
+  const stopListening = onTermination(() => {
+    terminating = true;
+    poller.wake();
+  });
+  settleSignals();
+  const write = () => {
+    const failure = writeAll(2, framer.output());
+    if (failure) throw new Fatal(`unable to write: ${failure.message}`);
+    framer.taken(framer.size);
+  };
+  try {
+    while (!terminating) {
+      poller.set(0, 0, READABLE);
+      await poller.waitHere();
+      if (poller.found(0) === 0) continue;
+      const n = read(0, framer.input);
+      if (n === -EAGAIN) continue;
+      if (n < 0) {
+        throw new Fatal(
+          `unable to read standard input: ${new SysError(-n).message}`,
+        );
+      }
+      if (n === 0) break;
+      for (let at = 0; at < n; write()) at = framer.take(stream, at, n);
+    }
+    while (!framer.end(stream)) write();
+    write();
+  } finally {
+    stopListening();
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * Datagram sockets, read many datagrams at a time.
+ *
+ * @module
+ */
+import type { Bytes } from "../bytes.ts";
+import { close } from "./descriptors.ts";
+import { check, errorNumber, lastErrno, SysError } from "./errors.ts";
+import { cString, load } from "./libc.ts";
+import { type Endpoint, endpoint } from "./sockets.ts";
+
+const lib = load({
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  setsockopt: {
+    parameters: ["i32", "i32", "i32", "buffer", "u32"],
+    result: "i32",
+  },
+  recvmmsg: {
+    parameters: ["i32", "buffer", "u32", "i32", "pointer"],
+    result: "i32",
+  },
+});
+
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
+const SO_RCVBUFFORCE = 33;
+const SO_RXQ_OVFL = 40;
+const MSG_DONTWAIT = 0x40;
+
+const EINTR = errorNumber("EINTR");
+
+/** How many bytes the path of a `struct sockaddr_un` has, its NUL included. */
+const PATH_LENGTH = 108;
+
+/**
+ * Makes a datagram socket with a name in the file system. The name must be
+ * free; its mode is what the umask leaves of 0777.
+ *
+ * @param path The name
+ * @returns The socket, which doesn't wait and isn't inherited
+ * @throws {SysError} `ENAMETOOLONG` beyond 107 bytes, `EADDRINUSE` where there
+ * is a file, `ENOENT` where there is no folder, `EACCES`
+ */
+export function bindUnix(path: string): number {
+  const name = cString(path);
+  if (name.length > PATH_LENGTH) {
+    throw new SysError(errorNumber("ENAMETOOLONG"));
+  }
+  const address = new Uint8Array(2 + PATH_LENGTH);
+  address[0] = AF_UNIX;
+  address.set(name, 2);
+  return bound(AF_UNIX, address);
+}
+
+/**
+ * Makes a UDP socket that counts what the kernel has to drop.
+ *
+ * @param local Its address and port
+ * @param buffer How many bytes may wait in it; the kernel may allow less
+ * @returns The socket, which doesn't wait and isn't inherited
+ * @throws {SysError} `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`
+ */
+export function bindUdp(local: Endpoint, buffer: number): number {
+  const family = local.bytes[0]! | (local.bytes[1]! << 8);
+  const fd = bound(family, local.bytes);
+  // Beyond the system's limit for others only for root.
+  if (!setOption(fd, SO_RCVBUFFORCE, buffer)) setOption(fd, SO_RCVBUF, buffer);
+  setOption(fd, SO_RXQ_OVFL, 1);
+  return fd;
+}
+
+function bound(family: number, address: Bytes): number {
+  const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  const fd = check(lib.socket(family, type, 0));
+  try {
+    check(lib.bind(fd, address, address.length));
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+function setOption(fd: number, option: number, value: number): boolean {
+  const bytes = new Uint8Array(new Int32Array([value]).buffer);
+  return lib.setsockopt(fd, SOL_SOCKET, option, bytes, bytes.length) === 0;
+}
+
+/** Bytes of a `struct mmsghdr`, and where in it the fields are (64 bit). */
+const HEADER = 64;
+const NAME = 0;
+const NAME_LENGTH = 8;
+const VECTOR = 16;
+const VECTOR_COUNT = 24;
+const CONTROL = 32;
+const CONTROL_LENGTH = 40;
+const LENGTH = 56;
+/** Bytes of a `struct iovec`. */
+const IOVEC = 16;
+/** Room for an address: a `sockaddr_in6` has 28 bytes. */
+const ADDRESS = 32;
+/** Room for a control message with one number in it, which is at its end. */
+const CONTROL_ROOM = 24;
+const CONTROL_VALUE = 16;
+
+/** A socket's datagrams, received many in one call, into one memory. */
+export class DatagramReader {
+  /** What was received; see {@linkcode DatagramReader.start}. */
+  readonly bytes: Bytes;
+  readonly #fd: number;
+  readonly #count: number;
+  readonly #stride: number;
+  readonly #headers: Bytes;
+  readonly #words: Uint32Array<ArrayBuffer>;
+  readonly #view: DataView;
+  readonly #addresses: number;
+  readonly #controls: number;
+  readonly #data: number;
+  #dropped = 0;
+
+  /**
+   * Makes one.
+   *
+   * @param fd The socket
+   * @param size How many bytes of a datagram are wanted; the rest of it is lost
+   * @param count How many datagrams one call may receive
+   */
+  constructor(fd: number, size: number, count = 256) {
+    this.#fd = fd;
+    this.#count = count;
+    // A byte of its own after each, for whoever wants to mark its end.
+    this.#stride = size + 1;
+    const vectors = count * HEADER;
+    this.#addresses = vectors + count * IOVEC;
+    this.#controls = this.#addresses + count * ADDRESS;
+    this.#data = this.#controls + count * CONTROL_ROOM;
+    this.bytes = new Uint8Array(this.#data + count * this.#stride);
+    this.#headers = this.bytes.subarray(0, vectors);
+    this.#words = new Uint32Array(this.bytes.buffer, 0, this.#data / 4);
+    this.#view = new DataView(this.bytes.buffer);
+    const base = Deno.UnsafePointer.value(
+      Deno.UnsafePointer.of(this.bytes),
+    );
+    const point = (at: number, to: number) =>
+      this.#view.setBigUint64(at, base + BigInt(to), true);
+    for (let i = 0; i < count; i++) {
+      const vector = vectors + i * IOVEC;
+      point(i * HEADER + NAME, this.#addresses + i * ADDRESS);
+      point(i * HEADER + VECTOR, vector);
+      this.#words[(i * HEADER + VECTOR_COUNT) / 4] = 1;
+      point(i * HEADER + CONTROL, this.#controls + i * CONTROL_ROOM);
+      point(vector, this.start(i));
+      this.#words[vector / 4 + 2] = size;
+    }
+  }
+
+  /**
+   * Receives what is there, as far as there is room.
+   *
+   * @returns How many datagrams, or minus the error number: `EAGAIN` when there
+   * is none
+   */
+  receive(): number {
+    const words = this.#words;
+    for (let i = 0; i < this.#count; i++) {
+      // The kernel has put the lengths of what it received there.
+      words[(i * HEADER + NAME_LENGTH) / 4] = ADDRESS;
+      words[(i * HEADER + CONTROL_LENGTH) / 4] = CONTROL_ROOM;
+    }
+    while (true) {
+      const n = lib.recvmmsg(
+        this.#fd,
+        this.#headers,
+        this.#count,
+        MSG_DONTWAIT,
+        null,
+      );
+      if (n > 0) this.#readDropped(n - 1);
+      if (n >= 0) return n;
+      const errno = lastErrno();
+      if (errno !== EINTR) return -errno;
+    }
+  }
+
+  #readDropped(last: number): void {
+    if (this.#words[(last * HEADER + CONTROL_LENGTH) / 4] === 0) return;
+    const at = this.#controls + last * CONTROL_ROOM + CONTROL_VALUE;
+    this.#dropped = this.#words[at / 4]!;
+  }
+
+  /**
+   * How many datagrams the kernel has dropped before the newest one, since the
+   * socket was made: its buffer was full. The count begins again after 2^32.
+   */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /**
+   * Where in {@linkcode DatagramReader.bytes} a datagram begins. The byte after
+   * its last one is nobody's.
+   *
+   * @param i Which of those that the last call received, from 0
+   */
+  start(i: number): number {
+    return this.#data + i * this.#stride;
+  }
+
+  /**
+   * How many bytes of it there are.
+   *
+   * @param i Which of those that the last call received, from 0
+   */
+  length(i: number): number {
+    return this.#words[(i * HEADER + LENGTH) / 4]!;
+  }
+
+  /**
+   * A number that is the same for the same IPv4 address. (An IPv6 sender's
+   * address is asked for with {@linkcode DatagramReader.sender}.)
+   *
+   * @param i Which of those that the last call received, from 0
+   */
+  senderKey(i: number): number {
+    return this.#words[(this.#addresses + i * ADDRESS) / 4 + 1]!;
+  }
+
+  /**
+   * Who has sent it.
+   *
+   * @param i Which of those that the last call received, from 0
+   */
+  sender(i: number): Endpoint {
+    const at = this.#addresses + i * ADDRESS;
+    return endpoint(this.bytes.subarray(at, at + ADDRESS));
+  }
+}
