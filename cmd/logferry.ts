@@ -37,9 +37,9 @@ const logferry: Program = (args) => {
 };
 
 const invoked = invokedName();
-const byName = programs.get(invoked ?? "");
+const byName = programs.get(invoked);
 const [first = "", ...rest] = Deno.args;
 const byArgument = programs.get(first);
-if (byName !== undefined) await run(await byName(), Deno.args, invoked!);
+if (byName !== undefined) await run(await byName(), Deno.args, invoked);
 else if (byArgument !== undefined) await run(await byArgument(), rest, first);
 else await run(logferry, Deno.args, OWN_NAME);

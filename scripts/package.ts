@@ -13,6 +13,14 @@ import { type Entry, tar } from "./package/tar.ts";
 
 const DOCUMENTS = "share/doc/logferry";
 const EXAMPLES = "scripts/examples";
+/** What is packed for readers, at the top of the checkout. */
+const TEXTS = [
+  "CHANGELOG.md",
+  "LICENSE",
+  "README.md",
+  "RECIPES.md",
+  "SECURITY.md",
+];
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -52,7 +60,7 @@ async function collect(folder: string): Promise<Entry[]> {
     const { name, part } = page;
     add(`share/man/man${part}/${name}.${part}`, encode(render(page, VERSION)));
   }
-  for (const name of ["LICENSE", "README.md"]) {
+  for (const name of TEXTS) {
     add(`${DOCUMENTS}/${name}`, await Deno.readFile(name));
   }
   for await (const entry of examples()) entries.push(entry);

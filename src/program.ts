@@ -5,9 +5,7 @@
  */
 import { latin1 } from "./bytes.ts";
 import { Diagnostics } from "./diagnostics.ts";
-import { close, read } from "./sys/descriptors.ts";
-import { SysError } from "./sys/errors.ts";
-import { open } from "./sys/files.ts";
+import { programInvocationShortName } from "./sys/environment.ts";
 
 /**
  * A program: from its arguments and the name that it was started under to its
@@ -23,22 +21,10 @@ const TROUBLE = 111;
 
 /**
  * The last part of the name that this process was started under, through a
- * link too.
- *
- * @returns The name; `undefined` where there is no `/proc` to tell it
+ * link too. Neither `/proc` nor a free descriptor is needed to know it.
  */
-export function invokedName(): string | undefined {
-  try {
-    const fd = open("/proc/self/cmdline", "read");
-    const buffer = new Uint8Array(4096);
-    const n = read(fd, buffer);
-    close(fd);
-    const [path = ""] = latin1(buffer.subarray(0, Math.max(n, 0))).split("\0");
-    return path.slice(path.lastIndexOf("/") + 1);
-  } catch (error) {
-    if (error instanceof SysError) return undefined;
-    throw error;
-  }
+export function invokedName(): string {
+  return latin1(programInvocationShortName());
 }
 
 /**

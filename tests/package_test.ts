@@ -33,10 +33,12 @@ async function sha256(path: string): Promise<string> {
 async function copyTo(checkout: string) {
   Deno.mkdirSync(checkout);
   const names = ["cmd", "scripts", "src", "vendor", "deno.json", "mod.ts"];
+  const texts = [...Deno.readDirSync(inCheckout(""))].map(({ name }) => name)
+    .filter((name) => name === "LICENSE" || name.endsWith(".md"));
   const { code, stderr } = await run([
     "cp",
     "-R",
-    ...[...names, "LICENSE", "README.md"].map(inCheckout),
+    ...[...names, ...texts].map(inCheckout),
     checkout,
   ]);
   assertEquals([code, stderr], [0, ""]);

@@ -1,6 +1,6 @@
 /**
- * README.md's blocks, run as they stand: in a folder of the test's, on the
- * loopback, and as a user that is there.
+ * The blocks of README.md and RECIPES.md, run as they stand: in a folder of the
+ * test's, on the loopback, and as a user that is there.
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
@@ -18,9 +18,9 @@ import {
 } from "./tools.ts";
 import {
   Client,
+  DOCUMENTS,
   Kitchen,
   lines,
-  LogServer,
   sent,
   text,
 } from "./recipes/_recipes.ts";
@@ -38,8 +38,8 @@ interface Block {
   text: string;
 }
 
-function* blocksOf(readme: string): Generator<Block> {
-  for (const section of readme.split(/^#{1,3} (?=[A-Z])/m)) {
+function* blocksOf(documents: string): Generator<Block> {
+  for (const section of documents.split(/^#{1,3} (?=[A-Z])/m)) {
     const heading = section.slice(0, section.indexOf("\n"));
     for (
       const [, before = "", text = ""] of section.matchAll(
@@ -52,7 +52,7 @@ function* blocksOf(readme: string): Generator<Block> {
   }
 }
 
-const blocks = [...blocksOf(README)];
+const blocks = [...blocksOf(DOCUMENTS)];
 const taken = new Set<Block>();
 
 /** The one block under a heading that contains something. */
@@ -80,13 +80,13 @@ function instead(text: string, places: Record<string, string>): string {
   return text;
 }
 
-const COPY = take("Installing", "cp dist/multilog");
+const COPY = take("Installing", "cp -a dist/multilog");
 const KEEP = take("Two commands", "demo --keep");
 const RUN_SCRIPTS = {
   server: take("Run scripts", "envuidgid log socklog-tcp"),
   log: take("Run scripts", "/var/log/net/all \\\n"),
-  plain: take("Run scripts", "multilog s4096"),
-  acknowledged: take("Run scripts", "multilog a600"),
+  queue: take("Run scripts", "multilog a60"),
+  keeping: take("Run scripts", "multilog s4096"),
 };
 const STATUS = take("Looking", "--status");
 const FOLLOW = take("Looking", "--follow");
@@ -96,8 +96,14 @@ const SERVICES = take(QUICK, "kind=");
 const LINK = take(QUICK, "/etc/service/");
 const LINK_S6 = take(QUICK, "s6-svscanctl");
 const UNITS = take(QUICK, "systemctl");
-const HELLO = take(QUICK, "echo");
+const HELLO = take(QUICK, "logger");
 const ARRIVED = take(QUICK, "grep hello");
+const AWAY = "Taking it away again";
+const UNLINK_DAEMONTOOLS = take(AWAY, "svc -dx");
+const UNLINK_RUNIT = take(AWAY, "/etc/service/client /etc/service/server");
+const UNLINK_S6 = take(AWAY, "s6-svscanctl");
+const UNLINK_SYSTEMD = take(AWAY, "systemctl disable");
+const REMOVE = take(AWAY, "xargs rm");
 
 /** Those that no test runs as they stand, and why that can't be. */
 const NOT_RUN: [heading: string, part: string, why: string][] = [
@@ -108,12 +114,10 @@ const NOT_RUN: [heading: string, part: string, why: string][] = [
     "task package",
     "package_test.ts does it, twice",
   ],
-  ["Working on it", "demo_test.ts", "a test of the tests in a test"],
 ];
 
 /** The tests in recipes/ by the headings whose files they run. */
 const RECIPES: Record<string, string> = {
-  "Recipes": "_recipes.ts",
   "Compression with gzip": "compression_test.ts",
   "Encryption and certificates with stunnel": "stunnel_test.ts",
   "Encryption and keys with ssh": "ssh_test.ts",
@@ -123,7 +127,7 @@ const RECIPES: Record<string, string> = {
   "Kafka": "kafka_test.ts",
 };
 
-Deno.test("every block in README is run, or there is a reason", () => {
+Deno.test("every block in README and RECIPES is run, or there is a reason", () => {
   const excused = new Set(
     NOT_RUN.map(([heading, part]) => find(heading, part)),
   );
@@ -143,7 +147,7 @@ Deno.test("every block in README is run, or there is a reason", () => {
   for (const heading of Object.keys(RECIPES)) {
     assert(
       blocks.some((block) => block.heading === heading),
-      `README has no ${heading}`,
+      `nothing is called ${heading}`,
     );
   }
 });
@@ -173,13 +177,30 @@ testWith(["systemctl"], "README's five minutes, with systemd", async () => {
   assertEquals(code, 0, stderr);
   const wanted = Deno.readDirSync(`${units}/multi-user.target.wants`);
   assertEquals([...wanted].map(({ name }) => name).sort(), [
-    "client.service",
+    "logferry-client.service",
     "logferry-server.service",
   ]);
   assertStringIncludes(
     Deno.readTextFileSync(`${units}/multilog@.service`),
     "send -a 192.0.2.99 10116",
   );
+
+  // What isn't enabled is stopped by its name, and every unit is removed.
+  const words = UNLINK_SYSTEMD.split(/\s+/);
+  for (const { name } of Deno.readDirSync(units)) {
+    if (!/^multilog@|-log\./.test(name)) continue;
+    const unit = name.replace("@", "@client").replace(/\.service$/, "");
+    assert(words.includes(unit), `${unit} isn't stopped`);
+  }
+  const away = instead(UNLINK_SYSTEMD, {
+    "/etc/systemd/system": units,
+    "systemctl disable --now": `systemctl --root=${place.path} disable`,
+    "systemctl stop": ": no systemd runs here:",
+  });
+  const gone = await run(["sh", "-euc", away]);
+  assertEquals(gone.code, 0, gone.stderr);
+  // systemctl leaves no empty folder of links either.
+  assertEquals([...Deno.readDirSync(units)], []);
 });
 
 Deno.test("README says how its services send at once", () => {
@@ -212,14 +233,19 @@ testWith([], "README's run scripts, and looking at their logs", async () => {
   kitchen.cook("server/log/run", RUN_SCRIPTS.log, { "192.0.2.7": "127.0.0.2" });
   await kitchen.serve("server", port);
   const all = () => sent(logLines(kitchen.at("net/all")));
+  const { queue, keeping } = RUN_SCRIPTS;
 
-  kitchen.cook("client/run", RUN_SCRIPTS.plain, here());
-  const plain = new Client(kitchen);
-  assertEquals(await plain.send(text(lines("plain"))), "");
-  await plain.stop();
-  const expected = lines("plain").map((line) => `127.0.0.1: ${line}`);
-  await until("the lines", () => all().length >= expected.length);
-  assertEquals(all(), expected);
+  const expected: string[] = [];
+  for (const [name, script] of Object.entries({ queue, keeping })) {
+    kitchen.cook("client/run", script, here());
+    const client = new Client(kitchen);
+    await client.send(text(lines(name)));
+    await client.stop();
+    expected.push(...lines(name).map((line) => `127.0.0.1: ${line}`));
+    await until("the lines", () => all().length >= expected.length);
+    assertEquals(all(), expected);
+    Deno.removeSync(kitchen.at("client"), { recursive: true });
+  }
 
   // What goes to the log of one client.
   const send = (line: string) =>
@@ -248,20 +274,6 @@ testWith([], "README's run scripts, and looking at their logs", async () => {
     assertStringIncludes(looked.text, kitchen.at(`net/${log}`));
   }
   await kitchen.stop("server");
-
-  const server = new LogServer(kitchen);
-  await server.start();
-  await listening(server.port);
-  Deno.removeSync(kitchen.at("client"), { recursive: true });
-  kitchen.cook("client/run", RUN_SCRIPTS.acknowledged, here(server.port));
-  const client = new Client(kitchen);
-  assertEquals(await client.send(text(lines("acknowledged"))), "");
-  const acknowledged = () =>
-    server.lines().filter((line) => line.includes("acknowledged")).length;
-  const count = lines("acknowledged").length;
-  await until("all have arrived", () => acknowledged() >= count);
-  assertEquals(acknowledged(), count);
-  await client.stop();
 });
 
 /** How README has a supervisor told what. */
@@ -276,8 +288,8 @@ interface Supervisor {
   services: string;
   /** What README says for sending at once. */
   send: string;
-  /** Ends it, and all that it has started; `$PID` is its number. */
-  stop: string;
+  /** The block that takes the services away. */
+  unlink: string;
 }
 
 const SUPERVISORS: Record<string, Supervisor> = {
@@ -287,7 +299,7 @@ const SUPERVISORS: Record<string, Supervisor> = {
     link: LINK,
     services: "/etc/service",
     send: "svc -a /etc/service/client/log",
-    stop: "kill $PID; svc -dx server server/log client client/log",
+    unlink: UNLINK_DAEMONTOOLS,
   },
   runit: {
     needs: ["runsvdir", "runsv", "sv", "chpst"],
@@ -295,7 +307,7 @@ const SUPERVISORS: Record<string, Supervisor> = {
     link: LINK,
     services: "/etc/service",
     send: "sv alarm /etc/service/client/log",
-    stop: "kill -HUP $PID",
+    unlink: UNLINK_RUNIT,
   },
   s6: {
     needs: ["s6-svscan", "s6-supervise", "s6-svc", "s6-setuidgid"],
@@ -303,7 +315,7 @@ const SUPERVISORS: Record<string, Supervisor> = {
     link: LINK_S6,
     services: "/run/service",
     send: "s6-svc -a /run/service/client/log",
-    stop: "s6-svscanctl -t .",
+    unlink: UNLINK_S6,
   },
 };
 
@@ -354,7 +366,9 @@ for (const [kind, supervisor] of Object.entries(SUPERVISORS)) {
       await shell(`
         ln -s ${work}/programs/* pack/bin/
         cp -R '${examples}' pack/share/doc/logferry/
-        tar -czf logferry-1.tar.gz -C pack bin share`);
+        cd pack
+        find bin share ! -type d | tar -czf ../logferry-1.tar.gz -T -`);
+      Deno.writeTextFileSync(`${work}/var/log/messages`, "of yesterday\n");
 
       await shell(instead(UNPACK, {
         "-C /usr/local": `-C ${work}/usr/local`,
@@ -396,17 +410,18 @@ for (const [kind, supervisor] of Object.entries(SUPERVISORS)) {
           [` ${supervisor.services}`]: ` ${services}`,
         }));
         await listening(port);
-        await until("the client runs", () => {
-          // Nobody has written to that file, so tail tells that it isn't there.
-          try {
-            return Deno.readTextFileSync(`${client}/current`).includes("tail");
-          } catch {
-            return false;
-          }
+        await until("the client runs", async () => {
+          const tail = `tail -n 0 -F ${work}/var/log/messages`;
+          return (await run(["pgrep", "-fx", tail])).code === 0;
         });
 
         const status = await shell(
-          instead(HELLO, { "/var/log": `${work}/var/log` }),
+          instead(HELLO, {
+            "/var/log": `${work}/var/log`,
+            // Nobody takes the machine's messages here.
+            'logger "hello from $(uname -n)"':
+              `echo "hello from $(uname -n)" >>${work}/var/log/messages`,
+          }),
         );
         assertStringIncludes(status, client);
         await until(
@@ -428,14 +443,30 @@ for (const [kind, supervisor] of Object.entries(SUPERVISORS)) {
             found.endsWith(` ${Deno.hostname()}\n`),
           found,
         );
-      } finally {
-        await run(
-          ["sh", "-c", supervisor.stop.replace("$PID", `${child.pid}`)],
-          {
-            cwd: services,
-            env,
-          },
+
+        await shell(instead(supervisor.unlink, {
+          [` ${supervisor.services}`]: ` ${services}`,
+        }));
+        await until(
+          "the services have ended",
+          () => processesIn(work).length === 1,
         );
+        await shell(instead(REMOVE, {
+          "/usr/local": `${work}/usr/local`,
+          "/etc/logferry": `${work}/etc/logferry`,
+        }));
+        const { text: left } = await run(
+          ["find", "usr/local", "etc", "!", "-type", "d"],
+          { cwd: work },
+        );
+        // svscan and s6-svscan have their own beside the services.
+        assert(!/usr|logferry|run$/m.test(left), left);
+        assertStringIncludes(
+          Deno.readTextFileSync(`${work}/var/log/logferry/all/current`),
+          "hello",
+        );
+      } finally {
+        child.kill("SIGTERM");
         try {
           await until(
             "everything has ended",

@@ -18,7 +18,7 @@ const PEERS: Record<string, string> = {
   "mandoc": "mandoc",
 };
 
-/** The programs that README.md's recipes have at the other end. */
+/** The programs that RECIPES.md has at the other end. */
 const RECIPES: Record<string, string> = {
   "openssl": "openssl",
   "stunnel": "stunnel4",

@@ -54,3 +54,16 @@ export function environ(): Uint8Array<ArrayBuffer>[] {
     entries.push(bytesAt(pointer));
   }
 }
+
+/**
+ * The last part of the name that this process was started under, `argv[0]`.
+ *
+ * @returns Its bytes (program_invocation_short_name(3))
+ */
+export function programInvocationShortName(): Uint8Array<ArrayBuffer> {
+  const { program_invocation_short_name: where } = load({
+    program_invocation_short_name: { type: "pointer" },
+  });
+  const name = where && new Deno.UnsafePointerView(where).getPointer(0);
+  return name ? bytesAt(name) : new Uint8Array(0);
+}

@@ -233,12 +233,13 @@ export class World implements AsyncDisposable {
     );
     for (
       const [name, original] of [
-        ["client-multilog", originals.clientLog],
-        ["server-multilog", originals.serverLog],
+        ["client", originals.clientLog],
+        ["server", originals.serverLog],
       ] as const
     ) {
+      Deno.mkdirSync(`${bin}/${name}`);
       link(
-        `${bin}/${name}`,
+        `${bin}/${name}/multilog`,
         original ? installed("multilog") : ours("multilog"),
       );
     }
@@ -284,7 +285,7 @@ export class World implements AsyncDisposable {
       );
     const logger = new Service("the server's multilog", {
       command: [
-        `${bin}/server-multilog`,
+        `${bin}/server/multilog`,
         `s${serverSize}`,
         "n100000",
         side.log,
@@ -320,7 +321,7 @@ export class World implements AsyncDisposable {
     const logger = new Service(`client ${"abcdefgh"[number]}'s multilog`, {
       command: [
         ...on,
-        `${this.folder}/bin/client-multilog`,
+        `${this.folder}/bin/client/multilog`,
         ...(stamps ? ["t"] : []),
         `s${size}`,
         "n100000",

@@ -1,6 +1,6 @@
 /**
- * What the tests of the recipes share: the files that README.md shows, put where
- * a test can run them, and everything that runs ended in the end.
+ * What the tests of the recipes share: the files that RECIPES.md and README.md
+ * show, put where a test can run them, and everything that runs ended in the end.
  */
 import { encode, latin1 } from "../../src/bytes.ts";
 import { linesOf, logLines } from "../../scripts/demo/logs.ts";
@@ -16,18 +16,21 @@ import {
   until,
 } from "../tools.ts";
 
+/** The documents whose files are run. */
+export const DOCUMENTS = ["README.md", "RECIPES.md"]
+  .map((name) => Deno.readTextFileSync(inCheckout(name))).join("\n");
+
 /**
- * The files that a section of README.md shows: a fenced block is the file whose
- * name is the last one in backquotes before it.
+ * The files that a section of the documents shows: a fenced block is the file
+ * whose name is the last one in backquotes before it.
  *
  * @param heading The section's heading, without what leads it
  * @returns The files' texts by their names
  */
 export function filesOf(heading: string): Map<string, string> {
-  const readme = Deno.readTextFileSync(inCheckout("README.md"));
-  const sections = readme.split(/^#{2,3} (?=[A-Z])/m);
+  const sections = DOCUMENTS.split(/^#{2,3} (?=[A-Z])/m);
   const section = sections.find((text) => text.startsWith(`${heading}\n`));
-  if (section === undefined) throw new Error(`README has no ${heading}`);
+  if (section === undefined) throw new Error(`nothing is called ${heading}`);
   const files = new Map<string, string>();
   const blocks = section.matchAll(/(.*?)^```\w*\n(.*?)^```$/gms);
   for (const [, before = "", text = ""] of blocks) {
@@ -60,29 +63,31 @@ export class Kitchen implements AsyncDisposable {
    * Writes a recipe's file into the folder.
    *
    * @param name Where to
-   * @param text Its text in README.md
-   * @param instead What stands there for what in the README; it must be there
+   * @param text Its text in the documents
+   * @param instead What stands there for what in the text; it must be there
    */
   cook(
     name: string,
     text: string | undefined,
     instead: Record<string, string> = {},
   ): void {
-    if (text === undefined) throw new Error(`README doesn't show ${name}`);
+    if (text === undefined) throw new Error(`nothing shows ${name}`);
     for (const [shown, used] of Object.entries(instead)) {
       if (!text.includes(shown)) {
-        throw new Error(`README doesn't say ${shown} in ${name}: ${text}`);
+        throw new Error(`nothing says ${shown} in ${name}: ${text}`);
       }
       text = text.replaceAll(shown, used);
     }
     const everywhere: [string, string][] = [
       ["setuidgid log ", ""],
       ["envuidgid log ", ""],
+      ["chown log ", "chown $(id -u) "],
       ["-vUHR", "-vHR"],
       ["/usr/local/bin/", this.at("bin/")],
       ["/etc/logs", this.at("etc")],
       ["/var/log/net", this.at("net")],
       // Failing five times is as good as failing once, and takes longer.
+      ["tryto -v", "tryto -n1 -v"],
       ["tryto -pv", "tryto -n1 -pv"],
     ];
     for (const [shown, used] of everywhere) text = text.replaceAll(shown, used);
@@ -204,7 +209,7 @@ export class LogServer {
 
   constructor(kitchen: Kitchen) {
     this.#kitchen = kitchen;
-    const files = filesOf("Recipes");
+    const files = filesOf("Run scripts");
     kitchen.cook("socklog-tcp/run", files.get("socklog-tcp/run"), {
       " 0 10116 ": ` 127.0.0.1 ${this.port} `,
     });
@@ -233,19 +238,11 @@ export function sent(lines: string[]): string[] {
   return lines.filter((line) => !/^(socklog-tcp|multilog): /.test(line));
 }
 
-/** Leaves out of what was sent all that is told of a failure but its end. */
-export function withoutDetails(lines: string[]): string[] {
-  return lines.filter((line) =>
-    !/^([\w.]+: )*(tryto: warning|(?!tryto)[\w-]+: (fatal|unable))/.test(line)
-  );
-}
-
 /** A client: the `log/run` of a recipe, and what is written to it. */
 export class Client {
   readonly #kitchen: Kitchen;
   readonly #multilog: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #seen = new Set<string>();
 
   /**
    * Starts it.
@@ -260,41 +257,62 @@ export class Client {
     this.#input = this.#multilog.stdin.getWriter();
   }
 
-  /** Makes a log of lines, and has it sent. */
+  /** Writes lines, and has them sent. */
   async begin(text: string): Promise<void> {
     const bytes = encode(text);
     await this.#input.write(bytes);
-    const current = this.#kitchen.at("client/main/current");
     await until("the lines in current", () => {
-      try {
-        return latin1(Deno.readFileSync(current)).endsWith(latin1(bytes));
-      } catch {
-        return false;
-      }
+      return this.#read("current").endsWith(latin1(bytes));
     });
     this.#multilog.kill("SIGALRM");
   }
 
-  /**
-   * Waits for the fate of the log.
-   *
-   * @returns What the client keeps of it: nothing when it was delivered
-   */
-  async fate(seconds = 20): Promise<string> {
-    const main = this.#kitchen.at("client/main");
-    const finished = () =>
-      [...Deno.readDirSync(main)].map(({ name }) => name)
-        .filter((name) => name.startsWith("@") && !this.#seen.has(name));
-    await until("the log's fate", () => finished().length > 0, seconds);
-    const [name] = finished() as [string];
-    this.#seen.add(name);
-    return latin1(Deno.readFileSync(`${main}/${name}`));
+  /** Waits until nothing is left on the client; ALRM ends its pauses. */
+  async delivered(seconds = 20): Promise<void> {
+    let next = performance.now() + 1000;
+    await until("the delivery", () => {
+      if (performance.now() > next) {
+        this.#multilog.kill("SIGALRM");
+        next = performance.now() + 1000;
+      }
+      return this.waiting() === "";
+    }, seconds);
   }
 
-  /** Both. */
-  async send(text: string, seconds = 20): Promise<string> {
+  /** Writes lines, and waits until they are delivered. */
+  async send(text: string, seconds = 20): Promise<void> {
     await this.begin(text);
-    return await this.fate(seconds);
+    await this.delivered(seconds);
+  }
+
+  /** Writes lines, and waits until they couldn't be delivered. */
+  async sendInVain(text: string, seconds = 20): Promise<void> {
+    const failures = () =>
+      [...this.#kitchen.messages("client").matchAll(/^tryto: fatal: /gm)]
+        .length;
+    const before = failures();
+    await this.begin(text);
+    await until("a failure", () => failures() > before, seconds);
+  }
+
+  /** The lines that aren't delivered, in their order. */
+  waiting(): string {
+    // In the order in which a file changes its name, so that none is missed.
+    const current = this.#read("current");
+    const previous = this.#read("previous");
+    const old = [...Deno.readDirSync(this.#kitchen.at("client/main"))]
+      .map(({ name }) => name).filter((name) => name.startsWith("@")).sort();
+    return old.map((name) => this.#read(name)).join("") + previous + current;
+  }
+
+  #read(name: string): string {
+    try {
+      const path = this.#kitchen.at(`client/main/${name}`);
+      return latin1(Deno.readFileSync(path));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      return "";
+    }
   }
 
   /** Ends it as a supervisor does. */

@@ -1,4 +1,4 @@
-/** README.md's recipe of a log server that sends on to a second one. */
+/** RECIPES.md's recipe of a log server that sends on to a second one. */
 import { assertEquals } from "@std/assert";
 import { freePort, ours, run, testWith, until } from "../tools.ts";
 import { logLines } from "../../scripts/demo/logs.ts";
@@ -10,7 +10,7 @@ testWith([], "recipe: a relay to a second log server", async () => {
   const port = freePort();
   const files = filesOf("Relay to a second log server");
   const main = kitchen.at("relayed");
-  kitchen.cook("relay/run", filesOf("Recipes").get("socklog-tcp/run"), {
+  kitchen.cook("relay/run", filesOf("Run scripts").get("socklog-tcp/run"), {
     " 0 10116 ": ` 127.0.0.1 ${port} `,
   });
   kitchen.cook("relay/log/run", files.get("socklog-tcp/log/run"), {
@@ -28,20 +28,17 @@ testWith([], "recipe: a relay to a second log server", async () => {
     assertEquals(code, 0);
   };
 
-  // Nobody is there yet: the relay keeps what it has got.
+  // Nobody is there yet: it waits at the relay.
   await send("127.0.0.2", lines("early"));
-  const kept = () =>
-    [...Deno.readDirSync(main)].filter(({ name }) => name.startsWith("@"));
-  await until("a log that is kept", () => kept().length > 0);
-  assertEquals(
-    sent(logLines(main)),
-    lines("early").map((line) => `127.0.0.2: ${line}`),
-  );
+  await until("a failure", () => {
+    return kitchen.messages("relay").includes("tryto: fatal: ");
+  });
 
   await second.start();
   await send("127.0.0.2", lines("two"));
   await send("127.0.0.3", lines("three"));
   const expected = [
+    ...lines("early").map((line) => `127.0.0.1: 127.0.0.2: ${line}`),
     ...lines("two").map((line) => `127.0.0.1: 127.0.0.2: ${line}`),
     ...lines("three").map((line) => `127.0.0.1: 127.0.0.3: ${line}`),
   ];
@@ -49,6 +46,4 @@ testWith([], "recipe: a relay to a second log server", async () => {
     second.lines().filter((line) => / 127\.0\.0\.[23]: /.test(line));
   await until("the lines", () => ofClients().length >= expected.length);
   assertEquals(ofClients(), expected);
-  const notice = "127.0.0.1: tryto: fatal: child crashed, giving up.";
-  assertEquals(second.lines().filter((line) => line === notice), [notice]);
 });
