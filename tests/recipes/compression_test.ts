@@ -1,6 +1,6 @@
 /** RECIPES.md's recipe of compression, with the real gzip. */
 import { assertEquals } from "@std/assert";
-import { freePort, installed, testWith, until } from "../tools.ts";
+import { freePort, installed, testWith } from "../tools.ts";
 import {
   Client,
   filesOf,
