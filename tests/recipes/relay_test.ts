@@ -1,7 +1,7 @@
 /** RECIPES.md's recipe of a log server that sends on to a second one. */
 import { assertEquals } from "@std/assert";
 import { freePort, ours, run, testWith, until } from "../tools.ts";
-import { filesOf, Kitchen, lines, LogServer, sent, text } from "./_recipes.ts";
+import { filesOf, Kitchen, lines, LogServer, text } from "./_recipes.ts";
 
 testWith([], "recipe: a relay to a second log server", async () => {
   await using kitchen = new Kitchen();
