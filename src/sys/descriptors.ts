@@ -40,10 +40,14 @@ const F_DUPFD_CLOEXEC = darwin ? 67 : 1030;
 const F_SETPIPE_SZ = 1031;
 const F_GETPIPE_SZ = 1032;
 const PAGE = 4096;
+/** What a pipe that is writable takes whole without waiting (pipe(7)). */
+export const PIPE_BUF = 4096;
 const FIONREAD = darwin ? 0x4004667fn : 0x541bn;
 const O_NONBLOCK = darwin ? 4 : 2048;
 const ACCESS_MODE = 3;
 const READ_WRITE = 2;
+const SEEK_SET = 0;
+const SEEK_CUR = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
@@ -186,8 +190,18 @@ export function seek(
   offset: number,
   from: "start" | "here" = "start",
 ): number {
-  const at = Number(lib.lseek(fd, BigInt(offset), from === "start" ? 0 : 1));
-  return check(at);
+  const whence = from === "start" ? SEEK_SET : SEEK_CUR;
+  return check(Number(lib.lseek(fd, BigInt(offset), whence)));
+}
+
+/**
+ * Whether an open file has an offset that can be moved. A write to such a file
+ * never waits for a reader.
+ *
+ * @param fd The descriptor
+ */
+export function isSeekable(fd: number): boolean {
+  return lib.lseek(fd, 0n, SEEK_CUR) >= 0;
 }
 
 /**
@@ -286,8 +300,6 @@ export function setPipeSize(fd: number, size: number): void {
  * @returns All of its size when it is empty, at least `PIPE_BUF` otherwise
  */
 export function roomInPipe(fd: number): number {
-  const PIPE_BUF = darwin ? 512 : 4096;
-  if (darwin) return PIPE_BUF;
   const unread = new Int32Array(1);
   lib.ioctl(fd, FIONREAD, new Uint8Array(unread.buffer));
   const size = lib.fcntl(fd, F_GETPIPE_SZ, 0);

@@ -60,6 +60,12 @@ const APPEND = darwin ? 8 : 0o2000;
 const NONBLOCK = darwin ? 4 : 0o4000;
 const CLOEXEC = darwin ? 0x1000000 : 0o2000000;
 
+const S_IFMT = 0o170000;
+const S_IFSOCK = 0o140000;
+const S_IFREG = 0o100000;
+const S_IFDIR = 0o040000;
+const S_IFIFO = 0o010000;
+
 /** How to open a file. */
 export type OpenMode =
   /** For reading, from its start. */
@@ -186,6 +192,14 @@ export function chmod(
 
 /** What is known of a file without reading it. */
 export interface FileInfo {
+  /** Whether it is a regular file. */
+  isFile: boolean;
+  /** Whether it is a directory. */
+  isDirectory: boolean;
+  /** Whether it is a pipe, with a name or without one. */
+  isFifo: boolean;
+  /** Whether it is a socket. */
+  isSocket: boolean;
   /** Type and permission bits. */
   mode: number;
   /** Bytes. */
@@ -228,12 +242,17 @@ export function stat(
   const view = new DataView(buffer.buffer);
   const time = (at: number) =>
     Number(view.getBigInt64(at, true)) + view.getUint32(at + 8, true) / 1e9;
-  const mtime = time(112);
+  const mode = view.getUint16(28, true);
+  const type = mode & S_IFMT;
   return {
+    isFile: type === S_IFREG,
+    isDirectory: type === S_IFDIR,
+    isFifo: type === S_IFIFO,
+    isSocket: type === S_IFSOCK,
     nlink: view.getUint32(16, true),
-    mode: view.getUint16(28, true),
+    mode,
     size: Number(view.getBigUint64(40, true)),
-    mtime,
+    mtime: time(112),
     ctime: time(96),
     birthtime: view.getUint32(0, true) & BTIME ? time(80) : undefined,
     identity: `${view.getUint32(136, true)}:${view.getUint32(140, true)}:${

@@ -4,7 +4,8 @@ import { environ } from "../../src/sys/environment.ts";
 import { open } from "../../src/sys/files.ts";
 import { darwin, load } from "../../src/sys/libc.ts";
 import { raiseDescriptorLimit } from "../../src/sys/limits.ts";
-import { kill, signals, spawn, waitFor } from "../../src/sys/process.ts";
+import { kill, spawn, waitFor } from "../../src/sys/process.ts";
+import { signals } from "../../src/sys/signals.ts";
 import {
   bytes,
   childrenOf,

@@ -16,6 +16,7 @@ import {
   ftruncate,
   isInherited,
   isOpen,
+  isSeekable,
   isTerminal,
   pipe,
   read,
@@ -308,6 +309,19 @@ Deno.test("setPipeSize makes room in a pipe, and leaves all else alone", () => {
   close(reader);
   close(writer);
   setPipeSize(writer, 1 << 18);
+});
+
+Deno.test("a file is seekable, a pipe isn't", () => {
+  using work = folder();
+  const fd = open(`${work.path}/file`, "append");
+  const { reader, writer } = pipe();
+  assertEquals([fd, reader, writer, NOWHERE].map(isSeekable), [
+    true,
+    false,
+    false,
+    false,
+  ]);
+  for (const one of [fd, reader, writer]) close(one);
 });
 
 Deno.test("isTerminal knows a terminal", () => {

@@ -22,6 +22,7 @@ import {
   umask,
   unlink,
 } from "../../src/sys/files.ts";
+import { loopbackAddress, socket } from "../../src/sys/sockets.ts";
 import { fromLatin1, latin1 } from "../../src/bytes.ts";
 import { bytes, folder, run, testWith } from "../tools.ts";
 import { denoCommand } from "./_programs.ts";
@@ -255,12 +256,27 @@ Deno.test("stat looks at an open file, through links, and beyond 4 GiB", () => {
   assertEquals(stat("link", work.fd), undefined);
   assertEquals(stat("", fd)!.nlink, 0);
   close(fd);
-  const DIRECTORY = 0o040000;
-  assertEquals(stat("", work.fd)!.mode & 0o170000, DIRECTORY);
+});
+
+Deno.test("stat tells files, directories, pipes, sockets and devices apart", () => {
+  using work = openFolder();
+  const file = open(`${work.path}/file`, "append");
   const { reader, writer } = pipe();
-  assertEquals(stat("", reader)!.mode & 0o170000, 0o010000);
-  close(reader);
-  close(writer);
+  const one = socket(loopbackAddress(0));
+  const device = open("/dev/null", "read");
+  const type = (fd: number) => {
+    const { isFile, isDirectory, isFifo, isSocket } = stat("", fd)!;
+    return Object.entries({ isFile, isDirectory, isFifo, isSocket })
+      .filter(([, is]) => is).map(([name]) => name).join();
+  };
+  assertEquals([file, work.fd, reader, one, device].map(type), [
+    "isFile",
+    "isDirectory",
+    "isFifo",
+    "isSocket",
+    "",
+  ]);
+  for (const fd of [file, reader, writer, one, device]) close(fd);
 });
 
 Deno.test("stat tells what is missing from what is wrong", () => {
