@@ -20,8 +20,6 @@ const PERMISSIONS: Record<string, string[]> = {
 const TARGETS = [
   "x86_64-unknown-linux-gnu",
   "aarch64-unknown-linux-gnu",
-  "x86_64-apple-darwin",
-  "aarch64-apple-darwin",
 ];
 
 const SOURCE_FOLDERS = ["cmd", "src"];

@@ -7,8 +7,9 @@
  *
  * @module
  */
-import { check, errorNumber, lastErrno } from "./errors.ts";
-import { darwin, load } from "./libc.ts";
+import { check, lastErrno } from "./errno.ts";
+import { errorNumber } from "./errors.ts";
+import { load } from "./libc.ts";
 
 const lib = load({
   read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
@@ -18,9 +19,8 @@ const lib = load({
   fsync: { parameters: ["i32"], result: "i32" },
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
   flock: { parameters: ["i32", "i32"], result: "i32" },
-  ftruncate: { parameters: ["i32", "i64"], result: "i32" },
   lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
-  pipe: { parameters: ["buffer"], result: "i32" },
+  pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   isatty: { parameters: ["i32"], result: "i32" },
   ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
@@ -36,16 +36,17 @@ const F_SETFD = 2;
 const F_GETFL = 3;
 const F_SETFL = 4;
 const FD_CLOEXEC = 1;
-const F_DUPFD_CLOEXEC = darwin ? 67 : 1030;
+const F_DUPFD_CLOEXEC = 1030;
 const F_SETPIPE_SZ = 1031;
 const F_GETPIPE_SZ = 1032;
 const PAGE = 4096;
 /** What a pipe that is writable takes whole without waiting (pipe(7)). */
 export const PIPE_BUF = 4096;
-const FIONREAD = darwin ? 0x4004667fn : 0x541bn;
-const O_NONBLOCK = darwin ? 4 : 2048;
-const ACCESS_MODE = 3;
-const READ_WRITE = 2;
+const FIONREAD = 0x541bn;
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+const O_ACCMODE = 3;
+const O_RDWR = 2;
 const SEEK_SET = 0;
 const SEEK_CUR = 1;
 const LOCK_EX = 2;
@@ -166,17 +167,6 @@ export function flock(fd: number): void {
 }
 
 /**
- * Cuts a file.
- *
- * @param fd The descriptor
- * @param length The length it is to have
- * @throws {SysError} When it isn't a file, or isn't open for writing
- */
-export function ftruncate(fd: number, length: number): void {
-  check(lib.ftruncate(fd, BigInt(length)));
-}
-
-/**
  * Moves the offset of an open file.
  *
  * @param fd The descriptor
@@ -212,10 +202,8 @@ export function isSeekable(fd: number): boolean {
  */
 export function pipe(): { reader: number; writer: number } {
   const ends = new Int32Array(2);
-  check(lib.pipe(new Uint8Array(ends.buffer)));
+  check(lib.pipe2(new Uint8Array(ends.buffer), O_CLOEXEC));
   const [reader, writer] = ends as unknown as [number, number];
-  setCloseOnExec(reader);
-  setCloseOnExec(writer);
   return { reader, writer };
 }
 
@@ -259,7 +247,7 @@ export function isInherited(fd: number): boolean {
  * @throws {SysError} When it is no descriptor
  */
 export function isReadWrite(fd: number): boolean {
-  return (check(lib.fcntl(fd, F_GETFL, 0)) & ACCESS_MODE) === READ_WRITE;
+  return (check(lib.fcntl(fd, F_GETFL, 0)) & O_ACCMODE) === O_RDWR;
 }
 
 /**
@@ -288,7 +276,7 @@ export function setNonblocking(fd: number, on: boolean): void {
  * @param size Bytes
  */
 export function setPipeSize(fd: number, size: number): void {
-  if (!darwin) lib.fcntl(fd, F_SETPIPE_SZ, size);
+  lib.fcntl(fd, F_SETPIPE_SZ, size);
 }
 
 /**

@@ -8,8 +8,9 @@
  * @module
  */
 import { close, dup } from "./descriptors.ts";
-import { lastErrno, SysError } from "./errors.ts";
-import { cString, darwin, load } from "./libc.ts";
+import { lastErrno } from "./errno.ts";
+import { SysError } from "./errors.ts";
+import { cString, load } from "./libc.ts";
 import { isIgnored, signals, unblockSignals } from "./signals.ts";
 
 const lib = load({
@@ -54,9 +55,9 @@ const lib = load({
   signal: { parameters: ["i32", "usize"], result: "pointer" },
 });
 
-const SETSIGDEF = 0x04;
-const SETSIGMASK = 0x08;
-const SETSID = darwin ? 0x400 : 0x80;
+const POSIX_SPAWN_SETSIGDEF = 0x04;
+const POSIX_SPAWN_SETSIGMASK = 0x08;
+const POSIX_SPAWN_SETSID = 0x80;
 const SIG_DFL = 0n;
 const WNOHANG = 1;
 
@@ -125,7 +126,7 @@ function must(error: number): void {
  * @throws {SysError} When it can't be found or started
  */
 export function spawn(program: Program): number {
-  // glibc's structures have 80, 336 and 128 bytes; macOS has pointers there.
+  // glibc's structures have 80, 336 and 128 bytes.
   const actions = new Uint8Array(512);
   const attributes = new Uint8Array(512);
   const set = new Uint8Array(128);
@@ -151,8 +152,8 @@ export function spawn(program: Program): number {
     for (const fd of program.without ?? []) {
       must(lib.posix_spawn_file_actions_addclose(actions, fd));
     }
-    let flags = SETSIGDEF | SETSIGMASK;
-    if (program.session) flags |= SETSID;
+    let flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
+    if (program.session) flags |= POSIX_SPAWN_SETSID;
     lib.posix_spawnattr_setflags(attributes, flags);
     // What is handled here is at its default there by itself. What was ignored
     // at our start, by nohup say, stays so; only SIGPIPE the runtime ignores.
@@ -270,11 +271,11 @@ export function kill(pid: number, signal: number): boolean {
 
 /**
  * Takes the place of init for the descendants whose parents end from now on,
- * where the system can do that, so that {@linkcode groupExists} knows them.
+ * so that {@linkcode groupExists} knows them.
  */
 export function setChildSubreaper(): void {
   const PR_SET_CHILD_SUBREAPER = 36;
-  if (!darwin) lib.prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n);
+  lib.prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n);
 }
 
 /**

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { darwin, load } from "./libc.ts";
+import { load } from "./libc.ts";
 
 const lib = load({
   sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   sigprocmask: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
 });
 
-const SETMASK = darwin ? 3 : 2;
+const SIG_SETMASK = 2;
 /** A set without a signal in it; the system's has at most so many bytes. */
 const NONE = new Uint8Array(128);
 
@@ -19,7 +19,7 @@ const NONE = new Uint8Array(128);
  * some, and it would wait for them in vain.
  */
 export function unblockSignals(): void {
-  lib.sigprocmask(SETMASK, NONE, null);
+  lib.sigprocmask(SIG_SETMASK, NONE, null);
 }
 
 /**

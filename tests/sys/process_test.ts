@@ -180,7 +180,7 @@ Deno.test("descriptors keep apart when sources are targets too", async () => {
   const random = seeded(7);
   const places = [200, 201, 202, 203, 204];
   for (const fd of places) {
-    const file = open(`${work.path}/${fd}`, "update");
+    const file = open(`${work.path}/${fd}`, "append");
     dup2(file, fd);
     close(file);
   }
