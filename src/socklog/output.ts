@@ -12,7 +12,7 @@ import {
   write,
 } from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
-import { open, stat, wasClosed } from "../sys/files.ts";
+import { mayHaveBeenClosed, open, stat } from "../sys/files.ts";
 import { Readiness, WRITABLE } from "../sys/poll.ts";
 import { sendNonblocking } from "../sys/sockets.ts";
 import { Fatal } from "./fatal.ts";
@@ -93,7 +93,7 @@ export class Output {
    */
   constructor(fd = 1) {
     this.fd = fd;
-    if (wasClosed(fd)) throw new Fatal("standard output is closed");
+    if (mayHaveBeenClosed(fd)) throw new Fatal("standard output is closed");
     this.#write = wayTo(fd);
   }
 

@@ -28,6 +28,7 @@ const lib = load({
 
 const EINTR = errorNumber("EINTR");
 const EINVAL = errorNumber("EINVAL");
+const EIO = errorNumber("EIO");
 /** The number of "it would block", which every loop has to know. */
 export const EAGAIN: number = errorNumber("EAGAIN");
 
@@ -75,14 +76,17 @@ export function read(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
  *
  * @param fd The descriptor
  * @param buffer The bytes
- * @returns How many bytes were written, or minus the error number on a
- * failure; never interrupted by a signal
+ * @returns How many bytes were written, at least one unless there are none to
+ * write, or minus the error number on a failure; never interrupted by a signal
  */
 export function write(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
   const length = BigInt(buffer.length);
   while (true) {
     const n = lib.write(fd, buffer, length);
-    if (n >= 0) return n;
+    if (n > 0) return n;
+    // A device or file system that takes nothing and gives no reason would
+    // have every caller try for ever.
+    if (n === 0) return buffer.length === 0 ? 0 : -EIO;
     const errno = lastErrno();
     if (errno !== EINTR) return -errno;
   }

@@ -307,14 +307,17 @@ export function openDirectory(path: string): number {
 }
 
 /**
- * Whether a standard descriptor was closed when the program was started. The
- * runtime opens `/dev/null` then, for reading and writing, which nobody does
- * who means it.
+ * Whether a standard descriptor may have been closed when this program was
+ * started: the runtime's start code opens `/dev/null` in place of such a one,
+ * for reading and writing, before anything here runs. daemon(3), Python and
+ * Node hand the same to their children on purpose. Nothing tells the two
+ * apart: flags, offset, inode and close-on-exec are equal. So standard input
+ * is taken for what it is, an empty file, and only an output is refused, since
+ * what is written to it would be lost.
  *
  * @param fd The descriptor
- * @returns Whether it was
  */
-export function wasClosed(fd: number): boolean {
+export function mayHaveBeenClosed(fd: number): boolean {
   if (!isOpen(fd)) return true;
   if (!isReadWrite(fd)) return false;
   return stat("", fd)?.identity === stat("/dev/null")?.identity;

@@ -54,6 +54,7 @@ const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 
 const EINTR = errorNumber("EINTR");
+const EIO = errorNumber("EIO");
 
 /** One end of a connection: an address and a port. */
 export interface Endpoint {
@@ -336,5 +337,7 @@ export function dropOptions(fd: number): void {
  */
 export function sendNonblocking(fd: number, bytes: Bytes): number {
   const n = lib.send(fd, bytes, BigInt(bytes.length), MSG_DONTWAIT);
-  return n < 0 ? -lastErrno() : n;
+  if (n > 0 || (n === 0 && bytes.length === 0)) return n;
+  // As for write: who takes nothing and gives no reason never will.
+  return n === 0 ? -EIO : -lastErrno();
 }

@@ -20,7 +20,7 @@ import {
 } from "../sys/descriptors.ts";
 import { environ } from "../sys/environment.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
-import { wasClosed } from "../sys/files.ts";
+import { mayHaveBeenClosed } from "../sys/files.ts";
 import { Poller } from "../sys/poll.ts";
 import {
   type ExitStatus,
@@ -75,8 +75,7 @@ export async function tryto(args: readonly string[]): Promise<number> {
   try {
     const task = parseTask(args);
     if (task.processor) takeDescriptors();
-    if (wasClosed(0)) throw new Error("standard input is closed");
-    if (task.processor && wasClosed(1)) {
+    if (task.processor && mayHaveBeenClosed(1)) {
       throw new Error("standard output is closed");
     }
     return await new Attempts(task).run();

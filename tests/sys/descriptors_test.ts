@@ -108,6 +108,21 @@ testWith(["strace"], "an interrupted call is made again", async () => {
   assertEquals(stderr.match(/EINTR .*INJECTED/g)?.length, 2, stderr);
 });
 
+testWith(["strace"], "a write that takes nothing is an error", async () => {
+  using work = folder();
+  const file = `${work.path}/file`;
+  const code = `
+    const fd = files.open(${JSON.stringify(file)}, "append");
+    console.log(descriptors.write(fd, new Uint8Array(3)),
+      descriptors.write(fd, new Uint8Array(0)));`;
+  const { text, stderr } = await run([
+    ...["timeout", "20", "strace", "-f", "-qq", "-P", file],
+    ...["-e", "trace=write", "-e", "inject=write:retval=0"],
+    ...denoCommand(code),
+  ]);
+  assertEquals(text, `${-errorNumber("EIO")} 0\n`, stderr);
+});
+
 Deno.test("dup makes a second number for the same open file", async () => {
   using work = folder();
   const fd = open(`${work.path}/file`, "append");

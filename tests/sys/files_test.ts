@@ -384,3 +384,14 @@ testWith(["root", "mount", "umount"], "a full disk is told", async () => {
     await run(["umount", work.path]);
   }
 });
+
+testWith(["sh"], "an output that may have been closed is known", async () => {
+  // In a program of its own, whose runtime opens what is closed.
+  const ask = denoCommand("console.error(files.mayHaveBeenClosed(1));");
+  const redirections = [">&-", "1<>/dev/null", ">/dev/null", "| cat"];
+  const found = await Promise.all(redirections.map(async (redirection) => {
+    const script = `"$@" ${redirection}`;
+    return (await run(["sh", "-c", script, "sh", ...ask])).stderr.trim();
+  }));
+  assertEquals(found, ["true", "true", "false", "false"]);
+});
