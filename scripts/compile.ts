@@ -23,8 +23,6 @@ export const LINKS: readonly string[] = ["multilog", "tryto", "socklog-tcp"];
 const TARGETS = [
   "x86_64-unknown-linux-gnu",
   "aarch64-unknown-linux-gnu",
-  "x86_64-apple-darwin",
-  "aarch64-apple-darwin",
 ];
 
 const SOURCE_FOLDERS = ["cmd", "src"];

@@ -9,10 +9,10 @@ import { open } from "../../src/sys/files.ts";
 import {
   type ExitStatus,
   kill,
-  signals,
   spawn,
   waitFor,
 } from "../../src/sys/process.ts";
+import { signals } from "../../src/sys/signals.ts";
 
 /** A run script that runs. */
 export interface Program {

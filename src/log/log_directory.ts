@@ -684,7 +684,7 @@ function removeIfThere(name: Name, directory: number): void {
 function renameIfFile(from: Name, to: Name, directory: number): void {
   const found = stat(from, directory);
   if (found === undefined) return;
-  if ((found.mode & 0o170000) === 0o040000) {
+  if (found.isDirectory) {
     throw new SysError(errorNumber("EISDIR"));
   }
   rename(from, to, directory);

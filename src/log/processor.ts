@@ -5,13 +5,8 @@
  * @module
  */
 import { environ } from "../sys/environment.ts";
-import {
-  type ExitStatus,
-  kill,
-  signals,
-  spawn,
-  waitFor,
-} from "../sys/process.ts";
+import { type ExitStatus, kill, spawn, waitFor } from "../sys/process.ts";
+import { signals } from "../sys/signals.ts";
 
 export type { ExitStatus };
 

@@ -6,7 +6,7 @@
 import { encode } from "../bytes.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import { Changes } from "../sys/changes.ts";
-import { close, seek, write } from "../sys/descriptors.ts";
+import { close, isSeekable, PIPE_BUF, write } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { openDirectory, stat } from "../sys/files.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
@@ -19,8 +19,6 @@ const OUTPUT = 1;
 const LINES = 10;
 /** How much is read at once. */
 const CHUNK = 64 * 1024;
-/** What a pipe that is writable takes without waiting. */
-const PIPE_BUF = 4096;
 /** Milliseconds between two looks where the kernel doesn't tell of changes. */
 const LOOK = 250;
 
@@ -111,7 +109,7 @@ export async function follow(
     let log = new Followed(path, diagnostics, LINES);
     const stamps = paths.length < args.length ? new LocalStamps() : undefined;
     const buffer = new Uint8Array(CHUNK);
-    const most = isFile(OUTPUT) ? CHUNK : PIPE_BUF;
+    const most = isSeekable(OUTPUT) ? CHUNK : PIPE_BUF;
     let output = buffer.subarray(0, 0);
     while (!ended) {
       if (output.length === 0) {
@@ -168,15 +166,4 @@ function outputFailed(error: SysError, diagnostics: Diagnostics): number {
   if (error.code === "EPIPE") return 0;
   diagnostics.say("fatal: unable to write: ", error);
   return 111;
-}
-
-/** Whether a write never waits for a reader. */
-function isFile(fd: number): boolean {
-  try {
-    seek(fd, 0, "here");
-    return true;
-  } catch (error) {
-    if (error instanceof SysError) return false;
-    throw error;
-  }
 }

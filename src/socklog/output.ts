@@ -4,21 +4,20 @@
  * @module
  */
 import { type Bytes, NEWLINE } from "../bytes.ts";
-import { EAGAIN, roomInPipe, setPipeSize, write } from "../sys/descriptors.ts";
+import {
+  EAGAIN,
+  PIPE_BUF,
+  roomInPipe,
+  setPipeSize,
+  write,
+} from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
-import { open, stat, wasClosed } from "../sys/files.ts";
+import { mayHaveBeenClosed, open, stat } from "../sys/files.ts";
 import { Readiness, WRITABLE } from "../sys/poll.ts";
 import { sendNonblocking } from "../sys/sockets.ts";
 import { Fatal } from "./fatal.ts";
 
 const EPIPE = errorNumber("EPIPE");
-const TYPE = 0o170000;
-const FIFO = 0o010000;
-const FILE = 0o100000;
-const SOCKET = 0o140000;
-
-/** What goes into any pipe that is writable at all without waiting. */
-const PIPE_BUF = 4096;
 
 /**
  * Errors that somebody may put right while the server waits; all others end
@@ -52,10 +51,10 @@ function wholeLines(bytes: Bytes, room: number): Bytes {
  * opened once more for ourselves.
  */
 function wayTo(fd: number): (bytes: Bytes) => number {
-  const type = Deno.build.os === "linux" ? (stat("", fd)?.mode ?? 0) & TYPE : 0;
-  if (type === FILE) return (bytes) => write(fd, bytes);
-  if (type === SOCKET) return (bytes) => sendNonblocking(fd, bytes);
-  if (type === FIFO) {
+  const info = stat("", fd);
+  if (info?.isFile) return (bytes) => write(fd, bytes);
+  if (info?.isSocket) return (bytes) => sendNonblocking(fd, bytes);
+  if (info?.isFifo) {
     try {
       const own = open(`/proc/self/fd/${fd}`, "append");
       setPipeSize(own, WIDE_PIPE);
@@ -94,7 +93,7 @@ export class Output {
    */
   constructor(fd = 1) {
     this.fd = fd;
-    if (wasClosed(fd)) throw new Fatal("standard output is closed");
+    if (mayHaveBeenClosed(fd)) throw new Fatal("standard output is closed");
     this.#write = wayTo(fd);
   }
 

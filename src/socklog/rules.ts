@@ -6,13 +6,12 @@
  *
  * @module
  */
-import { latin1 } from "../bytes.ts";
+import { fromLatin1, latin1 } from "../bytes.ts";
 import { close, read } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { open, stat } from "../sys/files.ts";
 import { CdbError, find } from "./cdb.ts";
 import { Fatal } from "./fatal.ts";
-import { fromLatin1 } from "./ucspi.ts";
 
 /** Of whom the rules are asked. */
 export interface Subject {

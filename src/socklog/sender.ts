@@ -6,7 +6,6 @@
 import { latin1 } from "../bytes.ts";
 import { close, EAGAIN, read, write } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
-import { wasClosed } from "../sys/files.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
 import { closeWrite, unacknowledgedBytes } from "../sys/sockets.ts";
 import { complaint, LONGEST_ANSWER } from "./acknowledgement.ts";
@@ -34,7 +33,6 @@ export async function send(
   options: SendOptions,
   messages: Messages,
 ): Promise<void> {
-  if (wasClosed(0)) throw new Fatal("standard input is closed");
   const connection = await connectTo(options, messages);
   messages.flush();
   try {

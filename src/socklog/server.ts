@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fromLatin1 } from "../bytes.ts";
 import { close, EAGAIN, read, write } from "../sys/descriptors.ts";
 import { getenv } from "../sys/environment.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
@@ -32,13 +33,7 @@ import { lookUp, type Questions, questions } from "./lookups.ts";
 import type { Messages } from "./messages.ts";
 import type { Output } from "./output.ts";
 import { Rules } from "./rules.ts";
-import {
-  describe,
-  fromLatin1,
-  type Peers,
-  peersOf,
-  variables,
-} from "./ucspi.ts";
+import { describe, type Peers, peersOf, variables } from "./ucspi.ts";
 
 /** How often a busy server looks whether a signal has come, milliseconds. */
 const TURN_EVERY = 5;

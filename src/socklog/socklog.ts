@@ -10,7 +10,7 @@ import { EAGAIN, read } from "../sys/descriptors.ts";
 import { bindUdp, bindUnix } from "../sys/datagrams.ts";
 import { getenv } from "../sys/environment.ts";
 import { SysError } from "../sys/errors.ts";
-import { lstat, umask, unlink, wasClosed } from "../sys/files.ts";
+import { lstat, umask, unlink } from "../sys/files.ts";
 import { getaddrinfo } from "../sys/names.ts";
 import { Poller, READABLE } from "../sys/poll.ts";
 import { onTermination, settleSignals } from "../sys/signals.ts";
@@ -193,7 +193,6 @@ async function openInet(
  * connection.
  */
 async function readUcspi(names: readonly string[]): Promise<void> {
-  if (wasClosed(0)) throw new Fatal("standard input is closed");
   const prefix = names.map(getenv).filter((value) => value !== undefined)
     .slice(0, MOST_NAMES).map((value) => `${latin1(value)}: `).join("");
   const framer = new Framer();

@@ -49,8 +49,8 @@ export function canRun(name: string): boolean {
       .map((folder) => folder === "" ? "" : `${folder}/`);
   return folders.some((folder) => {
     try {
-      const mode = stat(`${folder}${name}`)?.mode ?? 0;
-      return (mode & 0o170000) === 0o100000 && (mode & 0o111) !== 0;
+      const info = stat(`${folder}${name}`);
+      return info?.isFile === true && (info.mode & 0o111) !== 0;
     } catch (error) {
       // Not a directory, or not for us to look into.
       if (error instanceof SysError) return false;

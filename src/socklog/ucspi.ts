@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { fromLatin1 } from "../bytes.ts";
 import type { Endpoint } from "../sys/sockets.ts";
 
 /** A connection, as far as it is known. Names are text, a byte a character. */
@@ -111,14 +112,4 @@ export function withVariables(
   const made = [...changes].filter(([, value]) => value !== undefined)
     .map(([name, value]) => fromLatin1(`${name}=${value}`));
   return [...kept, ...made];
-}
-
-/**
- * The bytes of a text that has a byte in each character.
- *
- * @param text The text
- * @returns Its bytes
- */
-export function fromLatin1(text: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }

@@ -4,23 +4,23 @@
  * @module
  */
 import { close, read } from "./descriptors.ts";
-import { check, SysError } from "./errors.ts";
-import { cString, darwin, load } from "./libc.ts";
+import { check } from "./errno.ts";
+import { cString, load } from "./libc.ts";
 
-const inotify = darwin ? undefined : load({
+const lib = load({
   inotify_init1: { parameters: ["i32"], result: "i32" },
   inotify_add_watch: { parameters: ["i32", "buffer", "u32"], result: "i32" },
 });
 
-const NONBLOCK = 0o4000;
-const CLOEXEC = 0o2000000;
-const MODIFY = 0x2;
-const MOVED_FROM = 0x40;
-const MOVED_TO = 0x80;
-const CREATE = 0x100;
-const DELETE = 0x200;
-const MOVE_SELF = 0x800;
-const OVERFLOW = 0x4000;
+const IN_NONBLOCK = 0o4000;
+const IN_CLOEXEC = 0o2000000;
+const IN_MODIFY = 0x2;
+const IN_MOVED_FROM = 0x40;
+const IN_MOVED_TO = 0x80;
+const IN_CREATE = 0x100;
+const IN_DELETE = 0x200;
+const IN_MOVE_SELF = 0x800;
+const IN_Q_OVERFLOW = 0x4000;
 /** The bytes of an event in front of its name. */
 const HEADER = 16;
 
@@ -36,7 +36,7 @@ export interface Change {
   readonly what: "gone" | "come" | "written" | "unknown" | "moved";
 }
 
-/** A directory that is watched; inotify on Linux. */
+/** A directory that is watched (inotify(7)). */
 export class Changes implements Disposable {
   /** Readable while there are changes to take. */
   readonly fd: number;
@@ -50,11 +50,11 @@ export class Changes implements Disposable {
    * too much already
    */
   constructor(path: string | Uint8Array) {
-    if (inotify === undefined) throw new SysError(0);
-    this.fd = check(inotify.inotify_init1(NONBLOCK | CLOEXEC));
-    const mask = MODIFY | MOVED_FROM | MOVED_TO | CREATE | DELETE | MOVE_SELF;
+    this.fd = check(lib.inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+    const mask = IN_MODIFY | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE |
+      IN_DELETE | IN_MOVE_SELF;
     try {
-      check(inotify.inotify_add_watch(this.fd, cString(path), mask));
+      check(lib.inotify_add_watch(this.fd, cString(path), mask));
     } catch (error) {
       close(this.fd);
       throw error;
@@ -93,9 +93,9 @@ export class Changes implements Disposable {
 }
 
 function kindOf(mask: number): Change["what"] | undefined {
-  if (mask & OVERFLOW) return "unknown";
-  if (mask & MOVE_SELF) return "moved";
-  if (mask & (MOVED_FROM | DELETE)) return "gone";
-  if (mask & (MOVED_TO | CREATE)) return "come";
-  return mask & MODIFY ? "written" : undefined;
+  if (mask & IN_Q_OVERFLOW) return "unknown";
+  if (mask & IN_MOVE_SELF) return "moved";
+  if (mask & (IN_MOVED_FROM | IN_DELETE)) return "gone";
+  if (mask & (IN_MOVED_TO | IN_CREATE)) return "come";
+  return mask & IN_MODIFY ? "written" : undefined;
 }

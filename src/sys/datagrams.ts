@@ -5,7 +5,8 @@
  */
 import type { Bytes } from "../bytes.ts";
 import { close } from "./descriptors.ts";
-import { check, errorNumber, lastErrno, SysError } from "./errors.ts";
+import { check, lastErrno } from "./errno.ts";
+import { errorNumber, SysError } from "./errors.ts";
 import { cString, load } from "./libc.ts";
 import { type Endpoint, endpoint } from "./sockets.ts";
 

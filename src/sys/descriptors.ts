@@ -7,8 +7,9 @@
  *
  * @module
  */
-import { check, errorNumber, lastErrno } from "./errors.ts";
-import { darwin, load } from "./libc.ts";
+import { check, lastErrno } from "./errno.ts";
+import { errorNumber } from "./errors.ts";
+import { load } from "./libc.ts";
 
 const lib = load({
   read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
@@ -18,9 +19,8 @@ const lib = load({
   fsync: { parameters: ["i32"], result: "i32" },
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
   flock: { parameters: ["i32", "i32"], result: "i32" },
-  ftruncate: { parameters: ["i32", "i64"], result: "i32" },
   lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
-  pipe: { parameters: ["buffer"], result: "i32" },
+  pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   isatty: { parameters: ["i32"], result: "i32" },
   ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
@@ -28,6 +28,7 @@ const lib = load({
 
 const EINTR = errorNumber("EINTR");
 const EINVAL = errorNumber("EINVAL");
+const EIO = errorNumber("EIO");
 /** The number of "it would block", which every loop has to know. */
 export const EAGAIN: number = errorNumber("EAGAIN");
 
@@ -36,14 +37,19 @@ const F_SETFD = 2;
 const F_GETFL = 3;
 const F_SETFL = 4;
 const FD_CLOEXEC = 1;
-const F_DUPFD_CLOEXEC = darwin ? 67 : 1030;
+const F_DUPFD_CLOEXEC = 1030;
 const F_SETPIPE_SZ = 1031;
 const F_GETPIPE_SZ = 1032;
 const PAGE = 4096;
-const FIONREAD = darwin ? 0x4004667fn : 0x541bn;
-const O_NONBLOCK = darwin ? 4 : 2048;
-const ACCESS_MODE = 3;
-const READ_WRITE = 2;
+/** What a pipe that is writable takes whole without waiting (pipe(7)). */
+export const PIPE_BUF = 4096;
+const FIONREAD = 0x541bn;
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+const O_ACCMODE = 3;
+const O_RDWR = 2;
+const SEEK_SET = 0;
+const SEEK_CUR = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
@@ -70,14 +76,17 @@ export function read(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
  *
  * @param fd The descriptor
  * @param buffer The bytes
- * @returns How many bytes were written, or minus the error number on a
- * failure; never interrupted by a signal
+ * @returns How many bytes were written, at least one unless there are none to
+ * write, or minus the error number on a failure; never interrupted by a signal
  */
 export function write(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
   const length = BigInt(buffer.length);
   while (true) {
     const n = lib.write(fd, buffer, length);
-    if (n >= 0) return n;
+    if (n > 0) return n;
+    // A device or file system that takes nothing and gives no reason would
+    // have every caller try for ever.
+    if (n === 0) return buffer.length === 0 ? 0 : -EIO;
     const errno = lastErrno();
     if (errno !== EINTR) return -errno;
   }
@@ -162,17 +171,6 @@ export function flock(fd: number): void {
 }
 
 /**
- * Cuts a file.
- *
- * @param fd The descriptor
- * @param length The length it is to have
- * @throws {SysError} When it isn't a file, or isn't open for writing
- */
-export function ftruncate(fd: number, length: number): void {
-  check(lib.ftruncate(fd, BigInt(length)));
-}
-
-/**
  * Moves the offset of an open file.
  *
  * @param fd The descriptor
@@ -186,8 +184,18 @@ export function seek(
   offset: number,
   from: "start" | "here" = "start",
 ): number {
-  const at = Number(lib.lseek(fd, BigInt(offset), from === "start" ? 0 : 1));
-  return check(at);
+  const whence = from === "start" ? SEEK_SET : SEEK_CUR;
+  return check(Number(lib.lseek(fd, BigInt(offset), whence)));
+}
+
+/**
+ * Whether an open file has an offset that can be moved. A write to such a file
+ * never waits for a reader.
+ *
+ * @param fd The descriptor
+ */
+export function isSeekable(fd: number): boolean {
+  return lib.lseek(fd, 0n, SEEK_CUR) >= 0;
 }
 
 /**
@@ -198,10 +206,8 @@ export function seek(
  */
 export function pipe(): { reader: number; writer: number } {
   const ends = new Int32Array(2);
-  check(lib.pipe(new Uint8Array(ends.buffer)));
+  check(lib.pipe2(new Uint8Array(ends.buffer), O_CLOEXEC));
   const [reader, writer] = ends as unknown as [number, number];
-  setCloseOnExec(reader);
-  setCloseOnExec(writer);
   return { reader, writer };
 }
 
@@ -245,7 +251,7 @@ export function isInherited(fd: number): boolean {
  * @throws {SysError} When it is no descriptor
  */
 export function isReadWrite(fd: number): boolean {
-  return (check(lib.fcntl(fd, F_GETFL, 0)) & ACCESS_MODE) === READ_WRITE;
+  return (check(lib.fcntl(fd, F_GETFL, 0)) & O_ACCMODE) === O_RDWR;
 }
 
 /**
@@ -274,7 +280,7 @@ export function setNonblocking(fd: number, on: boolean): void {
  * @param size Bytes
  */
 export function setPipeSize(fd: number, size: number): void {
-  if (!darwin) lib.fcntl(fd, F_SETPIPE_SZ, size);
+  lib.fcntl(fd, F_SETPIPE_SZ, size);
 }
 
 /**
@@ -286,8 +292,6 @@ export function setPipeSize(fd: number, size: number): void {
  * @returns All of its size when it is empty, at least `PIPE_BUF` otherwise
  */
 export function roomInPipe(fd: number): number {
-  const PIPE_BUF = darwin ? 512 : 4096;
-  if (darwin) return PIPE_BUF;
   const unread = new Int32Array(1);
   lib.ioctl(fd, FIONREAD, new Uint8Array(unread.buffer));
   const size = lib.fcntl(fd, F_GETPIPE_SZ, 0);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { cString, darwin, load } from "./libc.ts";
+import { cString, load } from "./libc.ts";
 
 const lib = load({
   getenv: { parameters: ["buffer"], result: "pointer" },
@@ -13,11 +13,7 @@ const lib = load({
  * `environ` is a variable, which may come to point elsewhere; what comes out of
  * the library is where the variable is.
  */
-const pointerToEnviron = darwin
-  ? load({
-    where: { name: "_NSGetEnviron", parameters: [], result: "pointer" },
-  }).where()
-  : load({ environ: { type: "pointer" } }).environ;
+const pointerToEnviron = load({ environ: { type: "pointer" } }).environ;
 
 function bytesAt(pointer: Deno.PointerObject): Uint8Array<ArrayBuffer> {
   const view = new Deno.UnsafePointerView(pointer);

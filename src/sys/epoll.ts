@@ -3,19 +3,19 @@
  *
  * @module
  */
-import { check, errorNumber, lastErrno } from "./errors.ts";
-import { darwin, load } from "./libc.ts";
+import { check, lastErrno } from "./errno.ts";
+import { errorNumber } from "./errors.ts";
+import { load } from "./libc.ts";
 
-const epoll = darwin ? undefined : load({
+const lib = load({
   epoll_create1: { parameters: ["i32"], result: "i32" },
   epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
 });
 
-const CLOEXEC = 0o2000000;
-const ADD = 1;
-const REMOVE = 2;
-const CHANGE = 3;
+const EPOLL_CLOEXEC = 0o2000000;
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_MOD = 3;
 const EINTR = errorNumber("EINTR");
 
 /** `struct epoll_event` is packed on x86_64 and on nothing else. */
@@ -28,8 +28,8 @@ const DATA = PACKED ? 1 : 2;
  * A set of descriptors that is looked at without waiting; what to wait with is
  * its own descriptor, which is readable while there is something to be found.
  *
- * A look costs as much as there is to be found, not as much as is watched:
- * epoll on Linux. For another system this class is what has to be written.
+ * A look costs as much as there is to be found, not as much as is watched
+ * (epoll(7)).
  */
 export class Epoll {
   /** The descriptor of the set itself. */
@@ -46,8 +46,7 @@ export class Epoll {
    * @throws {SysError} When there are no descriptors left
    */
   constructor(most = 256) {
-    if (epoll === undefined) throw new Error("this system has no epoll");
-    this.fd = check(epoll.epoll_create1(CLOEXEC));
+    this.fd = check(lib.epoll_create1(EPOLL_CLOEXEC));
     this.#found = new Int32Array(SIZE * most);
     this.#foundBytes = new Uint8Array(this.#found.buffer);
   }
@@ -60,7 +59,7 @@ export class Epoll {
    * @throws {SysError} When the kernel has no memory
    */
   add(fd: number, events: number): void {
-    this.#control(ADD, fd, events);
+    this.#control(EPOLL_CTL_ADD, fd, events);
   }
 
   /**
@@ -70,22 +69,13 @@ export class Epoll {
    * @param events As for {@linkcode Epoll.add}
    */
   change(fd: number, events: number): void {
-    this.#control(CHANGE, fd, events);
-  }
-
-  /**
-   * Takes a descriptor out of the set.
-   *
-   * @param fd The descriptor
-   */
-  remove(fd: number): void {
-    this.#control(REMOVE, fd, 0);
+    this.#control(EPOLL_CTL_MOD, fd, events);
   }
 
   #control(what: number, fd: number, events: number): void {
     this.#event[0] = events;
     this.#event[DATA] = fd;
-    check(epoll!.epoll_ctl(this.fd, what, fd, this.#eventBytes));
+    check(lib.epoll_ctl(this.fd, what, fd, this.#eventBytes));
   }
 
   /**
@@ -95,7 +85,7 @@ export class Epoll {
    */
   poll(): number {
     const most = this.#found.length / SIZE;
-    const n = epoll!.epoll_wait(this.fd, this.#foundBytes, most, 0);
+    const n = lib.epoll_wait(this.fd, this.#foundBytes, most, 0);
     if (n < 0) return lastErrno() === EINTR ? 0 : check(n);
     return n;
   }
@@ -108,15 +98,5 @@ export class Epoll {
    */
   fdAt(i: number): number {
     return this.#found[i * SIZE + DATA]!;
-  }
-
-  /**
-   * What the last look found at it.
-   *
-   * @param i Which, from 0
-   * @returns The events, as from `Poller.found`
-   */
-  eventsAt(i: number): number {
-    return this.#found[i * SIZE]!;
   }
 }

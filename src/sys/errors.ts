@@ -1,16 +1,15 @@
 /**
  * The failure of a system call, in the words that the original programs use.
+ * Nothing here calls the C library, so that importing it needs no permission.
  *
  * @module
  */
-import { darwin, load } from "./libc.ts";
-
 /**
  * What is known of each error number: its name and the originals' words for
  * it (as seen from the programs themselves, one error injected after another).
  * Names for numbers that are not here come out as `E123`.
  */
-const LINUX: Record<number, readonly [string, string]> = {
+const ERRORS: Record<number, readonly [string, string]> = {
   1: ["EPERM", "permission denied"],
   2: ["ENOENT", "file does not exist"],
   3: ["ESRCH", "no such process"],
@@ -99,61 +98,9 @@ const LINUX: Record<number, readonly [string, string]> = {
   122: ["EDQUOT", "disk quota exceeded"],
 };
 
-/** macOS: the numbers that differ from Linux. The words are the same. */
-const DARWIN: Record<number, string> = {
-  11: "EDEADLK",
-  35: "EAGAIN",
-  36: "EINPROGRESS",
-  37: "EALREADY",
-  38: "ENOTSOCK",
-  39: "EDESTADDRREQ",
-  40: "EMSGSIZE",
-  41: "EPROTOTYPE",
-  42: "ENOPROTOOPT",
-  43: "EPROTONOSUPPORT",
-  44: "ESOCKTNOSUPPORT",
-  45: "EOPNOTSUPP",
-  46: "EPFNOSUPPORT",
-  47: "EAFNOSUPPORT",
-  48: "EADDRINUSE",
-  49: "EADDRNOTAVAIL",
-  50: "ENETDOWN",
-  51: "ENETUNREACH",
-  52: "ENETRESET",
-  53: "ECONNABORTED",
-  54: "ECONNRESET",
-  55: "ENOBUFS",
-  56: "EISCONN",
-  57: "ENOTCONN",
-  58: "ESHUTDOWN",
-  59: "ETOOMANYREFS",
-  60: "ETIMEDOUT",
-  61: "ECONNREFUSED",
-  62: "ELOOP",
-  63: "ENAMETOOLONG",
-  64: "EHOSTDOWN",
-  65: "EHOSTUNREACH",
-  66: "ENOTEMPTY",
-  68: "EUSERS",
-  69: "EDQUOT",
-  70: "ESTALE",
-  77: "ENOLCK",
-  78: "ENOSYS",
-  100: "EPROTO",
-};
-
 const numbers = new Map<string, number>();
-const words = new Map<string, string>();
-for (const [number, [name, text]] of Object.entries(LINUX)) {
-  words.set(name, text);
-  if (!darwin || (Number(number) <= 34 && Number(number) !== 11)) {
-    numbers.set(name, Number(number));
-  }
-}
-if (darwin) {
-  for (const [number, name] of Object.entries(DARWIN)) {
-    numbers.set(name, Number(number));
-  }
+for (const [number, [name]] of Object.entries(ERRORS)) {
+  numbers.set(name, Number(number));
 }
 
 /**
@@ -164,12 +111,6 @@ if (darwin) {
  */
 export function errorNumber(name: string): number {
   return numbers.get(name) ?? 0;
-}
-
-function nameOf(errno: number): string {
-  // The first 34 are the same everywhere, but for EAGAIN.
-  const shared = !darwin || errno <= 34 ? LINUX[errno]?.[0] : undefined;
-  return (darwin ? DARWIN[errno] : undefined) ?? shared ?? `E${errno}`;
 }
 
 /**
@@ -190,39 +131,9 @@ export class SysError extends Error {
    * @param errno The error's number, as `errno` had it
    */
   constructor(errno: number) {
-    const code = nameOf(errno);
-    super(words.get(code) ?? "unknown error");
+    const [code, words] = ERRORS[errno] ?? [`E${errno}`, "unknown error"];
+    super(words);
     this.errno = errno;
     this.code = code;
   }
-}
-
-const locate = darwin
-  ? load({ errno: { name: "__error", parameters: [], result: "pointer" } })
-  : load({
-    errno: { name: "__errno_location", parameters: [], result: "pointer" },
-  });
-/** The program's one JavaScript thread has one errno, so it is located once. */
-const view = new Deno.UnsafePointerView(locate.errno()!);
-
-/**
- * The error number of the synchronous call that has just failed. It holds
- * only until the next call into the C library.
- *
- * @returns `errno`
- */
-export function lastErrno(): number {
-  return view.getInt32(0);
-}
-
-/**
- * Turns a failed call into an exception.
- *
- * @param result What the call returned
- * @returns The same, when it is not negative
- * @throws {SysError} When it is negative
- */
-export function check(result: number): number {
-  if (result < 0) throw new SysError(lastErrno());
-  return result;
 }

@@ -7,9 +7,10 @@
  * @module
  */
 import { type Bytes, latin1 } from "../bytes.ts";
-import { check, lastErrno, SysError } from "./errors.ts";
+import { check, lastErrno } from "./errno.ts";
+import { SysError } from "./errors.ts";
 import { close, isOpen, isReadWrite } from "./descriptors.ts";
-import { AT_FDCWD, cString, darwin, load } from "./libc.ts";
+import { AT_FDCWD, cString, load } from "./libc.ts";
 
 const lib = load({
   openat: { parameters: ["i32", "buffer", "i32", "u32"], result: "i32" },
@@ -22,50 +23,47 @@ const lib = load({
   fchmodat: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
   mkostemp: { parameters: ["buffer", "i32"], result: "i32" },
   umask: { parameters: ["u32"], result: "u32" },
-});
-
-/**
- * What `readdir` stands on. At the end that one returns what it returns when it
- * fails, and leaves the difference to `errno`, which the runtime may change
- * between two calls. glibc has a function for Linux's since 2.30 only.
- */
-const linux = darwin ? undefined : load({
-  syscall: { parameters: ["i32", "i32", "buffer", "u32"], result: "i32" },
-});
-const apple = darwin
-  ? load({
-    __getdirentries64: {
-      parameters: ["i32", "buffer", "u32", "buffer"],
-      result: "i32",
-    },
-  })
-  : undefined;
-/** How many bytes of entries are read at once. */
-const ENTRIES = 32 * 1024;
-const GETDENTS64 = Deno.build.arch === "aarch64" ? 61 : 217;
-
-/** `statx` has one layout on every Linux; `stat` has one for each. */
-const statx = darwin ? undefined : load({
+  /** `stat` has another layout on each machine, `statx` the same on all. */
   statx: {
     parameters: ["i32", "buffer", "i32", "u32", "buffer"],
     result: "i32",
   },
-}).statx;
+  /**
+   * For getdents64(2), on which readdir(3) stands. At the end that one returns
+   * what it returns when it fails, and leaves the difference to `errno`, which
+   * the runtime may change between two calls. glibc has a function for
+   * getdents64 since 2.30 only.
+   */
+  syscall: { parameters: ["i32", "i32", "buffer", "u32"], result: "i32" },
+});
 
-const WRITE_ONLY = 1;
-const READ_WRITE = 2;
-const CREATE = darwin ? 0x200 : 0o100;
-const TRUNCATE = darwin ? 0x400 : 0o1000;
-const APPEND = darwin ? 8 : 0o2000;
-const NONBLOCK = darwin ? 4 : 0o4000;
-const CLOEXEC = darwin ? 0x1000000 : 0o2000000;
+/** How many bytes of entries are read at once. */
+const ENTRIES = 32 * 1024;
+const GETDENTS64 = Deno.build.arch === "aarch64" ? 61 : 217;
+
+const O_RDONLY = 0;
+const O_WRONLY = 1;
+const O_CREAT = 0o100;
+const O_TRUNC = 0o1000;
+const O_APPEND = 0o2000;
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+
+const AT_EMPTY_PATH = 0x1000;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const STATX_BTIME = 0x800;
+/** The basic fields, and the time when it was made. */
+const STATX_ALL = 0x7ff | STATX_BTIME;
+const S_IFMT = 0o170000;
+const S_IFSOCK = 0o140000;
+const S_IFREG = 0o100000;
+const S_IFDIR = 0o040000;
+const S_IFIFO = 0o010000;
 
 /** How to open a file. */
 export type OpenMode =
   /** For reading, from its start. */
   | "read"
-  /** For reading and writing, made when it isn't there. */
-  | "update"
   /** For writing at its end, made when it isn't there. */
   | "append"
   /** For writing, made when it isn't there, emptied when it is. */
@@ -74,11 +72,10 @@ export type OpenMode =
   | "overwrite";
 
 const FLAGS: Record<OpenMode, number> = {
-  read: 0,
-  update: READ_WRITE | CREATE,
-  append: WRITE_ONLY | CREATE | APPEND,
-  truncate: WRITE_ONLY | CREATE | TRUNCATE,
-  overwrite: WRITE_ONLY | CREATE,
+  read: O_RDONLY,
+  append: O_WRONLY | O_CREAT | O_APPEND,
+  truncate: O_WRONLY | O_CREAT | O_TRUNC,
+  overwrite: O_WRONLY | O_CREAT,
 };
 
 /** A file's name, or its bytes. */
@@ -102,7 +99,7 @@ export function open(
   permissions = 0o644,
   directory: number = AT_FDCWD,
 ): number {
-  const flags = FLAGS[mode] | NONBLOCK | CLOEXEC;
+  const flags = FLAGS[mode] | O_NONBLOCK | O_CLOEXEC;
   return check(lib.openat(directory, cString(name), flags, permissions));
 }
 
@@ -120,7 +117,7 @@ export function tmpfile(folder: Name): number {
   const name = new Uint8Array(path.length - 1 + pattern.length);
   name.set(path);
   name.set(pattern, path.length - 1);
-  const fd = check(lib.mkostemp(name, CLOEXEC));
+  const fd = check(lib.mkostemp(name, O_CLOEXEC));
   unlink(name.subarray(0, -1));
   return fd;
 }
@@ -186,6 +183,14 @@ export function chmod(
 
 /** What is known of a file without reading it. */
 export interface FileInfo {
+  /** Whether it is a regular file. */
+  isFile: boolean;
+  /** Whether it is a directory. */
+  isDirectory: boolean;
+  /** Whether it is a pipe, with a name or without one. */
+  isFifo: boolean;
+  /** Whether it is a socket. */
+  isSocket: boolean;
   /** Type and permission bits. */
   mode: number;
   /** Bytes. */
@@ -214,7 +219,6 @@ export function stat(
   name: Name,
   directory: number = AT_FDCWD,
 ): FileInfo | undefined {
-  const AT_EMPTY_PATH = 0x1000;
   return look(name, directory, name.length === 0 ? AT_EMPTY_PATH : 0);
 }
 
@@ -226,7 +230,6 @@ export function stat(
  * @throws {SysError} On any other failure
  */
 export function lstat(name: Name): FileInfo | undefined {
-  const AT_SYMLINK_NOFOLLOW = 0x100;
   return look(name, AT_FDCWD, AT_SYMLINK_NOFOLLOW);
 }
 
@@ -235,11 +238,8 @@ function look(
   directory: number,
   flags: number,
 ): FileInfo | undefined {
-  if (statx === undefined) throw new SysError(0);
   const buffer = new Uint8Array(256);
-  const BASIC = 0x7ff;
-  const BTIME = 0x800;
-  if (statx(directory, cString(name), flags, BASIC | BTIME, buffer) < 0) {
+  if (lib.statx(directory, cString(name), flags, STATX_ALL, buffer) < 0) {
     const error = new SysError(lastErrno());
     if (error.code === "ENOENT") return undefined;
     throw error;
@@ -247,14 +247,19 @@ function look(
   const view = new DataView(buffer.buffer);
   const time = (at: number) =>
     Number(view.getBigInt64(at, true)) + view.getUint32(at + 8, true) / 1e9;
-  const mtime = time(112);
+  const mode = view.getUint16(28, true);
+  const type = mode & S_IFMT;
   return {
+    isFile: type === S_IFREG,
+    isDirectory: type === S_IFDIR,
+    isFifo: type === S_IFIFO,
+    isSocket: type === S_IFSOCK,
     nlink: view.getUint32(16, true),
-    mode: view.getUint16(28, true),
+    mode,
     size: Number(view.getBigUint64(40, true)),
-    mtime,
+    mtime: time(112),
     ctime: time(96),
-    birthtime: view.getUint32(0, true) & BTIME ? time(80) : undefined,
+    birthtime: view.getUint32(0, true) & STATX_BTIME ? time(80) : undefined,
     identity: `${view.getUint32(136, true)}:${view.getUint32(140, true)}:${
       view.getBigUint64(32, true)
     }`,
@@ -279,7 +284,7 @@ export function readdir(directory: number): string[] {
     let length;
     while ((length = readEntries(fd, buffer)) > 0) {
       for (let at = 0; at < length; at += view.getUint16(at + 16, true)) {
-        const start = at + (darwin ? 21 : 19);
+        const start = at + 19;
         names.push(latin1(buffer.subarray(start, buffer.indexOf(0, start))));
       }
     }
@@ -291,9 +296,7 @@ export function readdir(directory: number): string[] {
 
 /** Reads as many entries as there is room for; 0 bytes at the end. */
 function readEntries(fd: number, buffer: Bytes): number {
-  const length = linux
-    ? linux.syscall(GETDENTS64, fd, buffer, buffer.length)
-    : apple!.__getdirentries64(fd, buffer, buffer.length, new Uint8Array(8));
+  const length = lib.syscall(GETDENTS64, fd, buffer, buffer.length);
   if (length >= 0) return length;
   const error = new SysError(lastErrno());
   // Linux calls a directory that was removed so; it has no entries.
@@ -323,15 +326,18 @@ export function openDirectory(path: string): number {
 }
 
 /**
- * Whether a standard descriptor was closed when the program was started. The
- * runtime opens `/dev/null` then, for reading and writing, which nobody does
- * who means it.
+ * Whether a standard descriptor may have been closed when this program was
+ * started: the runtime's start code opens `/dev/null` in place of such a one,
+ * for reading and writing, before anything here runs. daemon(3), Python and
+ * Node hand the same to their children on purpose. Nothing tells the two
+ * apart: flags, offset, inode and close-on-exec are equal. So standard input
+ * is taken for what it is, an empty file, and only an output is refused, since
+ * what is written to it would be lost.
  *
  * @param fd The descriptor
- * @returns Whether it was
  */
-export function wasClosed(fd: number): boolean {
+export function mayHaveBeenClosed(fd: number): boolean {
   if (!isOpen(fd)) return true;
-  if (darwin || !isReadWrite(fd)) return false;
+  if (!isReadWrite(fd)) return false;
   return stat("", fd)?.identity === stat("/dev/null")?.identity;
 }

@@ -7,11 +7,10 @@
  * @module
  */
 
-/** Whether this is macOS, where names and numbers differ from Linux. */
-export const darwin: boolean = Deno.build.os === "darwin";
-
 /** `AT_FDCWD`: "relative to the working directory" in the `…at` calls. */
-export const AT_FDCWD: number = darwin ? -2 : -100;
+export const AT_FDCWD = -100;
+
+const LIBC = "libc.so.6";
 
 /**
  * Loads functions of the C library.
@@ -30,14 +29,13 @@ export const AT_FDCWD: number = darwin ? -2 : -100;
 export function load<const S extends Deno.ForeignLibraryInterface>(
   symbols: S,
 ): Deno.DynamicLibrary<S>["symbols"] {
-  const library = darwin ? "libSystem.dylib" : "libc.so.6";
-  if (!Deno.build.standalone) return Deno.dlopen(library, symbols).symbols;
+  if (!Deno.build.standalone) return Deno.dlopen(LIBC, symbols).symbols;
   const loaded: Record<string, unknown> = {};
   for (const [name, declaration] of Object.entries(symbols)) {
     Object.defineProperty(loaded, name, {
       configurable: true,
       get() {
-        const { symbols } = Deno.dlopen(library, { [name]: declaration });
+        const { symbols } = Deno.dlopen(LIBC, { [name]: declaration });
         // From now on an ordinary property, which costs a call nothing.
         Object.defineProperty(loaded, name, { value: symbols[name] });
         return symbols[name];

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { darwin, load } from "./libc.ts";
+import { load } from "./libc.ts";
 
 const lib = load({
   getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
 });
 
-const NOFILE = darwin ? 8 : 7;
+const RLIMIT_NOFILE = 7;
 
 /**
  * Raises the limit of open descriptors, as far as that is allowed: for root
@@ -22,13 +22,13 @@ const NOFILE = darwin ? 8 : 7;
 export function raiseDescriptorLimit(wanted: number): number {
   const words = new BigUint64Array(2);
   const bytes = new Uint8Array(words.buffer);
-  lib.getrlimit(NOFILE, bytes);
+  lib.getrlimit(RLIMIT_NOFILE, bytes);
   const [soft, hard] = words as unknown as [bigint, bigint];
   const need = BigInt(wanted);
   if (soft >= need) return wanted;
   words[0] = need;
   words[1] = hard > need ? hard : need;
-  if (lib.setrlimit(NOFILE, bytes) === 0) return wanted;
+  if (lib.setrlimit(RLIMIT_NOFILE, bytes) === 0) return wanted;
   words[0] = words[1] = hard;
-  return Number(lib.setrlimit(NOFILE, bytes) === 0 ? hard : soft);
+  return Number(lib.setrlimit(RLIMIT_NOFILE, bytes) === 0 ? hard : soft);
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { type Bytes, latin1 } from "../bytes.ts";
-import { cString, darwin, load } from "./libc.ts";
+import { cString, load } from "./libc.ts";
 import { canStartThread } from "./runtime.ts";
 import { type Endpoint, endpoint } from "./sockets.ts";
 
@@ -30,9 +30,9 @@ const lib = load({
 });
 
 const STREAM = 1;
-const NUMERIC_HOST = 4;
-const NAME_REQUIRED = darwin ? 4 : 8;
-const AGAIN = darwin ? 2 : -3;
+const AI_NUMERICHOST = 4;
+const NI_NAMEREQD = 8;
+const EAI_AGAIN = -3;
 
 /** A name server didn't answer: asked later, it may. */
 export class TemporaryNameError extends Error {
@@ -68,7 +68,7 @@ function endpoints(list: bigint, port: number): Endpoint[] {
   for (let at = first; at !== null;) {
     const info = new Deno.UnsafePointerView(at);
     const length = info.getUint32(16);
-    const address = info.getPointer(darwin ? 32 : 24)!;
+    const address = info.getPointer(24)!;
     const bytes = new Deno.UnsafePointerView(address).getArrayBuffer(length);
     found.push(endpoint(new Uint8Array(bytes), port));
     at = info.getPointer(40);
@@ -95,13 +95,13 @@ export async function getaddrinfo(
   const name = cString(host);
   const out = new BigUint64Array(1);
   const list = new Uint8Array(out.buffer);
-  if (lib.addresses(name, null, hints(NUMERIC_HOST), list) === 0) {
+  if (lib.addresses(name, null, hints(AI_NUMERICHOST), list) === 0) {
     return endpoints(out[0]!, port);
   }
   const look = canStartThread() ? lib.addressesAside : lib.addresses;
   const args = [name, hints(0), list] as const;
   const code = await keeping(args, () => look(args[0], null, args[1], args[2]));
-  if (code === AGAIN) throw new TemporaryNameError(host);
+  if (code === EAI_AGAIN) throw new TemporaryNameError(host);
   return code === 0 ? endpoints(out[0]!, port) : [];
 }
 
@@ -118,7 +118,7 @@ export async function getnameinfo(of: Endpoint): Promise<string | undefined> {
   const look = canStartThread() ? lib.nameAside : lib.name;
   const code = await keeping(
     [of, name],
-    () => look(of.bytes, length, name, name.length, null, 0, NAME_REQUIRED),
+    () => look(of.bytes, length, name, name.length, null, 0, NI_NAMEREQD),
   );
   if (code !== 0) return undefined;
   const text = latin1(name.subarray(0, name.indexOf(0)));

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { check, errorNumber, lastErrno, SysError } from "./errors.ts";
+import { check, lastErrno } from "./errno.ts";
+import { errorNumber, SysError } from "./errors.ts";
 import { close, pipe, read, setNonblocking, write } from "./descriptors.ts";
 import { load } from "./libc.ts";
 import { canStartThread, loopEvents } from "./runtime.ts";

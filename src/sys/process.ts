@@ -8,9 +8,10 @@
  * @module
  */
 import { close, dup } from "./descriptors.ts";
-import { lastErrno, SysError } from "./errors.ts";
-import { cString, darwin, load } from "./libc.ts";
-import { isIgnored, unblockSignals } from "./signals.ts";
+import { lastErrno } from "./errno.ts";
+import { SysError } from "./errors.ts";
+import { cString, load } from "./libc.ts";
+import { isIgnored, signals, unblockSignals } from "./signals.ts";
 
 const lib = load({
   posix_spawnp: {
@@ -44,15 +45,7 @@ const lib = load({
   },
   sigaddset: { parameters: ["buffer", "i32"], result: "i32" },
   sigemptyset: { parameters: ["buffer"], result: "i32" },
-  waitpid: {
-    parameters: ["i32", "buffer", "i32"],
-    result: "i32",
-  },
-  reap: {
-    name: "waitpid",
-    parameters: ["i32", "buffer", "i32"],
-    result: "i32",
-  },
+  waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   prctl: {
     parameters: ["i32", "usize", "usize", "usize", "usize"],
     result: "i32",
@@ -62,21 +55,13 @@ const lib = load({
   signal: { parameters: ["i32", "usize"], result: "pointer" },
 });
 
-const SETSIGDEF = 0x04;
-const SETSIGMASK = 0x08;
-const SETSID = darwin ? 0x400 : 0x80;
-const SIGPIPE = 13;
-const SIGCHLD = darwin ? 20 : 17;
-const DEFAULT = 0n;
-const NO_WAIT = 1;
+const POSIX_SPAWN_SETSIGDEF = 0x04;
+const POSIX_SPAWN_SETSIGMASK = 0x08;
+const POSIX_SPAWN_SETSID = 0x80;
+const SIG_DFL = 0n;
+const WNOHANG = 1;
 
-/** The numbers of the signals that the programs send. */
-export const signals = {
-  SIGKILL: 9,
-  SIGALRM: 14,
-  SIGTERM: 15,
-  SIGCONT: darwin ? 19 : 18,
-} as const;
+const { SIGCHLD, SIGPIPE } = signals;
 
 /** A program to start. */
 export interface Program {
@@ -124,7 +109,7 @@ function pointers(
  */
 function hearOfChildren(): void {
   unblockSignals();
-  if (isIgnored(SIGCHLD)) lib.signal(SIGCHLD, DEFAULT);
+  if (isIgnored(SIGCHLD)) lib.signal(SIGCHLD, SIG_DFL);
 }
 
 /** What these functions return is the error itself, and `errno` isn't set. */
@@ -141,7 +126,7 @@ function must(error: number): void {
  * @throws {SysError} When it can't be found or started
  */
 export function spawn(program: Program): number {
-  // glibc's structures have 80, 336 and 128 bytes; macOS has pointers there.
+  // glibc's structures have 80, 336 and 128 bytes.
   const actions = new Uint8Array(512);
   const attributes = new Uint8Array(512);
   const set = new Uint8Array(128);
@@ -167,8 +152,8 @@ export function spawn(program: Program): number {
     for (const fd of program.without ?? []) {
       must(lib.posix_spawn_file_actions_addclose(actions, fd));
     }
-    let flags = SETSIGDEF | SETSIGMASK;
-    if (program.session) flags |= SETSID;
+    let flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
+    if (program.session) flags |= POSIX_SPAWN_SETSID;
     lib.posix_spawnattr_setflags(attributes, flags);
     // What is handled here is at its default there by itself. What was ignored
     // at our start, by nohup say, stays so; only SIGPIPE the runtime ignores.
@@ -199,6 +184,19 @@ export type ExitStatus =
   | { readonly code: number; readonly signal?: undefined }
   | { readonly code?: undefined; readonly signal: number };
 
+const status = new Int32Array(1);
+const statusBytes = new Uint8Array(status.buffer);
+
+/**
+ * Waits for a child that has ended, without waiting for one to end; what it
+ * ended with is in `status`.
+ *
+ * @returns Its process id, 0 when none has ended, -1 when there is none
+ */
+function waitpid(pid: number): number {
+  return lib.waitpid(pid, statusBytes, WNOHANG);
+}
+
 /** A program that is waited for. */
 interface Awaited {
   readonly pid: number;
@@ -207,20 +205,18 @@ interface Awaited {
 }
 
 const awaited = new Set<Awaited>();
-const word = new Int32Array(1);
-const wordBytes = new Uint8Array(word.buffer);
 let alive: ReturnType<typeof setInterval> | undefined;
 
 /** Looks which programs have ended. */
 function collect(): void {
   for (const child of awaited) {
-    const found = lib.waitpid(child.pid, wordBytes, NO_WAIT);
+    const found = waitpid(child.pid);
     if (found === 0) continue;
     awaited.delete(child);
-    const signal = word[0]! & 0x7f;
+    const signal = status[0]! & 0x7f;
     if (found < 0) child.reject(new SysError(lastErrno()));
     else if (signal !== 0) child.resolve({ signal });
-    else child.resolve({ code: (word[0]! >> 8) & 0xff });
+    else child.resolve({ code: (status[0]! >> 8) & 0xff });
   }
   if (awaited.size > 0) return;
   Deno.removeSignalListener("SIGCHLD", collect);
@@ -249,9 +245,6 @@ export function waitFor(pid: number): Promise<ExitStatus> {
   });
 }
 
-const reaped = new Int32Array(1);
-const reapedBytes = new Uint8Array(reaped.buffer);
-
 /**
  * Takes the ending of any one program that {@linkcode spawn} started and
  * {@linkcode waitFor} isn't called for. This is for a program that has many,
@@ -261,8 +254,8 @@ const reapedBytes = new Uint8Array(reaped.buffer);
  * exit code 3), or `undefined` where none has ended
  */
 export function waitForAny(): { pid: number; status: number } | undefined {
-  const pid = lib.waitpid(-1, reapedBytes, NO_WAIT);
-  return pid > 0 ? { pid, status: reaped[0]! } : undefined;
+  const pid = waitpid(-1);
+  return pid > 0 ? { pid, status: status[0]! } : undefined;
 }
 
 /**
@@ -278,11 +271,11 @@ export function kill(pid: number, signal: number): boolean {
 
 /**
  * Takes the place of init for the descendants whose parents end from now on,
- * where the system can do that, so that {@linkcode groupExists} knows them.
+ * so that {@linkcode groupExists} knows them.
  */
 export function setChildSubreaper(): void {
   const PR_SET_CHILD_SUBREAPER = 36;
-  if (!darwin) lib.prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n);
+  lib.prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n);
 }
 
 /**
@@ -294,8 +287,7 @@ export function setChildSubreaper(): void {
  * @returns Whether there is any process in it
  */
 export function groupExists(group: number): boolean {
-  const WNOHANG = 1;
-  while (lib.reap(-group, null, WNOHANG) > 0);
+  while (waitpid(-group) > 0);
   return kill(-group, 0);
 }
 
@@ -312,7 +304,7 @@ export function exec(
 ): never {
   // Handlers go by themselves with the old program; what it ignored stays
   // ignored, and that is SIGPIPE.
-  lib.signal(SIGPIPE, DEFAULT);
+  lib.signal(SIGPIPE, SIG_DFL);
   lib.execvpe(cString(args[0] ?? ""), pointers(args), pointers(env));
   throw new SysError(lastErrno());
 }

@@ -4,8 +4,9 @@
  * @module
  */
 import { close, isInherited, pipe } from "./descriptors.ts";
-import { errorNumber, lastErrno, SysError } from "./errors.ts";
-import { darwin, load } from "./libc.ts";
+import { lastErrno } from "./errno.ts";
+import { errorNumber, SysError } from "./errors.ts";
+import { load } from "./libc.ts";
 
 const lib = load({
   epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
@@ -15,7 +16,7 @@ const lib = load({
   },
 });
 
-const REMOVE = 2;
+const EPOLL_CTL_DEL = 2;
 const ENOENT = errorNumber("ENOENT");
 /** The runtime opens it among its first descriptors. */
 const FIRST_DESCRIPTORS = 64;
@@ -32,7 +33,7 @@ let events: number | undefined;
  * runtime has none that can be found
  */
 export function loopEvents(): number {
-  return events ??= darwin ? -1 : findEpoll();
+  return events ??= findEpoll();
 }
 
 /**
@@ -50,7 +51,7 @@ function findEpoll(): number {
   }
   let found = -1;
   for (let fd = 3; fd < FIRST_DESCRIPTORS && found < 0; fd++) {
-    if (lib.epoll_ctl(fd, REMOVE, ends.reader, null) === 0) continue;
+    if (lib.epoll_ctl(fd, EPOLL_CTL_DEL, ends.reader, null) === 0) continue;
     if (lastErrno() === ENOENT && !isInherited(fd)) found = fd;
   }
   close(ends.reader);

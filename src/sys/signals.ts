@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { darwin, load } from "./libc.ts";
+import { load } from "./libc.ts";
 
 const lib = load({
   sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   sigprocmask: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
 });
 
-const SETMASK = darwin ? 3 : 2;
+const SIG_SETMASK = 2;
 /** A set without a signal in it; the system's has at most so many bytes. */
 const NONE = new Uint8Array(128);
 
@@ -19,7 +19,7 @@ const NONE = new Uint8Array(128);
  * some, and it would wait for them in vain.
  */
 export function unblockSignals(): void {
-  lib.sigprocmask(SETMASK, NONE, null);
+  lib.sigprocmask(SIG_SETMASK, NONE, null);
 }
 
 /**
@@ -32,8 +32,35 @@ export function settleSignals(): void {
   unblockSignals();
 }
 
+/** The signals that this program sends, hears of, or tells of: their numbers. */
+export const signals = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGILL: 4,
+  SIGABRT: 6,
+  SIGFPE: 8,
+  SIGKILL: 9,
+  SIGSEGV: 11,
+  SIGPIPE: 13,
+  SIGALRM: 14,
+  SIGTERM: 15,
+  SIGCHLD: 17,
+} as const;
+
+/**
+ * The name of a signal.
+ *
+ * @param signal Its number
+ * @returns The name, such as `"SIGTERM"`, or `undefined` where it isn't one of
+ * {@linkcode signals}
+ */
+export function signalName(signal: number): string | undefined {
+  return Object.entries(signals).find(([, one]) => one === signal)?.[0];
+}
+
 /** The signals that ask a program to end. */
-const ENDING = [["SIGTERM", 15], ["SIGINT", 2], ["SIGHUP", 1]] as const;
+const TERMINATION = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /**
  * Whether this program was started with a signal ignored, as `nohup` and a
@@ -58,9 +85,9 @@ export function isIgnored(signal: number): boolean {
  * @returns A function that stops listening
  */
 export function onTermination(handler: (name: string) => void): () => void {
-  const listeners = ENDING
-    .filter(([name, signal]) => name === "SIGTERM" || !isIgnored(signal))
-    .map(([name]) => ({ name, listener: () => handler(name) }));
+  const listeners = TERMINATION
+    .filter((name) => name === "SIGTERM" || !isIgnored(signals[name]))
+    .map((name) => ({ name, listener: () => handler(name) }));
   for (const { name, listener } of listeners) {
     Deno.addSignalListener(name, listener);
   }

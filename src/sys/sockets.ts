@@ -4,15 +4,16 @@
  * @module
  */
 import type { Bytes } from "../bytes.ts";
-import { close, setCloseOnExec, setNonblocking } from "./descriptors.ts";
-import { check, errorNumber, lastErrno, SysError } from "./errors.ts";
-import { darwin, load } from "./libc.ts";
+import { close } from "./descriptors.ts";
+import { check, lastErrno } from "./errno.ts";
+import { errorNumber, SysError } from "./errors.ts";
+import { load } from "./libc.ts";
 
 const lib = load({
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   listen: { parameters: ["i32", "i32"], result: "i32" },
-  accept: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  accept4: { parameters: ["i32", "buffer", "buffer", "i32"], result: "i32" },
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
@@ -32,32 +33,28 @@ const lib = load({
   },
 });
 
-/** Takes a connection and sets its flags in one call, where there is one. */
-const accept4 = darwin ? undefined : load({
-  accept4: { parameters: ["i32", "buffer", "buffer", "i32"], result: "i32" },
-}).accept4;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_STREAM = 1;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const MSG_DONTWAIT = 0x40;
 
-const INET = 2;
-const INET6 = darwin ? 30 : 10;
-const STREAM = 1;
-const NONBLOCK = 0o4000;
-const CLOEXEC = 0o2000000;
-const DONTWAIT = darwin ? 0x80 : 0x40;
-
-const SOCKET = darwin ? 0xffff : 1;
-const REUSEADDR = darwin ? 4 : 2;
-const KEEPALIVE = darwin ? 8 : 9;
-const LINGER = darwin ? 0x80 : 13;
-const ERROR = darwin ? 0x1007 : 4;
-const IP = 0;
-const IP_OPTIONS = darwin ? 1 : 4;
-const TCP = 6;
-const NODELAY = 1;
-const KEEPIDLE = darwin ? 0x10 : 4;
-const IPV6 = 41;
-const V6ONLY = darwin ? 27 : 26;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_ERROR = 4;
+const SO_KEEPALIVE = 9;
+const SO_LINGER = 13;
+const IPPROTO_IP = 0;
+const IP_OPTIONS = 4;
+const IPPROTO_TCP = 6;
+const TCP_NODELAY = 1;
+const TCP_KEEPIDLE = 4;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
 
 const EINTR = errorNumber("EINTR");
+const EIO = errorNumber("EIO");
 
 /** One end of a connection: an address and a port. */
 export interface Endpoint {
@@ -76,17 +73,16 @@ const scratchLengthBytes = new Uint8Array(scratchLength.buffer);
 const text = new Uint8Array(64);
 
 function family(bytes: Uint8Array): number {
-  // macOS keeps the structure's length in front of the family.
-  return darwin ? bytes[1]! : bytes[0]! | (bytes[1]! << 8);
+  return bytes[0]! | (bytes[1]! << 8);
 }
 
 function textOf(bytes: Uint8Array): string {
-  if (family(bytes) === INET) return bytes.subarray(4, 8).join(".");
+  if (family(bytes) === AF_INET) return bytes.subarray(4, 8).join(".");
   const address = bytes.subarray(8, 24);
   const mapped = address[10] === 0xff && address[11] === 0xff &&
     address.subarray(0, 10).every((byte) => byte === 0);
   if (mapped) return address.subarray(12).join(".");
-  lib.inet_ntop(INET6, address.slice(), text, text.length);
+  lib.inet_ntop(AF_INET6, address.slice(), text, text.length);
   const ip = new TextDecoder().decode(text.subarray(0, text.indexOf(0)));
   // A link-local address means nothing without its interface.
   const scope = new DataView(bytes.buffer, bytes.byteOffset)
@@ -102,7 +98,7 @@ function textOf(bytes: Uint8Array): string {
  * @returns The endpoint
  */
 export function endpoint(bytes: Uint8Array, port?: number): Endpoint {
-  const copy = bytes.slice(0, family(bytes) === INET ? 16 : 28) as Bytes;
+  const copy = bytes.slice(0, family(bytes) === AF_INET ? 16 : 28) as Bytes;
   if (port !== undefined) {
     copy[2] = port >> 8;
     copy[3] = port & 255;
@@ -136,8 +132,7 @@ export function loopbackAddress(port: number): Endpoint {
 
 function address4(ip: readonly number[], port: number): Endpoint {
   const bytes = new Uint8Array(16);
-  if (darwin) bytes.set([16, INET]);
-  else bytes.set([INET, 0]);
+  bytes[0] = AF_INET;
   bytes.set(ip, 4);
   return endpoint(bytes, port);
 }
@@ -160,13 +155,8 @@ function setOption(
  * @throws {SysError} When there is none to be had
  */
 export function socket(like: Endpoint): number {
-  const flags = darwin ? 0 : NONBLOCK | CLOEXEC;
-  const fd = check(lib.socket(family(like.bytes), STREAM | flags, 0));
-  if (darwin) {
-    setNonblocking(fd, true);
-    setCloseOnExec(fd);
-  }
-  return fd;
+  const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  return check(lib.socket(family(like.bytes), type, 0));
 }
 
 /**
@@ -177,8 +167,10 @@ export function socket(like: Endpoint): number {
  * @throws {SysError} `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`
  */
 export function bind(fd: number, local: Endpoint): void {
-  setOption(fd, SOCKET, REUSEADDR, 1);
-  if (family(local.bytes) === INET6) setOption(fd, IPV6, V6ONLY, 0);
+  setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (family(local.bytes) === AF_INET6) {
+    setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+  }
   check(lib.bind(fd, local.bytes, local.bytes.length));
 }
 
@@ -212,17 +204,11 @@ export interface Accepted {
  * none
  */
 export function accept(fd: number, nonblocking = true): Accepted | number {
+  const flags = nonblocking ? SOCK_CLOEXEC | SOCK_NONBLOCK : SOCK_CLOEXEC;
   while (true) {
     scratchLength[0] = scratch.length;
-    const flags = nonblocking ? CLOEXEC | NONBLOCK : CLOEXEC;
-    const connection = accept4 === undefined
-      ? lib.accept(fd, scratch, scratchLengthBytes)
-      : accept4(fd, scratch, scratchLengthBytes, flags);
+    const connection = lib.accept4(fd, scratch, scratchLengthBytes, flags);
     if (connection >= 0) {
-      if (darwin) {
-        setCloseOnExec(connection);
-        setNonblocking(connection, nonblocking);
-      }
       return { fd: connection, remote: endpoint(scratch) };
     }
     const errno = lastErrno();
@@ -254,8 +240,8 @@ export function socketError(fd: number): SysError | undefined {
   scratchLength[0] = 4;
   check(lib.getsockopt(
     fd,
-    SOCKET,
-    ERROR,
+    SOL_SOCKET,
+    SO_ERROR,
     new Uint8Array(value.buffer),
     scratchLengthBytes,
   ));
@@ -290,12 +276,12 @@ export function closeWrite(fd: number): void {
  * {@linkcode closeWrite} sends counts as one. (`SIOCOUTQ`, tcp(7).)
  *
  * @param fd The socket
- * @returns The number; 0 where the system doesn't tell
+ * @returns The number
  */
 export function unacknowledgedBytes(fd: number): number {
   const SIOCOUTQ = 0x5411n;
   const count = new Int32Array(1);
-  if (!darwin) lib.ioctl(fd, SIOCOUTQ, new Uint8Array(count.buffer));
+  lib.ioctl(fd, SIOCOUTQ, new Uint8Array(count.buffer));
   return count[0]!;
 }
 
@@ -306,7 +292,7 @@ export function unacknowledgedBytes(fd: number): number {
  */
 export function closeWithReset(fd: number): void {
   const value = new Uint8Array(new Int32Array([1, 0]).buffer);
-  lib.setsockopt(fd, SOCKET, LINGER, value, value.length);
+  lib.setsockopt(fd, SOL_SOCKET, SO_LINGER, value, value.length);
   close(fd);
 }
 
@@ -316,7 +302,7 @@ export function closeWithReset(fd: number): void {
  * @param fd The socket; of a listening one the connections inherit it
  */
 export function setNoDelay(fd: number): void {
-  setOption(fd, TCP, NODELAY, 1);
+  setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
 /**
@@ -327,8 +313,8 @@ export function setNoDelay(fd: number): void {
  * @param seconds After how many silent seconds to ask for the first time
  */
 export function setKeepAlive(fd: number, seconds: number): void {
-  setOption(fd, SOCKET, KEEPALIVE, 1);
-  setOption(fd, TCP, KEEPIDLE, seconds);
+  setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  setOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
 }
 
 /**
@@ -338,7 +324,7 @@ export function setKeepAlive(fd: number, seconds: number): void {
  */
 export function dropOptions(fd: number): void {
   // An IPv6 socket has none, and says so.
-  lib.setsockopt(fd, IP, IP_OPTIONS, null, 0);
+  lib.setsockopt(fd, IPPROTO_IP, IP_OPTIONS, null, 0);
 }
 
 /**
@@ -350,6 +336,8 @@ export function dropOptions(fd: number): void {
  * @returns How many were taken, or minus the error number
  */
 export function sendNonblocking(fd: number, bytes: Bytes): number {
-  const n = lib.send(fd, bytes, BigInt(bytes.length), DONTWAIT);
-  return n < 0 ? -lastErrno() : n;
+  const n = lib.send(fd, bytes, BigInt(bytes.length), MSG_DONTWAIT);
+  if (n > 0 || (n === 0 && bytes.length === 0)) return n;
+  // As for write: who takes nothing and gives no reason never will.
+  return n === 0 ? -EIO : -lastErrno();
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { check } from "./errors.ts";
+import { check } from "./errno.ts";
 import { load } from "./libc.ts";
 
 const lib = load({

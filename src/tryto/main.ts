@@ -11,26 +11,31 @@ import {
   close,
   dup2,
   isInherited,
+  isSeekable,
   pipe,
-  seek,
+  PIPE_BUF,
   setCloseOnExec,
   setNonblocking,
   setPipeSize,
 } from "../sys/descriptors.ts";
 import { environ } from "../sys/environment.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
-import { wasClosed } from "../sys/files.ts";
+import { mayHaveBeenClosed } from "../sys/files.ts";
 import { Poller } from "../sys/poll.ts";
 import {
   type ExitStatus,
   groupExists,
   kill,
   setChildSubreaper,
-  signals,
   spawn,
   waitFor,
 } from "../sys/process.ts";
-import { onTermination, settleSignals } from "../sys/signals.ts";
+import {
+  onTermination,
+  settleSignals,
+  signalName,
+  signals,
+} from "../sys/signals.ts";
 import { writeAll } from "../sys/write_all.ts";
 import { VERSION } from "../version.ts";
 import { type Input, openInput } from "./input.ts";
@@ -53,25 +58,8 @@ const BURIAL = 1;
 
 /** How large the pipe to prog is made. */
 const PIPE_SIZE = 1024 * 1024;
-/** What a blocking pipe takes without waiting when it is writable. */
-const PIPE_BUF = 4096;
 
 const EBADF = errorNumber("EBADF");
-
-/** The signals that programs die of, where all systems agree on the number. */
-const SIGNAL_NAMES: Record<number, string> = {
-  1: "HUP",
-  2: "INT",
-  3: "QUIT",
-  4: "ILL",
-  6: "ABRT",
-  8: "FPE",
-  9: "KILL",
-  11: "SEGV",
-  13: "PIPE",
-  14: "ALRM",
-  15: "TERM",
-};
 
 /**
  * Runs tryto.
@@ -87,8 +75,7 @@ export async function tryto(args: readonly string[]): Promise<number> {
   try {
     const task = parseTask(args);
     if (task.processor) takeDescriptors();
-    if (wasClosed(0)) throw new Error("standard input is closed");
-    if (task.processor && wasClosed(1)) {
+    if (task.processor && mayHaveBeenClosed(1)) {
       throw new Error("standard output is closed");
     }
     return await new Attempts(task).run();
@@ -175,7 +162,7 @@ class Attempts {
       if (ending === undefined) return this.#reasonToStop();
       if (ending.code === 0) return undefined;
       if (ending.signal !== undefined) {
-        diagnostics.warn(`child killed by ${signalName(ending.signal)}.`);
+        diagnostics.warn(`child killed by ${describeSignal(ending.signal)}.`);
       } else if (this.#task.verbose) {
         diagnostics.warn("child crashed.");
       }
@@ -298,7 +285,11 @@ class Attempts {
   /** Copies everything that was on 0 to 1, whatever prog has read of it. */
   async #keepLog(): Promise<void> {
     this.#log.rewind();
-    const copy = new Transfer([this.#log], 1, isFile(1) ? undefined : PIPE_BUF);
+    const copy = new Transfer(
+      [this.#log],
+      1,
+      isSeekable(1) ? undefined : PIPE_BUF,
+    );
     try {
       let awaited: Awaited | undefined;
       while ((awaited = copy.move()) !== undefined) {
@@ -366,17 +357,7 @@ function feedOn(feed: Transfer): Awaited | undefined {
   }
 }
 
-/** Whether a write never waits for a reader. */
-function isFile(fd: number): boolean {
-  try {
-    seek(fd, 0, "here");
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function signalName(signal: number): string {
-  const name = SIGNAL_NAMES[signal];
-  return `signal ${signal}${name === undefined ? "" : ` (${name})`}`;
+function describeSignal(signal: number): string {
+  const name = signalName(signal);
+  return `signal ${signal}${name === undefined ? "" : ` (${name.slice(3)})`}`;
 }

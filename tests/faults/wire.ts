@@ -7,14 +7,8 @@
  * @module
  */
 import type { Bytes } from "../../src/bytes.ts";
-import {
-  close,
-  read,
-  setCloseOnExec,
-  setNonblocking,
-  write,
-} from "../../src/sys/descriptors.ts";
-import { open } from "../../src/sys/files.ts";
+import { close, read, write } from "../../src/sys/descriptors.ts";
+import { cString } from "../../src/sys/libc.ts";
 import { Poller, READABLE } from "../../src/sys/poll.ts";
 import { installed } from "../tools.ts";
 
@@ -50,6 +44,9 @@ const BURST = 64;
 const TUNSETIFF = 0x400454ca;
 const IFF_TUN = 0x0001;
 const IFF_NO_PI = 0x1000;
+const O_RDWR = 2;
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
 
 /** A packet on its way. */
 interface Packet {
@@ -71,13 +68,14 @@ function command(...words: string[]): void {
 }
 
 function makeInterface(name: string): number {
-  const fd = open("/dev/net/tun", "update");
   const libc = Deno.dlopen("libc.so.6", {
+    open: { parameters: ["buffer", "i32"], result: "i32" },
     ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   });
+  const flags = O_RDWR | O_NONBLOCK | O_CLOEXEC;
+  const fd = libc.symbols.open(cString("/dev/net/tun"), flags);
+  if (fd < 0) throw new Error("unable to open /dev/net/tun");
   try {
-    setCloseOnExec(fd);
-    setNonblocking(fd, true);
     const request = new Uint8Array(40);
     new TextEncoder().encodeInto(name, request);
     new DataView(request.buffer).setUint16(16, IFF_TUN | IFF_NO_PI, true);

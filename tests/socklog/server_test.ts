@@ -2,9 +2,10 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { close, read, write } from "../../src/sys/descriptors.ts";
 import { environ } from "../../src/sys/environment.ts";
 import { open } from "../../src/sys/files.ts";
-import { darwin, load } from "../../src/sys/libc.ts";
+import { load } from "../../src/sys/libc.ts";
 import { raiseDescriptorLimit } from "../../src/sys/limits.ts";
-import { kill, signals, spawn, waitFor } from "../../src/sys/process.ts";
+import { kill, spawn, waitFor } from "../../src/sys/process.ts";
+import { signals } from "../../src/sys/signals.ts";
 import {
   bytes,
   childrenOf,
@@ -33,7 +34,7 @@ const lib = load({
 });
 const UNIX = 1;
 /** A stream that programs started by others don't inherit. */
-const STREAM = 1 | (darwin ? 0 : 0o2000000);
+const STREAM = 1 | 0o2000000;
 
 const PLAIN = ["-RHl0"];
 

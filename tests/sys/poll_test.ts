@@ -10,7 +10,8 @@ import {
   WRITABLE,
   yieldToEventLoop,
 } from "../../src/sys/poll.ts";
-import { kill, signals, spawn, waitFor } from "../../src/sys/process.ts";
+import { kill, spawn, waitFor } from "../../src/sys/process.ts";
+import { signals } from "../../src/sys/signals.ts";
 import { bytes, run } from "../tools.ts";
 import { denoCommand } from "./_programs.ts";
 

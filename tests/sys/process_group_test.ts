@@ -20,7 +20,7 @@ Deno.test("groupExists sees those who live, and not those who have ended", async
     const leader = shell("sleep 60 & sleep 60 & exit 0");
     await waitFor(leader);
     console.log("orphans", groupExists(leader));
-    kill(-leader, process.signals.SIGKILL);
+    kill(-leader, signals.signals.SIGKILL);
     const end = performance.now() + 20_000;
     while (groupExists(leader) && performance.now() < end);
     console.log("at last", groupExists(leader));

@@ -10,8 +10,8 @@ import { environ } from "../../src/sys/environment.ts";
 import { SysError } from "../../src/sys/errors.ts";
 import { open } from "../../src/sys/files.ts";
 import { Poller } from "../../src/sys/poll.ts";
-import { kill, signals, spawn, waitFor } from "../../src/sys/process.ts";
-import { isIgnored } from "../../src/sys/signals.ts";
+import { kill, spawn, waitFor } from "../../src/sys/process.ts";
+import { isIgnored, signalName, signals } from "../../src/sys/signals.ts";
 import { fromLatin1 } from "../../src/bytes.ts";
 import { bytes, folder, installed, run, seeded, until } from "../tools.ts";
 import { denoCommand, output, shell } from "./_programs.ts";
@@ -73,7 +73,7 @@ Deno.test("waitFor doesn't take a program that stands still for ended", async ()
   const pid = start("kill -STOP $$; exit 3");
   const ending = waitFor(pid);
   await until("it stands still", () => processStatus(pid, "State")[0] === "T");
-  kill(pid, signals.SIGCONT);
+  Deno.kill(pid, "SIGCONT");
   assertEquals(await ending, { code: 3 });
 });
 
@@ -180,7 +180,7 @@ Deno.test("descriptors keep apart when sources are targets too", async () => {
   const random = seeded(7);
   const places = [200, 201, 202, 203, 204];
   for (const fd of places) {
-    const file = open(`${work.path}/${fd}`, "update");
+    const file = open(`${work.path}/${fd}`, "append");
     dup2(file, fd);
     close(file);
   }
@@ -352,10 +352,11 @@ Deno.test("kill reaches a process, a group, or nobody", async () => {
   assert(!kill(pid, 0));
 });
 
-Deno.test("the numbers of the signals are this machine's", async () => {
+Deno.test("the names and numbers of the signals are this machine's", async () => {
   for (const [name, signal] of Object.entries(signals)) {
     const { output: text } = await shell(`kill -l ${signal}`);
     assertEquals(`SIG${text}`, `${name}\n`);
+    assertEquals(signalName(signal), name);
   }
 });
 

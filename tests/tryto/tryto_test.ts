@@ -516,11 +516,8 @@ Deno.test("tryto's own trouble is told, and is exit 111", async (t) => {
         "tryto: fatal: unable to read descriptor 0: is a directory\n",
     );
   });
-  await t.step("a log that isn't there", () => {
-    assertEquals([closed.code, closed.stderr], [
-      111,
-      "tryto: fatal: standard input is closed\n",
-    ]);
+  await t.step("a log that isn't there is an empty one", () => {
+    assertEquals([closed.code, closed.stderr], [0, ""]);
   });
   await t.step("a notice that can't be written to 5", () => {
     assertEquals([untold.code, untold.text], [111, "log\n"]);
@@ -566,6 +563,13 @@ Deno.test("a pipe of any length is fed again in bounded memory", async () => {
   for (const [, kilobytes] of memory.matchAll(/(\d+) kB/g)) {
     assert(Number(kilobytes) < 100_000, memory);
   }
+});
+
+Deno.test("/dev/null, opened for reading and writing, is an empty log", async () => {
+  // daemon(3), Python's DEVNULL and Node hand it to their children so.
+  const script = 'exec "$0" cat 0<>/dev/null';
+  const { code, text, stderr } = await run(["sh", "-c", script, ours.tryto]);
+  assertEquals({ code, text, stderr }, { code: 0, text: "", stderr: "" });
 });
 
 Deno.test("a log can't be kept on a closed standard output", async () => {
