@@ -6,8 +6,9 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { compileAll } from "./compile.ts";
 
-const NAMES = ["multilog", "tryto", "socklog-tcp"];
-const USAGE = `usage: deno task bench [multilog] [tryto] [socklog-tcp] [options]
+const NAMES = ["multilog", "tryto", "socklog-tcp", "flow"];
+const USAGE =
+  `usage: deno task bench [multilog] [tryto] [socklog-tcp] [flow] [options]
 
   --rounds N      how often each is measured                  (5)
   --megabytes N   how much multilog is given                  (400)
@@ -42,10 +43,15 @@ if (import.meta.main) {
   await compileAll();
   for (const name of wanted) {
     const { bench } = await import(`./bench/${name}.ts`);
-    await bench({
-      rounds: Number(options.rounds),
-      megabytes: Number(options.megabytes),
-      only: options.only,
-    });
+    try {
+      await bench({
+        rounds: Number(options.rounds),
+        megabytes: Number(options.megabytes),
+        only: options.only,
+      });
+    } catch (error) {
+      console.error(`bench: ${name}: ${(error as Error).message}`);
+      Deno.exit(1);
+    }
   }
 }
