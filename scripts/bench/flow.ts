@@ -14,13 +14,8 @@ import { Changes } from "../../src/sys/changes.ts";
 import { close, pipe } from "../../src/sys/descriptors.ts";
 import { open } from "../../src/sys/files.ts";
 import { Readiness } from "../../src/sys/poll.ts";
-import {
-  groupExists,
-  kill,
-  signals,
-  spawn,
-  waitFor,
-} from "../../src/sys/process.ts";
+import { groupExists, kill, spawn, waitFor } from "../../src/sys/process.ts";
+import { signals } from "../../src/sys/signals.ts";
 import {
   bind,
   connect,
