@@ -4,29 +4,106 @@
  *
  * @module
  */
-import { encode } from "./bytes.ts";
-import { Readiness, WRITABLE } from "./sys/poll.ts";
+import { type Bytes, encode } from "./bytes.ts";
+import { EAGAIN, PIPE_BUF, write } from "./sys/descriptors.ts";
+import { Poller, Readiness, WRITABLE } from "./sys/poll.ts";
 import { writeAll } from "./sys/write_all.ts";
 
-function isWritable(milliseconds: number): boolean {
-  return new Readiness(2, WRITABLE).ready(milliseconds);
+/** How many milliseconds a message waits for a reader that stands still. */
+export const PATIENCE = 1000;
+
+/**
+ * Writes all of something to a descriptor while the event loop turns: no reader
+ * that stands still holds up anything but this.
+ *
+ * @param fd The descriptor
+ * @param bytes The bytes
+ * @param patience For how many milliseconds such a reader is waited for
+ * @returns Whether all went out
+ */
+export async function writePatiently(
+  fd: number,
+  bytes: Bytes,
+  patience: number = PATIENCE,
+): Promise<boolean> {
+  const writable = new Readiness(fd, WRITABLE);
+  const end = performance.now() + patience;
+  let at = 0;
+  while (at < bytes.length) {
+    if (writable.ready()) {
+      const n = write(fd, bytes.subarray(at, at + PIPE_BUF));
+      if (n >= 0) at += n;
+      else if (n !== -EAGAIN) return false;
+      continue;
+    }
+    const left = end - performance.now();
+    if (left <= 0) return false;
+    const poller = new Poller(1);
+    poller.set(0, fd, WRITABLE);
+    await poller.wait(left);
+    poller.close();
+  }
+  return true;
 }
 
-/** One program's messages. */
-export class Diagnostics {
+/** A message's line. */
+function lineOf(program: string, parts: readonly unknown[]): Bytes {
+  const text = parts.map((part) =>
+    part instanceof Error ? part.message : String(part)
+  ).join("");
+  return encode(`${program}: ${text}\n`);
+}
+
+/**
+ * One program's messages where it mustn't stand still for their reader: after
+ * {@linkcode PATIENCE} a message is dropped.
+ */
+export class PatientDiagnostics {
   readonly #program: string;
-  readonly #patience: number;
+  readonly #fd: number;
 
   /**
    * Makes them for a program.
    *
    * @param program The name that each message begins with
-   * @param patience How many milliseconds a message waits for a reader that
-   * stands still before it is dropped; -1 for as long as it takes
+   * @param fd The descriptor that they go to
    */
-  constructor(program: string, patience = -1) {
+  constructor(program: string, fd: number) {
     this.#program = program;
-    this.#patience = patience;
+    this.#fd = fd;
+  }
+
+  /**
+   * Writes a message: one line, in one write.
+   *
+   * @param parts What follows `program: `; of an error, its message
+   * @returns Whether it could be written
+   */
+  say(...parts: readonly unknown[]): Promise<boolean> {
+    return writePatiently(this.#fd, lineOf(this.#program, parts));
+  }
+
+  /**
+   * Says what went wrong while the program goes on.
+   *
+   * @param parts The text
+   */
+  async warn(...parts: readonly unknown[]): Promise<void> {
+    await this.say("warning: ", ...parts);
+  }
+}
+
+/** One program's messages. */
+export class Diagnostics {
+  readonly #program: string;
+
+  /**
+   * Makes them for a program.
+   *
+   * @param program The name that each message begins with
+   */
+  constructor(program: string) {
+    this.#program = program;
   }
 
   /**
@@ -37,12 +114,7 @@ export class Diagnostics {
    * @returns Whether it could be written
    */
   say(...parts: readonly unknown[]): boolean {
-    const text = parts.map((part) =>
-      part instanceof Error ? part.message : String(part)
-    ).join("");
-    // A pipe that is called writable takes a message whole.
-    if (this.#patience >= 0 && !isWritable(this.#patience)) return false;
-    return writeAll(2, encode(`${this.#program}: ${text}\n`)) === undefined;
+    return writeAll(2, lineOf(this.#program, parts)) === undefined;
   }
 
   /**
@@ -65,16 +137,5 @@ export class Diagnostics {
     if (failure === undefined) return 0;
     this.say("fatal: unable to write to standard output: ", failure);
     return 111;
-  }
-
-  /**
-   * Says what went wrong, and ends the program.
-   *
-   * @param code The exit code: 111 for trouble, 100 for wrong usage
-   * @param parts The text
-   */
-  die(code: number, ...parts: readonly unknown[]): never {
-    this.say("fatal: ", ...parts);
-    Deno.exit(code);
   }
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { close, pipe } from "../src/sys/descriptors.ts";
+import { PatientDiagnostics, writePatiently } from "../src/diagnostics.ts";
+import { close, pipe, read } from "../src/sys/descriptors.ts";
 import { environ } from "../src/sys/environment.ts";
 import { spawn, waitFor } from "../src/sys/process.ts";
 import { folder, ours, run, testWith } from "./tools.ts";
@@ -25,9 +26,8 @@ Deno.test("messages have the originals' shape", async () => {
     diagnostics.say("one ", 2, " three");
     diagnostics.warn("unable to write to ./main", ": ", new SysError(28));
     diagnostics.say("é");
-    diagnostics.die(111, "unable to lock directory ", "./main: ",
-      new SysError(11));
-    console.log("not reached");`));
+    diagnostics.say("fatal: unable to lock directory ", "./main: ",
+      new SysError(11));`));
   assertEquals(
     stderr,
     "multilog: one 2 three\n" +
@@ -37,7 +37,7 @@ Deno.test("messages have the originals' shape", async () => {
       "multilog: fatal: unable to lock directory ./main: " +
       "temporarily unavailable\n",
   );
-  assertEquals([code, text], [111, ""]);
+  assertEquals([code, text], [0, ""]);
 });
 
 testWith(["strace"], "a message is one write", async () => {
@@ -52,7 +52,7 @@ testWith(["strace"], "a message is one write", async () => {
   assert(writes![0]!.endsWith(`${"c".repeat(5000)}\\n", 5014) = 5014`));
 });
 
-Deno.test("a message that can't be written ends nothing", async () => {
+Deno.test("nobody to hear a message ends nothing", async () => {
   for (const gone of ["close(2);", ""]) {
     const { reader, writer } = pipe();
     close(reader);
@@ -60,7 +60,7 @@ Deno.test("a message that can't be written ends nothing", async () => {
       args: command(`${gone}
         const diagnostics = new Diagnostics("multilog");
         diagnostics.warn("unheard");
-        diagnostics.die(100, "unheard");`),
+        Deno.exit(100);`),
       env: environ(),
       fds: new Map([[2, writer]]),
     });
@@ -69,7 +69,7 @@ Deno.test("a message that can't be written ends nothing", async () => {
   }
 });
 
-Deno.test("help or a version that can't be written is told, and is exit 111", async () => {
+Deno.test("an answer that can't be written is told, and is exit 111", async () => {
   using at = folder();
   await run([ours.multilog, `${at.path}/log`], { stdin: "" });
   for (
@@ -90,4 +90,26 @@ Deno.test("help or a version that can't be written is told, and is exit 111", as
         "no space left on device\n",
     });
   }
+});
+
+Deno.test("a message that nobody reads is dropped while the event loop turns", async () => {
+  const { reader, writer } = pipe();
+  // Full but for less than a page.
+  assert(await writePatiently(writer, new Uint8Array(65536)));
+  const start = performance.now();
+  let turns = 0;
+  const timer = setInterval(() => turns++, 10);
+  assert(!await new PatientDiagnostics("tryto", writer).say("unheard"));
+  clearInterval(timer);
+  assert(performance.now() - start >= 1000);
+  assert(turns > 10, `${turns} turns`);
+  const buffer = new Uint8Array(100_000);
+  assertEquals(read(reader, buffer), 65536);
+  assert(await new PatientDiagnostics("tryto", writer).say("heard"));
+  const n = read(reader, buffer);
+  const text = new TextDecoder().decode(buffer.subarray(0, n));
+  assertEquals(text, "tryto: heard\n");
+  close(reader);
+  assert(!await writePatiently(writer, new Uint8Array(1)));
+  close(writer);
 });

@@ -56,12 +56,92 @@ export interface Route {
   readonly local?: Endpoint;
 }
 
+/** How many look-ups are under way at a time, each in a thread. */
+const MOST_LOOKUPS = 8;
+
+/** The look-ups that are under way, by what is looked up. */
+const lookUps = new Map<string, Promise<Endpoint[]>>();
+
+/**
+ * Looks a host up. A look-up that nobody waits for any more goes on, in its
+ * thread, until the name servers have answered or not; so the same one isn't
+ * begun a second time meanwhile, and no more than a few are.
+ */
+async function lookUp(
+  host: string,
+  port: string,
+  zero: "any" | "own",
+  signal?: AbortSignal,
+): Promise<Endpoint[]> {
+  const key = `${zero} ${port} ${host}`;
+  while (!lookUps.has(key) && lookUps.size >= MOST_LOOKUPS) {
+    await orAborted(
+      Promise.race([...lookUps.values()]).catch(() => {}),
+      signal,
+    );
+  }
+  let found = lookUps.get(key);
+  if (found === undefined) {
+    found = resolve(host, port, zero).finally(() => lookUps.delete(key));
+    lookUps.set(key, found);
+  }
+  return await orAborted(found, signal);
+}
+
+/** Waits for something, but no longer than until the signal. */
+async function orAborted<T>(
+  promise: Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  if (signal === undefined) return await promise;
+  signal.throwIfAborted();
+  // It may fail when nobody waits for it any more.
+  promise.catch(() => {});
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/**
+ * Waits until something is found, or the time is over.
+ *
+ * @param poller What is waited for
+ * @param milliseconds How long; -1 for as long as it takes
+ * @param signal Ends the wait, and what is waited for
+ * @throws The signal's reason
+ */
+export async function waitOn(
+  poller: Poller,
+  milliseconds: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  signal?.throwIfAborted();
+  // A thread's way there and back takes longer than many an answer.
+  if (poller.look()) return;
+  const wake = () => poller.wake();
+  signal?.addEventListener("abort", wake);
+  try {
+    await poller.wait(milliseconds);
+  } finally {
+    signal?.removeEventListener("abort", wake);
+  }
+  signal?.throwIfAborted();
+}
+
 /** The ways to a host, from the local end that `-i` and `-p` ask for. */
-async function routes(options: DialOptions): Promise<Route[]> {
-  const remotes = await resolve(options.host, options.port, "own");
+async function routes(
+  options: DialOptions,
+  signal?: AbortSignal,
+): Promise<Route[]> {
+  const remotes = await lookUp(options.host, options.port, "own", signal);
   const { localHost, localPort = "0" } = options;
   if (localHost !== undefined) {
-    const locals = await resolve(localHost, localPort, "any");
+    const locals = await lookUp(localHost, localPort, "any", signal);
     const found = remotes.flatMap((remote) => {
       // One of the same family, which is what the lengths tell.
       const { length } = remote.bytes;
@@ -99,10 +179,11 @@ function socketFor(remote: Endpoint): number | SysError {
  *
  * @returns The connection, or the error
  */
-function tryOne(
+async function tryOne(
   { remote, local }: Route,
   seconds: number,
-): number | SysError {
+  signal?: AbortSignal,
+): Promise<number | SysError> {
   const fd = socketFor(remote);
   if (fd instanceof SysError) return fd;
   let connected = false;
@@ -111,17 +192,8 @@ function tryOne(
     const errno = -connect(fd, remote);
     if (errno !== 0) {
       if (errno !== EINPROGRESS) return new SysError(errno);
-      const poller = new Poller(1);
-      try {
-        const end = performance.now() + seconds * 1000;
-        while (true) {
-          poller.set(0, fd, WRITABLE);
-          const left = Math.ceil(end - performance.now());
-          if (poller.look(Math.max(0, Math.min(left, 0x7fffffff)))) break;
-          if (left <= 0) return new SysError(ETIMEDOUT);
-        }
-      } finally {
-        poller.close();
+      if (!await isWritableWithin(fd, seconds, signal)) {
+        return new SysError(ETIMEDOUT);
       }
       const error = socketError(fd);
       if (error !== undefined) return error;
@@ -133,24 +205,46 @@ function tryOne(
   }
 }
 
+async function isWritableWithin(
+  fd: number,
+  seconds: number,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const poller = new Poller(1);
+  try {
+    poller.set(0, fd, WRITABLE);
+    const end = performance.now() + seconds * 1000;
+    for (let left = seconds * 1000; left > 0; left = end - performance.now()) {
+      await waitOn(poller, left, signal);
+      if (poller.found(0) !== 0) return true;
+    }
+    return false;
+  } finally {
+    poller.close();
+  }
+}
+
 /**
  * Tries each way in turn, and then those that didn't answer in time once
  * more, with more patience.
  *
  * @param routes The ways
  * @param timeouts How many seconds to wait for each, the first time and then
+ * @param signal Ends the attempt
  * @returns The connection, or each address's last error
+ * @throws The signal's reason
  */
-export function dialFirst(
+export async function dialFirst(
   routes: readonly Route[],
   timeouts: readonly number[],
-): Dialled | Map<Endpoint, SysError> {
+  signal?: AbortSignal,
+): Promise<Dialled | Map<Endpoint, SysError>> {
   const errors = new Map<Endpoint, SysError>();
   let untried = routes;
   for (const seconds of timeouts) {
     for (const route of untried) {
       const { remote } = route;
-      const outcome = tryOne(route, seconds);
+      const outcome = await tryOne(route, seconds, signal);
       if (!(outcome instanceof SysError)) return { fd: outcome, remote };
       errors.set(remote, outcome);
     }
@@ -165,15 +259,20 @@ export function dialFirst(
  * Connects.
  *
  * @param options Where to, and how
- * @param messages Where to say that it is connected, and what went wrong
+ * @param messages Where to say that it is connected, and what went wrong;
+ * whoever calls writes them
+ * @param signal Ends the attempt
  * @returns The connection
  * @throws {Fatal} When no address answers
+ * @throws The signal's reason
  */
 export async function connectTo(
   options: DialOptions,
   messages: Messages,
+  signal?: AbortSignal,
 ): Promise<Dialled> {
-  const outcome = dialFirst(await routes(options), options.timeouts);
+  const ways = await routes(options, signal);
+  const outcome = await dialFirst(ways, options.timeouts, signal);
   if (!(outcome instanceof Map)) {
     const { fd, remote } = outcome;
     setKeepAlive(fd, KEEP_ALIVE_SECONDS);
@@ -184,11 +283,10 @@ export async function connectTo(
   for (const [{ ip, port }, error] of outcome) {
     messages.error(`unable to connect to ${ip} port ${port}: ${error.message}`);
   }
-  messages.flush();
   throw new Unreachable();
 }
 
-/** No address answered, and that has been said already. */
+/** No address answered, and the messages say so already. */
 export class Unreachable extends Fatal {
   /** The class's name. */
   override name = "Unreachable";

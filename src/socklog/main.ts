@@ -20,7 +20,7 @@ import { openListener } from "./listener.ts";
 import { Messages, Verbosity } from "./messages.ts";
 import { Output } from "./output.ts";
 import { canRun, ProgramServer } from "./tcpserver.ts";
-import { send } from "./sender.ts";
+import { send, sourceOf } from "./sender.ts";
 import { socklog } from "./socklog.ts";
 import { LogServer, OTHER_DESCRIPTORS } from "./server.ts";
 
@@ -71,10 +71,13 @@ async function carryOut(
   const messages = new Messages(program, args.verbosity);
   switch (args.mode) {
     case "send":
-      await send(args, messages);
-      break;
+      return await send(args, { source: sourceOf(0), errors: 2 });
     case "connect":
-      await connectFor(args, messages);
+      try {
+        await connectFor(args, messages);
+      } finally {
+        messages.flush();
+      }
       break;
     case "server":
       await serve(args, messages, program);

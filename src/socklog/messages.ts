@@ -4,6 +4,7 @@
  * @module
  */
 import { encode } from "../bytes.ts";
+import { writePatiently } from "../diagnostics.ts";
 import { writeAll } from "../sys/write_all.ts";
 
 /** How much is told: nothing (`-q`), errors, or everything (`-v`). */
@@ -24,6 +25,7 @@ export enum Verbosity {
 export class Messages {
   readonly #program: string;
   readonly #verbosity: Verbosity;
+  readonly #fd: number;
   #collected = "";
 
   /**
@@ -31,10 +33,12 @@ export class Messages {
    *
    * @param program The name that each message begins with
    * @param verbosity Which of them are written
+   * @param fd The descriptor that they go to
    */
-  constructor(program: string, verbosity: Verbosity) {
+  constructor(program: string, verbosity: Verbosity, fd = 2) {
     this.#program = program;
     this.#verbosity = verbosity;
+    this.#fd = fd;
   }
 
   /** Whether {@linkcode Messages.status} writes anything. */
@@ -63,9 +67,19 @@ export class Messages {
 
   /** Writes what was collected. */
   flush(): void {
-    if (this.#collected === "") return;
+    const text = this.#take();
+    if (text !== "") writeAll(this.#fd, encode(text));
+  }
+
+  /** Writes what was collected, but waits for no reader that stands still. */
+  async flushPatiently(): Promise<void> {
+    const text = this.#take();
+    if (text !== "") await writePatiently(this.#fd, encode(text));
+  }
+
+  #take(): string {
     const text = this.#collected;
     this.#collected = "";
-    writeAll(2, encode(text));
+    return text;
   }
 }

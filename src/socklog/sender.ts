@@ -1,108 +1,221 @@
 /**
- * The log sender: standard input to a log server.
+ * The log sender.
  *
  * @module
  */
-import { latin1 } from "../bytes.ts";
+import { type Bytes, latin1 } from "../bytes.ts";
 import { close, EAGAIN, read, write } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
-import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
+import {
+  Poller,
+  READABLE,
+  Readiness,
+  WRITABLE,
+  yieldToEventLoop,
+} from "../sys/poll.ts";
 import { closeWrite, unacknowledgedBytes } from "../sys/sockets.ts";
 import { complaint, LONGEST_ANSWER } from "./acknowledgement.ts";
-import { connectTo, type DialOptions } from "./dialling.ts";
+import {
+  connectTo,
+  type DialOptions,
+  Unreachable,
+  waitOn,
+} from "./dialling.ts";
 import { Fatal } from "./fatal.ts";
-import type { Messages } from "./messages.ts";
+import { Messages, type Verbosity } from "./messages.ts";
 
 const BUFFER = 256 * 1024;
+/** How much is sent before somebody else has a turn. */
+const QUANTUM = 4 * BUFFER;
+
+/** What is sent. */
+export interface Source {
+  /**
+   * The descriptor on which a read may have to wait; -1 when the next read
+   * returns at once.
+   */
+  readonly waits: number;
+
+  /**
+   * Reads what is there.
+   *
+   * @param buffer Where the bytes go
+   * @returns How many bytes; 0 at the end, -1 when there is nothing yet
+   * @throws When it can't be read
+   */
+  read(buffer: Bytes): number;
+}
+
+/**
+ * Makes a descriptor what is sent.
+ *
+ * @param fd The descriptor; messages call it standard input
+ * @returns What is sent
+ */
+export function sourceOf(fd: number): Source {
+  return {
+    waits: fd,
+    read(buffer) {
+      const n = read(fd, buffer);
+      if (n >= 0) return n;
+      if (n === -EAGAIN) return -1;
+      const { message } = new SysError(-n);
+      throw new Fatal(`unable to read standard input: ${message}`);
+    },
+  };
+}
 
 /** Where to send, and how. */
 export interface SendOptions extends DialOptions {
   /** Whether only an acknowledgement of every byte is success (`-a`). */
-  acknowledge: boolean;
+  readonly acknowledge: boolean;
+  /** Which messages are written. */
+  readonly verbosity: Verbosity;
+}
+
+/** What a sender has to do with. */
+export interface SenderIo {
+  /** What is sent. */
+  readonly source: Source;
+  /** The descriptor that messages go to. */
+  readonly errors: number;
+  /** Ends it. */
+  readonly signal?: AbortSignal;
 }
 
 /**
- * Sends standard input, and waits until the server has closed the connection:
- * only that is success. With `-a` only the right acknowledgement is.
+ * Sends something to a log server. It never keeps the event loop from turning,
+ * and leaves nothing open.
  *
  * @param options Where to, and how
- * @param messages Where to say what happens
- * @throws {Fatal} When not everything has arrived, as far as is known
+ * @param io What, and where to say what happens
+ * @returns The exit code: 0 when all has arrived, as far as is known; 111
+ * otherwise, which has been told
+ * @throws What the source or the signal throws
  */
 export async function send(
   options: SendOptions,
-  messages: Messages,
-): Promise<void> {
-  const connection = await connectTo(options, messages);
-  messages.flush();
+  io: SenderIo,
+): Promise<number> {
+  const messages = new Messages("socklog-tcp", options.verbosity, io.errors);
   try {
-    const transfer = new Transfer(connection.fd);
-    transfer.run();
-    if (options.acknowledge) transfer.checkAnswer();
-  } finally {
-    close(connection.fd);
+    await transmit(options, io, messages);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof Fatal)) throw error;
+    if (!(error instanceof Unreachable)) {
+      messages.error(`fatal: ${error.message}`);
+    }
+    await messages.flushPatiently();
+    return error.exitCode;
   }
 }
 
-class Transfer {
+/**
+ * Sends, and waits until the server has closed the connection: only that is
+ * success. With `-a` only the right acknowledgement is.
+ */
+async function transmit(
+  options: SendOptions,
+  { source, signal }: SenderIo,
+  messages: Messages,
+): Promise<void> {
+  const { fd } = await connectTo(options, messages, signal);
+  const transmission = new Transmission(fd, source, signal);
+  try {
+    await messages.flushPatiently();
+    await transmission.run();
+    if (options.acknowledge) transmission.checkAnswer();
+  } finally {
+    transmission.close();
+    close(fd);
+  }
+}
+
+/** The buffer that the last transmission is done with. */
+const buffers: Bytes[] = [];
+
+class Transmission {
   readonly #fd: number;
+  readonly #source: Source;
+  readonly #signal: AbortSignal | undefined;
   readonly #poller = new Poller(2);
-  readonly #buffer = new Uint8Array(BUFFER);
-  readonly #input = new Uint8Array(65536);
+  readonly #buffer = buffers.pop() ?? new Uint8Array(BUFFER);
+  readonly #input = new Uint8Array(4096);
   /** What of the buffer is still to be sent. */
   #first = 0;
   #end = 0;
   #sent = 0;
   #answer = "";
-  /** Whether standard input has ended. */
+  /** Whether all that is to be sent has been read. */
   #inputEnded = false;
   /** Whether the server has been told so. */
   #finished = false;
   /** Whether the server has closed its side. */
   #answerEnded = false;
 
-  constructor(fd: number) {
+  constructor(fd: number, source: Source, signal: AbortSignal | undefined) {
     this.#fd = fd;
+    this.#source = source;
+    this.#signal = signal;
   }
 
-  run(): void {
+  async run(): Promise<void> {
     while (!this.#answerEnded) {
-      this.#watch();
-      // There are no signals to be noticed and nothing else to be done.
-      this.#poller.look(-1);
-      if (this.#poller.found(0) !== 0) this.#fill();
-      const found = this.#poller.found(1);
-      if (this.#first < this.#end) this.#send();
-      if (found & ~WRITABLE) this.#listen();
-      if (this.#inputEnded && this.#first === this.#end) this.#finish();
+      // What can be sent is sent before anything is waited for.
+      const more = this.#sendAll();
+      if (more) await yieldToEventLoop();
+      const blocked = this.#first < this.#end;
+      const reads = !blocked && !this.#inputEnded;
+      const { waits } = this.#source;
+      const sends = blocked || (reads && waits < 0);
+      this.#poller.set(0, reads ? waits : -1, READABLE);
+      this.#poller.set(1, this.#fd, sends ? READABLE | WRITABLE : READABLE);
+      await waitOn(this.#poller, -1, this.#signal);
+      if (this.#poller.found(1) & ~WRITABLE) this.#listen();
     }
   }
 
-  #watch(): void {
-    const empty = this.#first === this.#end;
-    this.#poller.set(0, empty && !this.#inputEnded ? 0 : -1, READABLE);
-    this.#poller.set(1, this.#fd, empty ? READABLE : READABLE | WRITABLE);
+  /** Ends it, whatever it has come to. */
+  close(): void {
+    this.#poller.close();
+    if (buffers.length === 0) buffers.push(this.#buffer);
   }
 
-  #fill(): void {
-    const n = read(0, this.#buffer);
-    if (n === -EAGAIN) return;
-    if (n < 0) {
-      throw new Fatal(
-        `unable to read standard input: ${new SysError(-n).message}`,
-      );
+  /** Sends what can be sent at once; `true` when that isn't all. */
+  #sendAll(): boolean {
+    const end = this.#sent + QUANTUM;
+    while (this.#sent < end) {
+      if (this.#first < this.#end) {
+        if (!this.#send()) return false;
+      } else if (this.#inputEnded) {
+        this.#finish();
+        return false;
+      } else if (!this.#fill()) return false;
     }
+    return true;
+  }
+
+  /** Reads; `false` when there is nothing yet. */
+  #fill(): boolean {
+    const { waits } = this.#source;
+    if (waits >= 0 && !new Readiness(waits).ready()) return false;
+    const n = this.#source.read(this.#buffer);
+    if (n < 0) return false;
     if (n === 0) this.#inputEnded = true;
     this.#first = 0;
     this.#end = n;
+    return true;
   }
 
-  #send(): void {
+  /** Sends; `false` when nothing is taken now. */
+  #send(): boolean {
     const n = write(this.#fd, this.#buffer.subarray(this.#first, this.#end));
-    if (n === -EAGAIN) return;
+    if (n === -EAGAIN) return false;
     if (n < 0) throw failure(n);
     this.#first += n;
     this.#sent += n;
+    return true;
   }
 
   #finish(): void {

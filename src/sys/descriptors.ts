@@ -19,6 +19,7 @@ const lib = load({
   fsync: { parameters: ["i32"], result: "i32" },
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
   flock: { parameters: ["i32", "i32"], result: "i32" },
+  ftruncate: { parameters: ["i32", "i64"], result: "i32" },
   lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -168,6 +169,17 @@ export function fchmod(fd: number, mode: number): void {
  */
 export function flock(fd: number): void {
   check(lib.flock(fd, LOCK_EX | LOCK_NB));
+}
+
+/**
+ * Cuts a file.
+ *
+ * @param fd The descriptor
+ * @param length The length that it gets, in bytes
+ * @throws {SysError} When it isn't a file, or isn't open for writing
+ */
+export function ftruncate(fd: number, length: number): void {
+  check(lib.ftruncate(fd, BigInt(length)));
 }
 
 /**

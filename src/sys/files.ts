@@ -21,6 +21,10 @@ const lib = load({
   },
   unlinkat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   fchmodat: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
+  readlinkat: {
+    parameters: ["i32", "buffer", "buffer", "usize"],
+    result: "i32",
+  },
   mkostemp: { parameters: ["buffer", "i32"], result: "i32" },
   umask: { parameters: ["u32"], result: "u32" },
   /** `stat` has another layout on each machine, `statx` the same on all. */
@@ -264,6 +268,21 @@ function look(
       view.getBigUint64(32, true)
     }`,
   };
+}
+
+/**
+ * Where a symbolic link leads. What is in `/proc/self/fd` tells the names of
+ * open files.
+ *
+ * @param name The link's name
+ * @returns The path's bytes
+ * @throws {SysError} `ENOENT`; `EINVAL` when it is no link
+ */
+export function readlink(name: Name): Bytes {
+  const path = new Uint8Array(4096);
+  const length = BigInt(path.length);
+  const n = check(lib.readlinkat(AT_FDCWD, cString(name), path, length));
+  return path.slice(0, n);
 }
 
 /**

@@ -13,7 +13,7 @@ import { tmpfile } from "../sys/files.ts";
 export const KEPT_IN_MEMORY = 4 * 1024 * 1024;
 
 /** What can be read from its start again: a file, or what is kept of a pipe. */
-export interface Input {
+export interface Input extends Disposable {
   /**
    * The descriptor on which a read may have to wait; -1 when the next read
    * returns at once.
@@ -35,6 +35,9 @@ export interface Input {
    * @throws {InputError} When it can't
    */
   rewind(): void;
+
+  /** Closes what it has opened itself. */
+  [Symbol.dispose](): void;
 }
 
 /** Input that can't be read (again); the message is the whole story. */
@@ -47,12 +50,14 @@ export class InputError extends Error {
  * Makes an open descriptor an input.
  *
  * @param fd The descriptor
+ * @param number What messages call it
  * @param warn Told what goes wrong while nothing is lost by it
  * @returns The input; that of a file begins where the file stands now, so that
  * what somebody else has read of it before is no part of it
  */
 export function openInput(
   fd: number,
+  number: number,
   warn: (...parts: readonly unknown[]) => void,
 ): Input {
   let start: number;
@@ -60,28 +65,29 @@ export function openInput(
     start = seek(fd, 0, "here");
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    return new KeptInput(fd, warn);
+    return new KeptInput(fd, number, warn);
   }
   return {
     waits: -1,
-    read: (buffer) => mustRead(fd, buffer),
-    rewind: () => mustSeek(fd, start),
+    read: (buffer) => mustRead(fd, number, buffer),
+    rewind: () => mustSeek(fd, number, start),
+    [Symbol.dispose]: () => {},
   };
 }
 
-function mustRead(fd: number, buffer: Bytes): number {
+function mustRead(fd: number, name: number, buffer: Bytes): number {
   const n = read(fd, buffer);
   if (n >= 0) return n;
   const { message } = new SysError(-n);
-  throw new InputError(`unable to read descriptor ${fd}: ${message}`);
+  throw new InputError(`unable to read descriptor ${name}: ${message}`);
 }
 
-function mustSeek(fd: number, offset: number): void {
+function mustSeek(fd: number, name: number, offset: number): void {
   try {
     seek(fd, offset);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    throw new InputError(`unable to lseek fd ${fd}: ${error.message}`);
+    throw new InputError(`unable to lseek fd ${name}: ${error.message}`);
   }
 }
 
@@ -92,8 +98,9 @@ function mustSeek(fd: number, offset: number): void {
  * be made or its disk is full, memory grows: more than it should, but the log
  * may be nowhere else.
  */
-class KeptInput implements Input, Disposable {
+class KeptInput implements Input {
   readonly #fd: number;
+  readonly #number: number;
   readonly #warn: (...parts: readonly unknown[]) => void;
   #file = -1;
   #fileFailed = false;
@@ -106,8 +113,13 @@ class KeptInput implements Input, Disposable {
   #inFile = false;
   #ended = false;
 
-  constructor(fd: number, warn: (...parts: readonly unknown[]) => void) {
+  constructor(
+    fd: number,
+    number: number,
+    warn: (...parts: readonly unknown[]) => void,
+  ) {
     this.#fd = fd;
+    this.#number = number;
     this.#warn = warn;
   }
 
@@ -118,7 +130,7 @@ class KeptInput implements Input, Disposable {
 
   read(buffer: Bytes): number {
     if (this.#inFile) {
-      const n = mustRead(this.#file, buffer);
+      const n = mustRead(this.#file, this.#number, buffer);
       if (n > 0) return n;
       this.#inFile = false;
     }
@@ -130,7 +142,7 @@ class KeptInput implements Input, Disposable {
       return part.length;
     }
     if (this.#ended) return 0;
-    const n = mustRead(this.#fd, buffer);
+    const n = mustRead(this.#fd, this.#number, buffer);
     if (n === 0) this.#ended = true;
     else this.#keep(buffer.subarray(0, n));
     return n;
@@ -139,7 +151,7 @@ class KeptInput implements Input, Disposable {
   rewind(): void {
     this.#at = 0;
     if (this.#file < 0) return;
-    mustSeek(this.#file, 0);
+    mustSeek(this.#file, this.#number, 0);
     this.#inFile = true;
   }
 
@@ -181,7 +193,7 @@ class KeptInput implements Input, Disposable {
     this.#length -= moved;
   }
 
-  /** Closes the file, for tests; a program that ends closes it too. */
+  /** Closes the file. */
   [Symbol.dispose](): void {
     if (this.#file >= 0) close(this.#file);
   }

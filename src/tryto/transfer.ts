@@ -36,6 +36,7 @@ export class Transfer {
   readonly #step: number;
   readonly #writable: Readiness;
   readonly #buffer: Bytes = new Uint8Array(CHUNK);
+  #moved = 0;
   #pending: Bytes = this.#buffer.subarray(0, 0);
 
   /**
@@ -54,6 +55,11 @@ export class Transfer {
     this.#writable = new Readiness(output, WRITABLE);
   }
 
+  /** How many bytes have been moved. */
+  get moved(): number {
+    return this.#moved;
+  }
+
   /**
    * Moves what can be moved at once.
    *
@@ -62,7 +68,8 @@ export class Transfer {
    * @throws {InputError} When an input can't be read
    */
   move(): Awaited | undefined {
-    for (let moved = 0; moved < QUANTUM;) {
+    const end = this.#moved + QUANTUM;
+    while (this.#moved < end) {
       while (this.#pending.length === 0) {
         const input = this.#inputs[0];
         if (input === undefined) return undefined;
@@ -77,7 +84,7 @@ export class Transfer {
       const n = write(this.#output, this.#pending.subarray(0, this.#step));
       if (n === -EAGAIN) break;
       if (n < 0) throw new OutputError(new SysError(-n).message);
-      moved += n;
+      this.#moved += n;
       this.#pending = this.#pending.subarray(n);
     }
     return { fd: this.#output, events: WRITABLE };

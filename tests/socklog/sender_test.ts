@@ -193,16 +193,19 @@ Deno.test("-T x+y tries each address for x seconds, then for y more, then fails"
   }
 });
 
-Deno.test("an address of a kind that this machine hasn't is passed over", () => {
+Deno.test("an address of a kind that this machine hasn't is passed over", async () => {
   using listener = Deno.listen({ hostname: HOST, port: 0 });
   const good = loopbackAddress((listener.addr as Deno.NetAddr).port);
   // No machine has a family of this number.
   const strange = { ...good, bytes: good.bytes.slice() };
   strange.bytes[0] = 255;
-  const dialled = dialFirst([{ remote: strange }, { remote: good }], [1, 1]);
+  const dialled = await dialFirst([{ remote: strange }, { remote: good }], [
+    1,
+    1,
+  ]);
   assert(!(dialled instanceof Map));
   close(dialled.fd);
-  const failed = dialFirst([{ remote: strange }], [1]);
+  const failed = await dialFirst([{ remote: strange }], [1]);
   assert(failed instanceof Map);
   assertEquals(failed.get(strange)!.code, "EAFNOSUPPORT");
 });
@@ -234,7 +237,7 @@ testWith(
   },
 );
 
-Deno.test("several addresses are tried in turn", () => {
+Deno.test("several addresses are tried in turn", async () => {
   using port = silent();
   using listener = Deno.listen({ hostname: HOST, port: 0 });
   const good = {
@@ -242,12 +245,12 @@ Deno.test("several addresses are tried in turn", () => {
   };
   const refusing = { remote: loopbackAddress(1) };
   const hanging = { remote: port.end };
-  const dialled = dialFirst([refusing, hanging, good], [0.2, 5]);
+  const dialled = await dialFirst([refusing, hanging, good], [0.2, 5]);
   assert(!(dialled instanceof Map));
   assertEquals(dialled.remote, good.remote);
   close(dialled.fd);
   const start = performance.now();
-  const failed = dialFirst([hanging, refusing], [0.2, 0.3]);
+  const failed = await dialFirst([hanging, refusing], [0.2, 0.3]);
   const seconds = (performance.now() - start) / 1000;
   assert(failed instanceof Map);
   assert(seconds >= 0.5 && seconds < 2, `${seconds} s`);

@@ -106,3 +106,11 @@ export function marked(mark: string): number[] {
 export function endMarked(mark: string): void {
   killAll(processesNaming(mark));
 }
+
+const KEPT =
+  /^tryto: warning: kept \d+ bytes of \/.+ @4[0-9a-f]{23}, not sent since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: .+\n/m;
+
+/** Takes the first notice of a log that was kept out of what is told. */
+export function takeKept(told: string): { kept: string; told: string } {
+  return { kept: KEPT.exec(told)?.[0] ?? "", told: told.replace(KEPT, "") };
+}

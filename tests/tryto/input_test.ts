@@ -32,7 +32,7 @@ Deno.test("a file is rewound to where it stood, not to its beginning", () => {
   Deno.writeTextFileSync(`${here.path}/log`, "read by others\nours\n");
   const fd = open(`${here.path}/log`, "read");
   seek(fd, 15);
-  const input = openInput(fd, never);
+  const input = openInput(fd, 0, never);
   assertEquals(input.waits, -1);
   assertEquals(take(input, 99), "ours\n");
   assertEquals(take(input, 99), "");
@@ -45,11 +45,11 @@ Deno.test("a file is rewound to where it stood, not to its beginning", () => {
 
 Deno.test("what can't be read says which descriptor it was", () => {
   const fd = open("/", "read");
-  const input = openInput(fd, never);
+  const input = openInput(fd, 7, never);
   assertThrows(
     () => input.read(new Uint8Array(1)),
     InputError,
-    `unable to read descriptor ${fd}: is a directory`,
+    "unable to read descriptor 7: is a directory",
   );
   close(fd);
 });
@@ -57,7 +57,7 @@ Deno.test("what can't be read says which descriptor it was", () => {
 Deno.test("a pipe is kept while it is read, and waits only for what is new", () => {
   const { reader, writer } = pipe();
   setNonblocking(reader, true);
-  const input = openInput(reader, never);
+  const input = openInput(reader, 0, never);
   const send = (text: string) => write(writer, bytes(text));
   assertEquals(input.waits, reader);
   send("one");
@@ -106,7 +106,7 @@ Deno.test("more than fits in memory goes to a file, byte for byte", () => {
   const { reader, writer } = pipe();
   // What isn't kept is missed at once, not waited for.
   setNonblocking(reader, true);
-  const input = openInput(reader, never);
+  const input = openInput(reader, 0, never);
   let all = "";
   for (const more of [KEPT_IN_MEMORY, 1, KEPT_IN_MEMORY, 100_000]) {
     all += fill(input, writer, more, random);
@@ -129,7 +129,7 @@ Deno.test("where no file can be made, memory keeps all of it", () => {
     const { reader, writer } = pipe();
     setNonblocking(reader, true);
     const warnings: string[] = [];
-    const input = openInput(reader, (...parts) => {
+    const input = openInput(reader, 0, (...parts) => {
       warnings.push(
         parts.map((part) => part instanceof Error ? part.message : part)
           .join(""),

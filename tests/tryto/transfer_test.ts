@@ -24,6 +24,7 @@ function given(text: string, step = 100_000): Input {
       return part.length;
     },
     rewind: () => at = 0,
+    [Symbol.dispose]: () => {},
   };
 }
 
@@ -48,7 +49,7 @@ Deno.test("a transfer says what it waits for, and goes on where it was", () => {
   const from = pipe();
   const to = pipe();
   setNonblocking(to.writer, true);
-  const input = openInput(from.reader, () => {});
+  const input = openInput(from.reader, 0, () => {});
   const transfer = new Transfer([input], to.writer);
   const readable = { fd: from.reader, events: READABLE };
   const writable = { fd: to.writer, events: WRITABLE };
@@ -67,7 +68,7 @@ Deno.test("a transfer says what it waits for, and goes on where it was", () => {
   for (const fd of [from.reader, to.reader, to.writer]) close(fd);
 });
 
-Deno.test("a transfer never waits for an output that is full", () => {
+Deno.test("an output that would wait is never waited for", () => {
   const { reader, writer } = pipe();
   const text = "x".repeat(300_000);
   const transfer = new Transfer([given(text)], writer, 4096);
@@ -84,7 +85,7 @@ Deno.test("a transfer never waits for an output that is full", () => {
   close(writer);
 });
 
-Deno.test("a transfer that never waits lets others have a turn", () => {
+Deno.test("others have a turn in a transfer that never waits", () => {
   const fd = open("/dev/null", "append");
   const transfer = new Transfer([given("x".repeat(3_000_000))], fd);
   assertEquals(transfer.move(), { fd, events: WRITABLE });
@@ -93,7 +94,7 @@ Deno.test("a transfer that never waits lets others have a turn", () => {
   close(fd);
 });
 
-Deno.test("a transfer tells that nobody reads its output", () => {
+Deno.test("an output that nobody reads is told", () => {
   const { reader, writer } = pipe();
   close(reader);
   const transfer = new Transfer([given("text")], writer);

@@ -12,6 +12,7 @@ import {
   lines,
   marked,
   runTryto,
+  takeKept,
 } from "./_tryto.ts";
 import { VERSION } from "../../src/version.ts";
 
@@ -184,15 +185,18 @@ Deno.test("after any failure everything on 0 is on 1", async (t) => {
         patience: 40,
         env: { LOGFERRY_TEST: here.path },
       });
-      return { name: `${name} of a ${input}`, done, told };
+      return { name: `${name} of a ${input}`, done, told, at };
     },
     6,
   );
   try {
-    for (const { name, done, told } of await work) {
+    for (const { name, done, told, at } of await work) {
       await t.step(name, () => {
         assertEquals([done.code, done.err], [0, ""]);
-        assertEquals(done.told, told);
+        // What was told nobody yet is told with it.
+        const notices = takeKept(done.told);
+        assertEquals(notices.told, "notice\n" + told);
+        assert(notices.kept.includes(`kept ${LARGE.length} bytes of ${at}`));
         assert(done.out === LARGE, `${done.out.length} bytes were kept`);
         assertWithin(done, 0);
       });
@@ -430,7 +434,7 @@ Deno.test("a signal in the pause ends tryto at once; nohup's doesn't", async () 
   assertEquals(deaf.code, 0);
   assert(deaf.out === LARGE);
   assertEquals(
-    deaf.told,
+    takeKept(deaf.told).told,
     "tryto: warning: child crashed.\n".repeat(2) + CRASHED,
   );
 });
@@ -525,7 +529,7 @@ Deno.test("tryto's own trouble is told, and is exit 111", async (t) => {
   await t.step("a prog that isn't there is a failure like others", () => {
     assertEquals([notStarted.code, notStarted.out], [0, "log\n"]);
     assertEquals(
-      notStarted.told,
+      takeKept(notStarted.told).told,
       "tryto: fatal: unable to start child: file does not exist\n" + CRASHED,
     );
   });
