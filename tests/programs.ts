@@ -239,9 +239,15 @@ export class Running implements AsyncDisposable {
    * until it has woken up and waits again, or has ended.
    */
   async notices(name: Deno.Signal): Promise<void> {
-    let before = wakeUps(this.pid);
+    const before = wakeUps(this.pid);
     this.signal(name);
     await until("a signal is noticed", () => wakeUps(this.pid) > before);
+    await this.waits();
+  }
+
+  /** Waits until it waits itself, or has ended. */
+  async waits(): Promise<void> {
+    let before;
     do {
       before = wakeUps(this.pid);
       await sleep(20);

@@ -254,6 +254,7 @@ Deno.test("ALRM, and the end of input at once: the file is finished", async () =
     await using log = await start(["./log"], { cwd: at.path });
     await log.write("one\n");
     await until("written", () => text(`${at.path}/log/current`) !== "");
+    await log.waits();
     const before = wakeUps(log.pid);
     log.signal("SIGALRM");
     await until("it has arrived", () => wakeUps(log.pid) > before);
