@@ -19,7 +19,6 @@ const encoder = new TextEncoder();
 /**
  * The bytes of a text.
  *
- * @param text The text
  * @returns Its bytes in UTF-8
  */
 export function encode(text: string): Bytes {
@@ -29,9 +28,6 @@ export function encode(text: string): Bytes {
 /**
  * Bytes as text, a character for each byte (Latin-1), so that names and
  * messages of any bytes can be handled.
- *
- * @param bytes The bytes
- * @returns The text
  */
 export function latin1(bytes: Uint8Array): string {
   let text = "";
@@ -42,7 +38,6 @@ export function latin1(bytes: Uint8Array): string {
 /**
  * The bytes that {@linkcode latin1} made a text of.
  *
- * @param text The text
  * @returns Its bytes, one for each character
  */
 export function fromLatin1(text: string): Bytes {

@@ -110,8 +110,7 @@ export class Diagnostics {
    * Writes a message: one line, in one write, so that no other program's line
    * gets inside it.
    *
-   * @param parts What stands behind `program: `; of an error, its message
-   * @returns Whether it could be written
+   * @param parts What follows `program: `; of an error, its message
    */
   say(...parts: readonly unknown[]): boolean {
     return writeAll(2, lineOf(this.#program, parts)) === undefined;

@@ -16,7 +16,6 @@ export interface Option {
 
 /** Options that make no sense. */
 export class UsageError extends Error {
-  /** The class's name. */
   override name = "UsageError";
 }
 
@@ -24,9 +23,9 @@ export class UsageError extends Error {
  * Splits arguments into options and the rest.
  *
  * @param args The arguments
- * @param letters The letters of the options; a colon behind those that take a
+ * @param letters The letters of the options; a colon after those that take a
  * value, as getopt has it
- * @returns The options in their order, and the arguments behind them
+ * @returns The options in their order, and the arguments after them
  * @throws {UsageError} For an unknown letter or a missing value
  *
  * @example

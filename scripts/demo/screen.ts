@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fromLatin1 } from "../../src/bytes.ts";
 
 const WIDTH = 80;
 
@@ -109,8 +110,10 @@ export function wrapped(line: string, left: string): string[] {
 
 /** What is no plain letter may be of any width, or do things to a terminal. */
 function plain(line: string): string {
-  const bytes = Uint8Array.from(line, (character) => character.charCodeAt(0));
-  return new TextDecoder().decode(bytes).replace(/[^\x20-\x7e]/g, "?");
+  return new TextDecoder().decode(fromLatin1(line)).replace(
+    /[^\x20-\x7e]/g,
+    "?",
+  );
 }
 
 /**

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { encode, latin1 } from "../bytes.ts";
+import { encode, fromLatin1, latin1 } from "../bytes.ts";
 import { getopt, UsageError } from "../getopt.ts";
 import { EAGAIN, read } from "../sys/descriptors.ts";
 import { bindUdp, bindUnix } from "../sys/datagrams.ts";
@@ -28,10 +28,6 @@ const DEFAULT_PORT = "514";
 const MOST_NAMES = 8;
 /** How many bytes of datagrams may wait to be read. */
 const RECEIVE_BUFFER = 8 * 1024 * 1024;
-
-const TYPE = 0o170000;
-const SOCKET = 0o140000;
-const SYMLINK = 0o120000;
 
 /** How to use it, in the original's words. */
 export const SOCKLOG_USAGE = "[-rRU] [unix|inet|ucspi] [args]";
@@ -160,9 +156,7 @@ function openUnix(
  */
 function makeRoom(path: string): void {
   const found = lstat(path);
-  if (found === undefined) return;
-  const type = found.mode & TYPE;
-  if (type === SOCKET || type === SYMLINK) unlink(path);
+  if (found?.isSocket || found?.isSymlink) unlink(path);
 }
 
 async function openInet(
@@ -196,9 +190,7 @@ async function readUcspi(names: readonly string[]): Promise<void> {
   const prefix = names.map(getenv).filter((value) => value !== undefined)
     .slice(0, MOST_NAMES).map((value) => `${latin1(value)}: `).join("");
   const framer = new Framer();
-  const stream = new Stream(
-    Uint8Array.from(prefix, (character) => character.charCodeAt(0)),
-  );
+  const stream = new Stream(fromLatin1(prefix));
   const poller = new Poller(1);
   let terminating = false;
   const stopListening = onTermination(() => {

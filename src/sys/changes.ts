@@ -21,7 +21,7 @@ const IN_CREATE = 0x100;
 const IN_DELETE = 0x200;
 const IN_MOVE_SELF = 0x800;
 const IN_Q_OVERFLOW = 0x4000;
-/** The bytes of an event in front of its name. */
+/** The bytes of an event before its name. */
 const HEADER = 16;
 
 /** Something that happened to a file of a directory. */

@@ -35,7 +35,6 @@ export interface Moment {
  * Reads the clock. It goes back when somebody sets it back.
  *
  * @param moment Where the time goes, so that a hot path makes no object
- * @returns The same object
  */
 export function readClock(
   moment: Moment = { seconds: 0, nanoseconds: 0 },

@@ -127,7 +127,6 @@ export class DatagramReader {
   /**
    * Makes one.
    *
-   * @param fd The socket
    * @param size How many bytes of a datagram are wanted; the rest of it is lost
    * @param count How many datagrams one call may receive
    */

@@ -57,7 +57,6 @@ const LOCK_NB = 4;
 /**
  * Reads what is there.
  *
- * @param fd The descriptor
  * @param buffer Where the bytes go; at most its length is read
  * @returns How many bytes were read, 0 at the end of input, minus the error
  * number on a failure; never interrupted by a signal
@@ -75,7 +74,6 @@ export function read(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
 /**
  * Writes as much as goes at once.
  *
- * @param fd The descriptor
  * @param buffer The bytes
  * @returns How many bytes were written, at least one unless there are none to
  * write, or minus the error number on a failure; never interrupted by a signal
@@ -95,8 +93,6 @@ export function write(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
 
 /**
  * Closes a descriptor.
- *
- * @param fd The descriptor
  */
 export function close(fd: number): void {
   // After any outcome, EINTR included, Linux has closed it: there is nothing
@@ -107,7 +103,6 @@ export function close(fd: number): void {
 /**
  * Makes a second descriptor for the same open file.
  *
- * @param fd The descriptor
  * @param least The smallest number wanted for the new one
  * @returns The new descriptor, not inherited by other programs
  * @throws {SysError} When there is none left
@@ -119,7 +114,6 @@ export function dup(fd: number, least = 3): number {
 /**
  * Places an open file at a number, closing what was there.
  *
- * @param fd The descriptor
  * @param at The number
  * @throws {SysError} When either is no descriptor
  */
@@ -130,7 +124,6 @@ export function dup2(fd: number, at: number): void {
 /**
  * Writes a file's data and mode to the disk. Waits for the disk.
  *
- * @param fd The descriptor
  * @throws {SysError} When the disk fails
  */
 export function fsync(fd: number): void {
@@ -152,7 +145,6 @@ export function fsyncDirectory(fd: number): void {
 /**
  * Sets a file's mode.
  *
- * @param fd The descriptor
  * @param mode The permission bits
  * @throws {SysError} When it isn't allowed
  */
@@ -164,7 +156,6 @@ export function fchmod(fd: number, mode: number): void {
  * Takes the exclusive lock of a file without waiting (`flock`, as the
  * originals do).
  *
- * @param fd The descriptor
  * @throws {SysError} `EAGAIN` when another process has it
  */
 export function flock(fd: number): void {
@@ -185,7 +176,6 @@ export function ftruncate(fd: number, length: number): void {
 /**
  * Moves the offset of an open file.
  *
- * @param fd The descriptor
  * @param offset Bytes from the start, or from where it stands
  * @param from `"start"`, or `"here"`
  * @returns The new offset
@@ -203,8 +193,6 @@ export function seek(
 /**
  * Whether an open file has an offset that can be moved. A write to such a file
  * never waits for a reader.
- *
- * @param fd The descriptor
  */
 export function isSeekable(fd: number): boolean {
   return lib.lseek(fd, 0n, SEEK_CUR) >= 0;
@@ -226,7 +214,6 @@ export function pipe(): { reader: number; writer: number } {
 /**
  * Keeps a descriptor from being inherited by other programs.
  *
- * @param fd The descriptor
  * @throws {SysError} When it is no descriptor
  */
 export function setCloseOnExec(fd: number): void {
@@ -235,9 +222,6 @@ export function setCloseOnExec(fd: number): void {
 
 /**
  * Whether a number is an open descriptor.
- *
- * @param fd The number
- * @returns Whether it is
  */
 export function isOpen(fd: number): boolean {
   return lib.fcntl(fd, F_GETFD, 0) >= 0;
@@ -247,9 +231,6 @@ export function isOpen(fd: number): boolean {
  * Whether a number is a descriptor that this program was started with. Where
  * it wasn't, something of the runtime's own may be there; but other programs
  * don't inherit that.
- *
- * @param fd The number
- * @returns Whether it is
  */
 export function isInherited(fd: number): boolean {
   return lib.fcntl(fd, F_GETFD, 0) === 0;
@@ -258,8 +239,6 @@ export function isInherited(fd: number): boolean {
 /**
  * Whether an open file can be both read and written.
  *
- * @param fd The descriptor
- * @returns Whether it can
  * @throws {SysError} When it is no descriptor
  */
 export function isReadWrite(fd: number): boolean {
@@ -271,7 +250,6 @@ export function isReadWrite(fd: number): boolean {
  * or wait. This belongs to the open file, not to the descriptor: every process
  * that shares it sees the change, so it is for pipes and sockets of our own.
  *
- * @param fd The descriptor
  * @param on Whether they return at once
  * @throws {SysError} `EBADF`
  */
@@ -288,7 +266,6 @@ export function setNonblocking(fd: number, on: boolean): void {
  * Asks for a larger buffer inside a pipe, so that a busy one is read with
  * fewer calls. Where it isn't granted, or `fd` isn't a pipe, nothing changes.
  *
- * @param fd The descriptor
  * @param size Bytes
  */
 export function setPipeSize(fd: number, size: number): void {
@@ -317,9 +294,6 @@ export function roomInPipe(fd: number): number {
 
 /**
  * Whether a descriptor is a terminal: whether a person is watching.
- *
- * @param fd The descriptor
- * @returns Whether it is
  */
 export function isTerminal(fd: number): boolean {
   return lib.isatty(fd) === 1;

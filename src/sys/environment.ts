@@ -25,7 +25,6 @@ function bytesAt(pointer: Deno.PointerObject): Uint8Array<ArrayBuffer> {
 /**
  * The value of an environment variable.
  *
- * @param name Its name
  * @returns Its bytes, or `undefined` where it isn't set
  */
 export function getenv(name: string): Uint8Array<ArrayBuffer> | undefined {

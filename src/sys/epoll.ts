@@ -65,7 +65,6 @@ export class Epoll {
   /**
    * Changes what is watched for at a descriptor of the set.
    *
-   * @param fd The descriptor
    * @param events As for {@linkcode Epoll.add}
    */
   change(fd: number, events: number): void {
@@ -94,7 +93,6 @@ export class Epoll {
    * One of the descriptors that the last look found.
    *
    * @param i Which, from 0
-   * @returns The descriptor
    */
   fdAt(i: number): number {
     return this.#found[i * SIZE + DATA]!;

@@ -15,8 +15,6 @@ const errno = new Deno.UnsafePointerView(location()!);
 /**
  * The error number of the synchronous call that has just failed. It holds
  * only until the next call into the C library.
- *
- * @returns `errno`
  */
 export function lastErrno(): number {
   return errno.getInt32(0);

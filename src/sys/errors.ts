@@ -115,10 +115,9 @@ export function errorNumber(name: string): number {
 
 /**
  * A system call failed. The message is the originals' text for the error, such
- * as `no space left on device`, ready to stand behind `unable to …: `.
+ * as `no space left on device`, ready to follow `unable to …: `.
  */
 export class SysError extends Error {
-  /** The class's name. */
   override name = "SysError";
   /** The error's number on this system. */
   readonly errno: number;

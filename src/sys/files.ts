@@ -60,6 +60,7 @@ const STATX_BTIME = 0x800;
 const STATX_ALL = 0x7ff | STATX_BTIME;
 const S_IFMT = 0o170000;
 const S_IFSOCK = 0o140000;
+const S_IFLNK = 0o120000;
 const S_IFREG = 0o100000;
 const S_IFDIR = 0o040000;
 const S_IFIFO = 0o010000;
@@ -89,12 +90,10 @@ export type Name = string | Uint8Array;
  * Opens a file, or a directory for reading. The descriptor isn't inherited by
  * other programs. Opening never waits: not for the other end of a fifo either.
  *
- * @param name The file's name
  * @param mode How to open it
  * @param permissions The permission bits for a new file, before the umask
  * @param directory An open directory that the name is relative to; the
  * working directory unless given
- * @returns The descriptor
  * @throws {SysError} When it can't be opened
  */
 export function open(
@@ -129,7 +128,6 @@ export function tmpfile(folder: Name): number {
 /**
  * Makes a directory.
  *
- * @param name Its name
  * @param permissions Its permission bits, before the umask
  * @param directory An open directory that the name is relative to
  * @throws {SysError} `EEXIST` when it is there already; others
@@ -161,7 +159,6 @@ export function rename(
 /**
  * Removes a file.
  *
- * @param name Its name
  * @param directory An open directory that the name is relative to
  * @throws {SysError} `ENOENT` when it isn't there; others
  */
@@ -172,7 +169,6 @@ export function unlink(name: Name, directory: number = AT_FDCWD): void {
 /**
  * Sets the mode of a file by its name.
  *
- * @param name Its name
  * @param mode The permission bits
  * @param directory An open directory that the name is relative to
  * @throws {SysError} When it isn't there or isn't ours
@@ -191,6 +187,8 @@ export interface FileInfo {
   isFile: boolean;
   /** Whether it is a directory. */
   isDirectory: boolean;
+  /** Whether it is a symbolic link, which only {@linkcode lstat} sees. */
+  isSymlink: boolean;
   /** Whether it is a pipe, with a name or without one. */
   isFifo: boolean;
   /** Whether it is a socket. */
@@ -229,7 +227,6 @@ export function stat(
 /**
  * Looks at a file, or at the symbolic link that has its name.
  *
- * @param name Its name
  * @returns What is known of it, or `undefined` where there is none
  * @throws {SysError} On any other failure
  */
@@ -256,6 +253,7 @@ function look(
   return {
     isFile: type === S_IFREG,
     isDirectory: type === S_IFDIR,
+    isSymlink: type === S_IFLNK,
     isFifo: type === S_IFIFO,
     isSocket: type === S_IFSOCK,
     nlink: view.getUint32(16, true),
@@ -288,7 +286,6 @@ export function readlink(name: Name): Bytes {
 /**
  * Lists a directory.
  *
- * @param directory The open directory
  * @returns The names in it, in no order, a byte for each character (Latin-1);
  * `.` and `..` among them
  * @throws {SysError} When it can't be read
@@ -352,8 +349,6 @@ export function openDirectory(path: string): number {
  * apart: flags, offset, inode and close-on-exec are equal. So standard input
  * is taken for what it is, an empty file, and only an output is refused, since
  * what is written to it would be lost.
- *
- * @param fd The descriptor
  */
 export function mayHaveBeenClosed(fd: number): boolean {
   if (!isOpen(fd)) return true;

@@ -24,7 +24,6 @@ const LIBC = "libc.so.6";
  * moves more than 2^31 bytes, and an `i32` comes without a BigInt.
  *
  * @param symbols The functions' declarations
- * @returns The functions
  */
 export function load<const S extends Deno.ForeignLibraryInterface>(
   symbols: S,

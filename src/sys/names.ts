@@ -36,7 +36,6 @@ const EAI_AGAIN = -3;
 
 /** A name server didn't answer: asked later, it may. */
 export class TemporaryNameError extends Error {
-  /** The class's name. */
   override name = "TemporaryNameError";
 }
 

@@ -62,7 +62,7 @@ let threadUntil = -1;
  * A signal or a child's end comes through the event loop, which turns while
  * {@linkcode Poller.wait} waits in a thread of its own; its handler calls
  * {@linkcode Poller.wake}. So a main loop has one line at which everything
- * that can happen arrives, and no wait is ever left behind in a thread.
+ * that can happen arrives, and no thread is ever left waiting.
  *
  * A thread's way there and back takes longer than most waits in a busy
  * program: {@linkcode Poller.waitHere} at first waits in this one.
@@ -109,7 +109,6 @@ export class Poller {
   /**
    * What was found at a place by the last look or wait.
    *
-   * @param place The place
    * @returns The events; 0 for nothing
    */
   found(place: number): number {
@@ -310,7 +309,6 @@ export class Readiness {
   /**
    * Makes the question.
    *
-   * @param fd The descriptor
    * @param events What is asked: {@linkcode READABLE} or {@linkcode WRITABLE}
    */
   constructor(fd: number, events: number = READABLE) {

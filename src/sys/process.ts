@@ -83,7 +83,7 @@ export interface Program {
 
 /**
  * Lays strings out as C's NULL-terminated array of pointers, the strings
- * themselves behind it in the same buffer: what is passed to the call is all
+ * themselves after it in the same buffer: what is passed to the call is all
  * that must outlive it.
  */
 function pointers(
@@ -121,7 +121,6 @@ function must(error: number): void {
  * Starts a program. None of its signals is blocked, and none ignored but those
  * that were when this one started.
  *
- * @param program The program
  * @returns Its process id
  * @throws {SysError} When it can't be found or started
  */
@@ -228,7 +227,6 @@ function collect(): void {
  * waited for: the runtime has 32 threads for calls that wait, and one for each
  * program would leave none for the poll of the main loop.
  *
- * @param pid Its process id
  * @returns How it ended
  * @throws {SysError} `ECHILD` when it isn't ours, or was waited for before
  */
@@ -263,7 +261,6 @@ export function waitForAny(): { pid: number; status: number } | undefined {
  *
  * @param pid The process; minus its number for a process group
  * @param signal The signal's number; 0 only asks whether it is there
- * @returns Whether there was a process to send it to
  */
 export function kill(pid: number, signal: number): boolean {
   return lib.kill(pid, signal) === 0;
@@ -282,9 +279,6 @@ export function setChildSubreaper(): void {
  * Whether anything of a process group still runs. Its leader must have been
  * waited for; other members that have ended, and are ours, are waited for here,
  * since to the kernel a process is there until somebody has.
- *
- * @param group The process group
- * @returns Whether there is any process in it
  */
 export function groupExists(group: number): boolean {
   while (waitpid(-group) > 0);

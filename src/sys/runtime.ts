@@ -68,7 +68,7 @@ function findEpoll(): number {
  */
 export function canStartThread(): boolean {
   // A process counts as much as a thread does, and one that has no program
-  // fails behind everything that a thread could fail at.
+  // fails only after everything at which a thread could fail.
   const nothing = new Uint8Array(8);
   const errno = lib.posix_spawn(nothing, nothing, null, null, nothing, nothing);
   return errno === ENOENT;

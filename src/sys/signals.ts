@@ -65,9 +65,6 @@ const TERMINATION = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 /**
  * Whether this program was started with a signal ignored, as `nohup` and a
  * shell's `&` do; a program that then listens for it undoes what they did.
- *
- * @param signal The signal's number
- * @returns Whether it is ignored
  */
 export function isIgnored(signal: number): boolean {
   const IGNORE = 1n;

@@ -95,7 +95,6 @@ function textOf(bytes: Uint8Array): string {
  *
  * @param bytes A `struct sockaddr_in` or `sockaddr_in6`; it is copied
  * @param port A port to put into it
- * @returns The endpoint
  */
 export function endpoint(bytes: Uint8Array, port?: number): Endpoint {
   const copy = bytes.slice(0, family(bytes) === AF_INET ? 16 : 28) as Bytes;
@@ -112,9 +111,6 @@ export function endpoint(bytes: Uint8Array, port?: number): Endpoint {
 
 /**
  * The endpoint for any address of this machine.
- *
- * @param port The port
- * @returns The endpoint `0.0.0.0`
  */
 export function wildcardAddress(port: number): Endpoint {
   return address4([0, 0, 0, 0], port);
@@ -122,9 +118,6 @@ export function wildcardAddress(port: number): Endpoint {
 
 /**
  * The endpoint by which this machine reaches itself.
- *
- * @param port The port
- * @returns The endpoint `127.0.0.1`
  */
 export function loopbackAddress(port: number): Endpoint {
   return address4([127, 0, 0, 1], port);
@@ -162,7 +155,6 @@ export function socket(like: Endpoint): number {
 /**
  * Gives a socket its local end. Bound to `::` it takes IPv4 connections too.
  *
- * @param fd The socket
  * @param local The endpoint; port 0 for any free port
  * @throws {SysError} `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`
  */
@@ -177,7 +169,6 @@ export function bind(fd: number, local: Endpoint): void {
 /**
  * Lets connections come in at a bound socket.
  *
- * @param fd The socket
  * @param backlog How many may wait to be accepted
  * @throws {SysError} `EADDRINUSE`
  */
@@ -219,7 +210,6 @@ export function accept(fd: number, nonblocking = true): Accepted | number {
 /**
  * Begins to connect.
  *
- * @param fd The socket
  * @param to Where to
  * @returns 0 when it is connected, or minus the error number: `EINPROGRESS`
  * when it will become writable at the end of the attempt, and
@@ -232,7 +222,6 @@ export function connect(fd: number, to: Endpoint): number {
 /**
  * The error that waits at a socket, which this takes away.
  *
- * @param fd The socket
  * @returns The error, or `undefined`
  */
 export function socketError(fd: number): SysError | undefined {
@@ -251,8 +240,6 @@ export function socketError(fd: number): SysError | undefined {
 /**
  * The local end of a socket.
  *
- * @param fd The socket
- * @returns The endpoint
  * @throws {SysError} When it is no socket
  */
 export function getsockname(fd: number): Endpoint {
@@ -264,7 +251,6 @@ export function getsockname(fd: number): Endpoint {
 /**
  * Says that nothing more will be sent: the other side reads the end of input.
  *
- * @param fd The socket
  * @throws {SysError} `ENOTCONN` when the connection is gone
  */
 export function closeWrite(fd: number): void {
@@ -274,9 +260,6 @@ export function closeWrite(fd: number): void {
 /**
  * How many bytes the other side's kernel hasn't said it has. The end that
  * {@linkcode closeWrite} sends counts as one. (`SIOCOUTQ`, tcp(7).)
- *
- * @param fd The socket
- * @returns The number
  */
 export function unacknowledgedBytes(fd: number): number {
   const SIOCOUTQ = 0x5411n;
@@ -287,8 +270,6 @@ export function unacknowledgedBytes(fd: number): number {
 
 /**
  * Closes a connection so that the other side sees a failure, not an end.
- *
- * @param fd The socket
  */
 export function closeWithReset(fd: number): void {
   const value = new Uint8Array(new Int32Array([1, 0]).buffer);
@@ -319,8 +300,6 @@ export function setKeepAlive(fd: number, seconds: number): void {
 
 /**
  * Takes IP options, such as a source route, off a connection.
- *
- * @param fd The socket
  */
 export function dropOptions(fd: number): void {
   // An IPv6 socket has none, and says so.
@@ -331,8 +310,6 @@ export function dropOptions(fd: number): void {
  * Writes to a socket that others may share, without waiting and without
  * changing it for them.
  *
- * @param fd The socket
- * @param bytes The bytes
  * @returns How many were taken, or minus the error number
  */
 export function sendNonblocking(fd: number, bytes: Bytes): number {

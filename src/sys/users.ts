@@ -16,7 +16,6 @@ const lib = load({
 /**
  * Switches to a group, and leaves all others.
  *
- * @param gid The group's number
  * @throws {SysError} `EPERM` for anyone but root
  */
 export function setgid(gid: number): void {
@@ -28,7 +27,6 @@ export function setgid(gid: number): void {
 /**
  * Switches to a user. There is no way back.
  *
- * @param uid The user's number
  * @throws {SysError} `EPERM` for anyone but root
  */
 export function setuid(uid: number): void {

@@ -11,8 +11,6 @@ import { Readiness, WRITABLE } from "./poll.ts";
  * Writes all of something to a descriptor. Where a write has to wait, this
  * thread, and the event loop with it, stands still.
  *
- * @param fd The descriptor
- * @param bytes The bytes
  * @returns What kept them from being written, or `undefined` when all were
  */
 export function writeAll(

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { encode } from "../../src/bytes.ts";
+import { encode, fromLatin1 } from "../../src/bytes.ts";
 import { Framer, LONGEST, Stream } from "../../src/socklog/framing.ts";
 import { chosenSeed, latin1, seeded } from "../tools.ts";
 
@@ -15,7 +15,7 @@ function frame(
 ): string {
   const framer = new Framer({ form: options.form ?? "cooked" });
   const stream = new Stream(encode(options.prefix ?? ""));
-  const bytes = Uint8Array.from(text, (c) => c.charCodeAt(0));
+  const bytes = fromLatin1(text);
   let out = "";
   const empty = () => {
     out += latin1(framer.output());

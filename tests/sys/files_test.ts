@@ -11,6 +11,7 @@ import {
 import { errorNumber, SysError } from "../../src/sys/errors.ts";
 import {
   chmod,
+  lstat,
   mkdir,
   type Name,
   open,
@@ -273,6 +274,12 @@ Deno.test("stat tells files, directories, pipes, sockets and devices apart", () 
     "isFifo",
     "isSocket",
     "",
+  ]);
+  Deno.symlinkSync("file", `${work.path}/link`);
+  const link = `${work.path}/link`;
+  assertEquals([lstat(link), stat(link)].map((info) => info?.isSymlink), [
+    true,
+    false,
   ]);
   for (const fd of [file, reader, writer, one, device]) close(fd);
 });
