@@ -8,7 +8,13 @@ import type { Program } from "../src/program.ts";
 
 const multilog = async (): Promise<Program> => {
   const { multilog } = await import("../src/multilog/main.ts");
-  return multilog;
+  return async (args, name) => {
+    // What may run inside is loaded where there is a processor at all.
+    const inside = args.some((arg) => arg.startsWith("!"))
+      ? await import("../src/inside.ts")
+      : undefined;
+    return await multilog(args, name, inside?.findProcessor);
+  };
 };
 
 const tryto = async (): Promise<Program> => {

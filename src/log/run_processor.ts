@@ -6,8 +6,25 @@
 import { close } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { open, stat } from "../sys/files.ts";
-import { type RunningProcessor, shell } from "./processor.ts";
+import {
+  type FindProcessor,
+  type Processor,
+  type RunningProcessor,
+  shell,
+} from "./processor.ts";
 import type { Retrier } from "./retrier.ts";
+
+let find: FindProcessor = () => shell();
+const found = new Map<string, Processor>();
+
+/**
+ * Says what carries out this program's processors.
+ *
+ * @param processors What finds it for each
+ */
+export function useProcessors(processors: FindProcessor): void {
+  find = processors;
+}
 
 /**
  * Runs `sh -c command` in a log directory, again and again until it exits 0:
@@ -79,7 +96,9 @@ function start(
       get("newstate", "truncate"),
     ];
     const fds = { log, processed, state, newstate };
-    return shell().start({ command, directory, path, name: "previous", fds });
+    const processor = found.get(command) ?? find(command);
+    found.set(command, processor);
+    return processor.start({ command, directory, path, name: "previous", fds });
   } finally {
     for (const fd of opened) close(fd);
   }

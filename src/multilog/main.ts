@@ -11,6 +11,8 @@ import { umask } from "../sys/files.ts";
 import { Poller, READABLE, seeSignals } from "../sys/poll.ts";
 import { settleSignals } from "../sys/signals.ts";
 import { VERSION } from "../version.ts";
+import type { FindProcessor } from "../log/processor.ts";
+import { useProcessors } from "../log/run_processor.ts";
 import { ScriptRunner } from "./script_runner.ts";
 import { parseScript } from "./script.ts";
 import { Retrier, StartError } from "../log/retrier.ts";
@@ -51,9 +53,15 @@ Exits 0 at the end of input or on TERM, 111 when it can't start.
  * Runs multilog.
  *
  * @param args Its arguments: the script
+ * @param _name The name that it was started under
+ * @param find What carries out a processor; `sh -c` unless given
  * @returns Its exit code
  */
-export async function multilog(args: readonly string[]): Promise<number> {
+export async function multilog(
+  args: readonly string[],
+  _name = "multilog",
+  find?: FindProcessor,
+): Promise<number> {
   const diagnostics = new Diagnostics("multilog");
   if (args.length === 1 && args[0] === "--help") {
     return diagnostics.answer(HELP);
@@ -71,6 +79,7 @@ export async function multilog(args: readonly string[]): Promise<number> {
     return await follow(args.slice(1), diagnostics);
   }
   umask(0o022);
+  if (find !== undefined) useProcessors(find);
   const script = parseScript(args);
   for (const warning of script.warnings) diagnostics.warn(warning);
 

@@ -115,3 +115,20 @@ export async function tryOut(
     return TROUBLE;
   }
 }
+
+/**
+ * Keeps a log untried, as a failure would, and leaves a notice of it.
+ *
+ * @param task The task
+ * @param around The descriptors
+ * @param reason Why it isn't tried
+ * @throws {Error} When it can't be kept, or nobody would be told
+ */
+export async function keepUntried(
+  task: Task,
+  around: Surroundings,
+  reason: string,
+): Promise<void> {
+  using attempts = new Attempts(task, around, new Signals());
+  await attempts.keepUntried(reason);
+}

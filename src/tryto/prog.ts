@@ -26,8 +26,10 @@ export type EndingSignal = "SIGTERM" | "SIGKILL";
 
 /** Prog, at work. */
 export interface Prog {
-  /** How it ended. Rejects when what it reads can't be read. */
+  /** How it ended. */
   readonly ended: Promise<ExitStatus>;
+  /** Why what it reads itself can't be read; it waits to be ended then. */
+  readonly inputFailed?: Promise<Error>;
   /** The pipe that it is fed by; `undefined` when it reads the log itself. */
   readonly input?: number;
   /** Ends it. */

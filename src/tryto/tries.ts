@@ -139,7 +139,9 @@ class Run {
   readonly prog: Prog;
   /** How it ended, once it has. */
   ending: ExitStatus | undefined;
-  /** Why it can't be known how it ends. */
+  /** Why what it reads can't be read. */
+  inputError: Error | undefined;
+  /** Why it can't be known how it ended. */
   error: unknown;
   #input: number | undefined;
 
@@ -148,8 +150,16 @@ class Run {
     this.#input = prog.input;
     prog.ended.then(
       (ending) => this.ending = ending,
-      (error) => this.error = error,
+      (error) => {
+        // Somebody else has waited for it.
+        this.error = error;
+        this.ending = { code: TROUBLE };
+      },
     ).then(wake);
+    prog.inputFailed?.then((error) => {
+      this.inputError = error;
+      wake();
+    });
   }
 
   /** The pipe that it is fed by, while it is. */
@@ -262,9 +272,10 @@ export class Attempts implements Disposable {
     const kept = await this.#keepLog();
     const { log, directory, newstate } = this.#around;
     const message = keptMessage(kept, log, directory, reason);
-    if (
-      !leaveNotices(newstate, this.#state, `tryto: warning: ${message}\n`)
-    ) throw new Error("unable to write notices");
+    const notice = `tryto: warning: ${message}\n`;
+    if (!leaveNotices(newstate, this.#state, notice)) {
+      throw new Error("unable to write notices");
+    }
   }
 
   async #tryAll(): Promise<Failure | undefined> {
@@ -322,12 +333,15 @@ export class Attempts implements Disposable {
         ? undefined
         : new Transfer(this.#inputs, run.input);
       while (run.runs && this.#reasonToStop() === undefined) {
-        if (run.error !== undefined) throw run.error;
+        if (run.inputError !== undefined) throw run.inputError;
         const awaited = feed && run.input !== undefined
           ? feedOn(feed)
           : undefined;
         if (awaited === undefined) run.closeInput();
         await this.#wait(this.#deadline, awaited);
+      }
+      if (run.error !== undefined) {
+        await this.#diagnostics.warn("unable to wait for child: ", run.error);
       }
       return run.ending;
     } finally {
