@@ -20,6 +20,7 @@ import {
   latin1,
   ours,
   run,
+  sleep,
   testWith,
   until,
 } from "../tools.ts";
@@ -62,10 +63,10 @@ Deno.test("a killed server leaves whole lines in a full pipe", async () => {
       const sent = say(connection, lines).catch(() => {});
       // Its reader takes a little, now and then, as one with a slow disk does.
       for (let i = 0; i < 5; i++) {
-        await new Promise((resolve) => setTimeout(resolve, 30));
+        await sleep(30);
         take();
       }
-      await new Promise((resolve) => setTimeout(resolve, 30));
+      await sleep(30);
       kill(pid, 9);
       await over;
       while (take() > 0);

@@ -3,7 +3,7 @@
  * there is nothing to do.
  */
 import { assert, assertEquals } from "@std/assert";
-import { folder, run, until } from "../tools.ts";
+import { folder, run, sleep, until } from "../tools.ts";
 import { ours } from "../tools.ts";
 import {
   look,
@@ -14,8 +14,6 @@ import {
   wakeUps,
   whole,
 } from "./harness.ts";
-
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 Deno.test("age: current is finished when its oldest line is old enough", async () => {
   using at = folder();

@@ -14,6 +14,7 @@ import {
   ours,
   run,
   seeded,
+  sleep,
   testWith,
   until,
 } from "../tools.ts";
@@ -112,7 +113,7 @@ class Follower implements AsyncDisposable {
     let before;
     do {
       before = wakeUps(this.pid);
-      await new Promise((resolve) => setTimeout(resolve, 60));
+      await sleep(60);
     } while (
       wakeUps(this.pid) > before || before === 0 || isBusy(this.pid)
     );
@@ -431,7 +432,7 @@ Deno.test("--follow sleeps while nothing comes", async () => {
   await using follower = new Follower(work.path, ["./log"]);
   await follower.sleeps();
   const before = wakeUps(follower.pid);
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await sleep(1000);
   assert(wakeUps(follower.pid) - before <= 3, "it woke up");
 });
 

@@ -9,6 +9,7 @@ import {
   ours,
   run,
   seeded,
+  sleep,
   testWith,
 } from "../tools.ts";
 import {
@@ -61,7 +62,7 @@ Deno.test("rotation: files are cut by the rule, whatever the pieces", async () =
       const to = from + 1 + Math.floor(random() * most);
       await log.write(input.slice(from, to));
       if (most > 10 && random() < 0.1) {
-        await new Promise((resolve) => setTimeout(resolve, 1));
+        await sleep(1);
       }
       from = to;
     }
@@ -168,7 +169,7 @@ Deno.test("rotation: as many files as n says, and the smallest names go", async 
     for (let i = 0; i < 15; i++) {
       await log.write(`${i} `.padEnd(2500, "x") + "\n");
       while (!oldFiles(path).some((name) => !seen.has(name))) {
-        await new Promise((resolve) => setTimeout(resolve, 1));
+        await sleep(1);
       }
       for (const name of oldFiles(path)) seen.add(name);
     }
@@ -253,7 +254,7 @@ Deno.test("rotation: names never collide after an interruption, with left-overs 
     await using log = await start(["n20", "./log"], { cwd: at.path });
     await log.write(next);
     while (text(`${path}/current`) !== next) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await sleep(1);
     }
     log.signal("SIGKILL");
     await log.code();

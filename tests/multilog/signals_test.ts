@@ -2,7 +2,15 @@
  * SIGTERM and SIGALRM in every state that multilog can be in.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { chosenSeed, folder, ours, seeded, testWith, until } from "../tools.ts";
+import {
+  chosenSeed,
+  folder,
+  ours,
+  seeded,
+  sleep,
+  testWith,
+  until,
+} from "../tools.ts";
 import {
   canMount,
   Disk,
@@ -75,7 +83,7 @@ Deno.test("TERM inside a line: its end is taken, and not a byte more", async () 
     await log.notices("SIGTERM");
     // It goes on taking bytes as they come, one by one.
     write("o a");
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     write("nd a half\nthree\nfour");
     assertEquals(await log.code(), 0);
     assertEquals(drain(fifo), "three\nfour", script.join(" "));
@@ -127,7 +135,7 @@ class Writer {
           const n = await write(piece.subarray(at));
           at += typeof n === "number" ? n : piece.length;
         }
-        if (pause) await new Promise((resolve) => setTimeout(resolve, pause));
+        if (pause) await sleep(pause);
       }
     })();
   }
@@ -157,7 +165,7 @@ Deno.test(`TERM under full load: ${RESTARTS} restarts on each of three pipes`, a
     let busy = 0;
     for (let n = 0; n < RESTARTS; n++) {
       await using log = await start(script, { cwd: at.path, fifo: "fifo" });
-      await new Promise((resolve) => setTimeout(resolve, 40 * random()));
+      await sleep(40 * random());
       log.signal("SIGTERM");
       assertEquals(await log.code(), 0, log.said);
       assertEquals(log.said, "");
@@ -298,7 +306,7 @@ Deno.test("ALRM under full load, many in a row: nothing is lost or doubled", asy
     for (let n = 0; n < 100 || n < 5000 && small() < 3; n++) {
       log.signal("SIGALRM");
       if (n % 10) {
-        await new Promise((resolve) => setTimeout(resolve, 10 * random()));
+        await sleep(10 * random());
       }
     }
     await writer.stop();
@@ -325,7 +333,7 @@ Deno.test("ALRM while a processor runs: the next file follows it", async () => {
   await until("the next file", () => text(`${path}/current`) === "one\n");
   await log.notices("SIGALRM");
   log.signal("SIGALRM");
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await sleep(50);
   assertEquals(text(`${at.path}/runs`), "\n");
   Deno.writeTextFileSync(`${at.path}/go`, "");
   await until("the second is finished", () => oldFiles(path).length === 2);

@@ -13,6 +13,7 @@ import {
   latin1,
   ours,
   seeded,
+  sleep,
   testWith,
 } from "../tools.ts";
 import { fromLatin1 } from "../../src/bytes.ts";
@@ -128,7 +129,7 @@ async function runCase(program: string, one: Case): Promise<Left> {
     const step = one.piece || one.input.length || 1;
     for (let i = 0; i < one.input.length; i += step) {
       await writer.write(one.input.subarray(i, i + step));
-      if (one.piece) await new Promise((resolve) => setTimeout(resolve, 1));
+      if (one.piece) await sleep(1);
     }
     await writer.close();
   })();
@@ -313,7 +314,7 @@ testWith(
         Deno.statSync(`${at.path}/held/current`);
         break;
       } catch {
-        await new Promise((resolve) => setTimeout(resolve, 1));
+        await sleep(1);
       }
     }
     for (

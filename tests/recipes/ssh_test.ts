@@ -7,6 +7,7 @@ import {
   listening,
   ours,
   run,
+  sleep,
   testWith,
 } from "../tools.ts";
 import { Client, filesOf, Kitchen, lines, text } from "./_recipes.ts";
@@ -110,7 +111,7 @@ testWith(
     ], {
       stdin: "piped",
     });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await sleep(300);
     await client.sendInVain(text(lines("locked")));
     await other.stdin.close();
     await other.status;

@@ -19,6 +19,7 @@ import {
   type Outcome,
   run,
   seeded,
+  sleep,
   testWith,
   until,
   withHosts,
@@ -70,7 +71,7 @@ Deno.test("send succeeds when the server closes after it has read everything", a
   const { code, stderr, text } = await playServer(async (connection) => {
     got = await readAll(connection);
     await connection.write(bytes("whatever a server says\n"));
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     closed = true;
     connection.close();
   });
@@ -133,7 +134,7 @@ Deno.test("send fails when the connection is reset, while sending and while wait
           remote!.endsWith(at) && state !== TIME_WAIT
         ).length === 2,
     );
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await sleep(500);
     server.kill("SIGKILL");
     const { code, stderr } = await sending;
     filler[Symbol.dispose]();
@@ -369,7 +370,7 @@ Deno.test("send -a never succeeds when the server was killed before it had writt
     const sending = run([ours.socklogTcp, "send", "-a", HOST, `${port}`], {
       stdin: text,
     });
-    await new Promise((resolve) => setTimeout(resolve, random() * 70));
+    await sleep(random() * 70);
     server.kill("SIGKILL");
     await server.status;
     const { code } = await sending;
@@ -390,7 +391,7 @@ Deno.test("a server never acknowledges what it has read and can't write", async 
   const sending = run([ours.socklogTcp, "send", "-a", HOST, `${server.port}`], {
     stdin: text,
   });
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await sleep(1500);
   server.kill("SIGKILL");
   server.reading = true;
   const { code, stderr } = await sending;
@@ -413,8 +414,7 @@ Deno.test("a server acknowledges after the last line is written, never before", 
       // That is how it ends.
     }
   })();
-  const pause = (ms: number) => new Promise((go) => setTimeout(go, ms));
-  await pause(300);
+  await sleep(300);
   let answered = false;
   const answer = finish(asking).then((text) => {
     answered = true;
@@ -422,9 +422,9 @@ Deno.test("a server acknowledges after the last line is written, never before", 
   });
   while (!answered) {
     server.reading = true;
-    await pause(0);
+    await sleep(0);
     server.reading = false;
-    await pause(5);
+    await sleep(5);
   }
   server.kill("SIGKILL");
   server.reading = true;

@@ -13,6 +13,7 @@ import {
   installed,
   ours,
   run,
+  sleep,
   testWith,
   until,
   withHosts,
@@ -248,7 +249,7 @@ Deno.test("a full standard output holds the senders, and loses nothing", async (
     await transmit(server.port, text);
     ended++;
   });
-  await new Promise((resolve) => setTimeout(resolve, 700));
+  await sleep(700);
   assertEquals(ended, 0);
   assert(server.peak() < 150, `${server.peak()} MB`);
   server.reading = true;
@@ -275,12 +276,12 @@ Deno.test("SIGTERM ends the server while standard output is full", async () => {
     let taken = -1;
     await until("it reads no more", async () => {
       const before = taken;
-      await new Promise((resolve) => setTimeout(resolve, 1000));
+      await sleep(1000);
       taken = sent - inKernel(server.port);
       return taken > 0 && taken === before;
     });
     server.kill(signal);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await sleep(500);
     server.reading = true;
     assertEquals(await server.status, { success: true, code: 0, signal: null });
     await sending;
@@ -414,7 +415,7 @@ Deno.test("-w ends connections that are idle, not those that aren't", async () =
     .then(() => over = true);
   while (!over) {
     await say(busy, "x\n");
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
   }
   await ended;
   idle.close();
@@ -432,7 +433,7 @@ Deno.test("-w loses nothing that idle connections have sent while standard outpu
     await say(connection, unfinished);
     return connection;
   }));
-  await new Promise((resolve) => setTimeout(resolve, 5000));
+  await sleep(5000);
   server.reading = true;
   let resets = 0;
   for (const connection of idle) {
@@ -451,7 +452,7 @@ Deno.test("-w ends no connection while standard output is full", async () => {
     const connection = await dial(server.port);
     while (full) {
       await say(connection, "busy\n");
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await sleep(300);
     }
     await finish(connection);
   });
@@ -459,7 +460,7 @@ Deno.test("-w ends no connection while standard output is full", async () => {
   // So many that a round begins to wait before it has read them all.
   const text = ("x".repeat(99) + "\n").repeat(6_000);
   const bulk = Array.from({ length: 40 }, () => transmit(server.port, text));
-  await new Promise((resolve) => setTimeout(resolve, 5000));
+  await sleep(5000);
   server.reading = true;
   await Promise.all(bulk);
   full = false;
@@ -475,10 +476,10 @@ Deno.test("-w ends no connection that has sent while the server was stopped", as
   await say(connection, "one\n");
   await until("it is read", () => server.data === "one\n");
   // It waits again.
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await sleep(200);
   server.kill("SIGSTOP");
   await say(connection, "two\n");
-  await new Promise((resolve) => setTimeout(resolve, 3000));
+  await sleep(3000);
   server.kill("SIGCONT");
   await until("it is read", () => server.data === "one\ntwo\n");
   await say(connection, "three\n");

@@ -11,6 +11,7 @@ import {
   installed,
   latin1,
   ours,
+  sleep,
   testWith,
   until,
 } from "../tools.ts";
@@ -87,7 +88,7 @@ class Server {
         length += chunk.length;
         if (mood === "hangs half-way") return;
         if (mood === "closes early") return this.#drop(connection);
-        if (mood === "reads slowly") await wait(10);
+        if (mood === "reads slowly") await sleep(10);
         if (n !== null && !chunks.slice(-5).join("").endsWith("\nEND\n")) {
           continue;
         }
@@ -110,10 +111,6 @@ class Server {
     for (const connection of this.#open) this.#drop(connection);
     await Promise.all(this.#served);
   }
-}
-
-function wait(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 /** A client: multilog, with tryto as its processor, and what that runs. */
