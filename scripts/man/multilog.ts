@@ -36,14 +36,14 @@ Everything that was read has been written before \`multilog\` waits for more.`,
         { tag: "+pattern", text: "Others stay as they are." },
       ],
       more: `
-In a pattern, a star at the end matches anything; a star in front of another
+In a pattern, a star at the end matches anything; a star followed by a
 character matches any string without that character; anything else matches
 itself. The pattern must match the whole line, of which only the first 1000
 bytes are looked at, the timestamp included.
 
     multilog t '-*' '+* fatal: *' ./main
 
-logs the lines that begin, behind the timestamp, with a word and \`fatal:\`.`,
+logs the lines that begin, after the timestamp, with a word and \`fatal:\`.`,
     },
     {
       title: "TIMESTAMPS, ALERTS AND STATUS FILES",
@@ -54,9 +54,8 @@ logs the lines that begin, behind the timestamp, with a word and \`fatal:\`.`,
             `As the first action only. The line begins with \`@\`, 24 hexadecimal digits of TAI64N, and
 a space. tai64nlocal(8), or \`multilog --follow\` _dir_ \`--local\`, shows local time.
 
-Lines that come in one piece may be stamped with moments that are some
-nanoseconds apart; no stamp is earlier than the one before it, unless the clock
-was set back.`,
+The timestamps of lines that are read at once may be only nanoseconds apart; none
+is earlier than the one before it, unless the clock was set back.`,
         },
         {
           tag: "e",
@@ -65,10 +64,10 @@ was set back.`,
         {
           tag: "=file",
           text: `It is padded with newlines to 1001 bytes, and written over the
-beginning of the file. Nothing protects the file against an outage.
+beginning of the file. The file isn't synced.
 
-Different from the original: of lines that come in one piece only the last one
-is written.`,
+Different from the original: of lines that are read at once only the last one is
+written.`,
         },
       ],
     },
@@ -90,7 +89,19 @@ It never has more. (99999)`,
         {
           tag: "nnum",
           text: `For the logs that follow. When there are more old files, those
-with the smallest names are removed. (10)`,
+with the smallest names are removed, but none that waits for the processor. (10)
+
+Different from the original: a file without a byte, which is what remains of one
+that was sent, is removed before any that has lines.`,
+        },
+        {
+          tag: "d",
+          alone: true,
+          text: `For the logs that follow. When all files wait for the
+processor, remove the oldest, with a warning that says how many bytes, instead of
+reading no more.
+
+Different from the original, which has no such action, and ignores it.`,
         },
         {
           tag: "asec",
@@ -109,17 +120,18 @@ and 0744 when it was written to the disk and left complete.
 
 \`@\`_timestamp_\`.s\` is an old file that is complete and on the disk.
 
-\`@\`_timestamp_\`.u\` is a file that was cut off by an outage. It may have lost
-its end, and no processor has seen it.
+\`@\`_timestamp_\`.u\` is a file that wasn't processed. It waits for the processor,
+or, if there is none, it was \`current\` when the last run was cut off; then its
+end may be missing.
 
-\`lock\`, \`state\`, and, while a processor runs, \`previous\`, \`processed\` and
-\`newstate\` belong to \`multilog\`.
+\`lock\`, \`state\`, and, while a processor runs, \`processed\` and \`newstate\` belong
+to \`multilog\`.
 
 When \`current\` is big enough it is synced, gets mode 0744, and becomes an old
-file, or goes to the processor.
+file: \`.u\` with a processor, and otherwise \`.s\`.
 
 Different from the original: the directory is synced, too, so that names
-survive an outage. A new name sorts behind all that are there, also when the
+survive a power cut. A new name sorts after all that are there, also when the
 clock was set back; the original then removes the newest file as the oldest.`,
     },
     {
@@ -128,20 +140,29 @@ clock was set back; the original then removes the newest file as the oldest.`,
         {
           tag: "!processor",
           text:
-            `For the logs that follow; \`!\` alone is for none. When \`current\`
-is big enough it is renamed to \`previous\`, and \`sh -c\` _processor_ is run in the
-directory, with descriptor 0 reading \`previous\`, 1 writing \`processed\`, 4
-reading \`state\`, and 5 writing \`newstate\`.
+            `For the logs that follow; \`!\` alone is for none. A finished file
+waits its turn. \`sh -c\` _processor_ is run in the directory on the oldest waiting
+file, one at a time, with descriptor 0 reading that file, 1 writing \`processed\`,
+4 reading \`state\`, and 5 writing \`newstate\`.
 
-When it exits 0, \`processed\` becomes the old file, and \`newstate\` becomes
-\`state\`. Otherwise \`multilog\` says so, pauses for 5 seconds, and runs it again
-with empty files, for as long as it takes: see tryto(1).
+When it exits 0, \`processed\` becomes the old file, with the time of the one that
+it was made of, and \`newstate\` becomes \`state\`. Otherwise \`multilog\` says how
+many files and bytes wait, pauses for 5 seconds (up to 60 after repeated
+failures; ALRM ends the pause), and runs it again with empty files, for as long
+as it takes: see tryto(1).
+
+When as many files wait as \`n\` allows, \`multilog\` reads no more, and the service
+which is being logged has to wait; see \`d\`. If the processor is \`tryto -p\`, the
+oldest is kept untried instead.
+
+A _processor_ without any character that a shell would interpret is carried out
+without a shell if it is \`tryto\` or \`socklog-tcp send\` of this same version, and in
+\`multilog\`'s own process. Files, messages and limits are the same. \`exec tryto\`
+has it run in a process of its own.
 
 Different from the original, which reads nothing while the processor runs, so
-that the service which is being logged stands still. This one goes on reading
-into a new \`current\`. It waits for the processor only when that one is big
-enough, too, on ALRM, and before it exits. One processor at a time runs in a
-directory.`,
+that the service stands still. It doesn't process what an earlier run left as
+\`.u\`, either.`,
         },
       ],
     },
@@ -149,10 +170,12 @@ directory.`,
       title: "WHAT A START FINDS",
       text: `
 When \`current\` has mode 0744, it is continued. Otherwise the last run was cut
-off. Then \`state\` and \`newstate\` are removed. If \`processed\` has mode 0744, it
-becomes an old file with \`.s\` and \`previous\` is removed; else \`processed\` is
-removed, and \`previous\` becomes an old file with \`.u\`. \`current\` becomes an old
-file with \`.u\`.`,
+off: \`state\` and \`newstate\` are removed, and \`current\` becomes an old file with
+\`.u\`. If \`processed\` has mode 0744, it becomes an old file with \`.s\`, and the
+file that it was made of is removed; else \`processed\` is removed. \`previous\`,
+which the original leaves there when it is cut off, becomes an old file with
+\`.u\`, unless \`processed\` was made of it. With a processor all \`.u\` files wait
+for it, oldest first.`,
     },
     {
       title: "TROUBLE",
@@ -174,10 +197,13 @@ start.`,
       title: "SIGNALS",
       text: `
 TERM: the line in hand is read to its end, and not a byte more; then \`multilog\`
-waits for processors, syncs, and exits 0. The next one finds the rest in the
-pipe.
+syncs, and exits 0 within 5 seconds. A processor that runs has 3 of them to
+finish. Then it gets TERM, a second later KILL, and its file waits for the next
+start. What wasn't read stays in the pipe. Different from the original, which
+waits for the processor.
 
-ALRM: each \`current\` that isn't empty is big enough now.`,
+ALRM: each \`current\` that isn't empty is big enough now, and the pauses of
+processors end.`,
     },
     {
       title: "LOOKING AT LOGS",
@@ -232,18 +258,19 @@ begins with \`@\` stays as it is.`,
     {
       title: "EXIT CODES",
       text: `
-0 at the end of input, or on TERM. 111 when it can't start, because a log is in
+0 at the end of input, when what waits was processed, or on TERM. 111 when it can't start, because a log is in
 use or can't be opened, without having read anything; or when standard input
 can't be read. 100 for a wrong use of \`--status\` or \`--follow\`.`,
     },
     {
       title: "EXAMPLES",
       text: `
-Log with timestamps; send each finished file, and each that is a minute old, to
-a log server, and keep those that can't be sent:
+Log with timestamps; finish each file when it has nearly 1 MB, or is a minute old,
+and send it to a log server; up to 2000 files wait when that is away, which is
+more than a day's:
 
-    multilog t a60 s999999 n50 \\
-      '!tryto -pv socklog-tcp send -a 192.0.2.1 10116' ./main`,
+    multilog t a60 s999999 n2000 \\
+      '!tryto -v socklog-tcp send -a 192.0.2.1 10116' ./main`,
     },
     {
       title: "SEE ALSO",

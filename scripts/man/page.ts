@@ -30,7 +30,7 @@ export interface Section {
   readonly text?: Text;
   /** Its options. */
   readonly items?: readonly Item[];
-  /** Text behind them. */
+  /** Text after them. */
   readonly more?: Text;
 }
 
@@ -40,11 +40,11 @@ export interface Page {
   readonly name: string;
   /** The part of the manual. */
   readonly part: 1 | 8;
-  /** What stands behind its name in lists. */
+  /** What lists say after its name. */
   readonly summary: string;
   /** What `--help` prints. */
   readonly help: string;
-  /** The sections behind the synopsis. */
+  /** The sections after the synopsis. */
   readonly sections: readonly Section[];
 }
 
@@ -55,7 +55,7 @@ export class PageError extends Error {
 }
 
 /** The day that the pages show: that of their last change. */
-const DATE = "2026-11-23";
+const DATE = "2026-11-27";
 
 /**
  * Writes a page as roff, for man(1).

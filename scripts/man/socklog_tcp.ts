@@ -46,7 +46,7 @@ dropped. A line comes out as
 with the value of each _NAME_ that is set, eight of them at the most, and
 with the names of the facility and the priority in place of a \`<\`_number_\`>\` at
 its beginning, where they are known. A _NAME_ is a variable of tcp-environ(5),
-such as TCPREMOTEIP, or of the server's own environment. What stands behind
+such as TCPREMOTEIP, or of the server's own environment. The word after
 _port_ is taken for a _program_ unless it is \`socklog\`, \`ucspi\`, or written in
 capitals.`,
       items: [
@@ -62,15 +62,15 @@ capitals.`,
       more: `
 Different from the original, which mixes lines that are long or arrive in
 pieces: lines are always whole. One of more than 65536 bytes comes out in pieces
-of that length, each behind the same names.
+of that length, each after the same names.
 
 Different from the original: lines go to standard output, and messages to
 standard error. With \`exec 2>&1\` in the run script both go one way, as ever.
 
 Different from the original: all connections are served by one process, whose
-memory is bounded, whatever the clients do. When standard output is full nothing
-is read, and the clients feel it. A connection is closed when its lines were
-written, not before.`,
+memory is bounded, whatever the clients do. While standard output takes nothing,
+nothing is read, and the clients have to wait. A connection is closed only after
+its lines were written.`,
     },
     {
       title: "OPTIONS OF A SERVER",
@@ -79,8 +79,8 @@ written, not before.`,
         {
           tag: "-b n",
           text:
-            `That is, to be accepted. Different from the original, where it is 20: 1024
-unless given.`,
+            `The kernel completes so many connections before the server accepts
+them. (1024) Different from the original, whose default is 20.`,
         },
         {
           tag: "-x cdb",
@@ -106,7 +106,7 @@ runs, and set variables or deny connections, by address or name.`,
         },
         {
           tag: "-o",
-          text: "And so answer along the route that a client chose.",
+          text: "Answers then take the route that a client chose.",
         },
         { tag: "-O", text: "Remove IP options. This is the default." },
         {
@@ -119,6 +119,14 @@ the client's address.`,
           tag: "-w n",
           text: `What they had sent of a line is written. Different from the
 original, which has no such option.`,
+        },
+        {
+          tag: "-f",
+          alone: true,
+          text:
+            `Read lines that are octet-counted (RFC 6587), as syslog daemons and
+routers send them, on connections whose first bytes are a length and a space
+before \`<\`. Different from the original, which has no such option.`,
         },
         {
           tag: "-a",
@@ -196,11 +204,11 @@ the bytes that were sent. The server needs \`-a\`, too.`,
 the server to close the other: only that is success. A connection that is refused,
 that times out, is reset, or is closed before everything was sent, is a failure.
 
-Different from the original, \`tcpclient\` with \`cat >&7\`, which is content when
-the kernel has the bytes, though they may never arrive.
+Different from the original, \`tcpclient\` with \`cat >&7\`, which takes it for a
+success when the kernel has the bytes, though they may never arrive.
 
-Without \`-a\`, a server that is killed when it has read lines, and has not
-written them, takes them along, and \`send\` can't know.`,
+Without \`-a\`, \`send\` can't know of lines that a server had read, but not yet
+written, when it was killed.`,
     },
     {
       title: "SIGNALS",
@@ -214,7 +222,7 @@ does.`,
     {
       title: "EXIT CODES",
       text: `
-100 for wrong usage, also for a word behind _port_ that is neither a program nor
+100 for wrong usage, also for a word after _port_ that is neither a program nor
 a name: different from the original, which finds out when the first client
 comes. 111 for trouble: an address in use, a connection that can't be had, a
 transmission that failed, or a standard output that nobody reads. 0 otherwise;
@@ -232,8 +240,8 @@ A log server's run script, and its log's:
 
 A client's log:
 
-    exec setuidgid log multilog t a60 s999999 n50 \\
-      '!tryto -pv socklog-tcp send -a 192.0.2.1 10116' ./main`,
+    exec setuidgid log multilog t a60 s999999 n2000 \\
+      '!tryto -v socklog-tcp send -a 192.0.2.1 10116' ./main`,
     },
     {
       title: "SEE ALSO",

@@ -40,7 +40,7 @@ reading, for which the original waits for ever.`,
         { tag: "-k kseconds", text: "" },
         {
           tag: "-n tries",
-          text: "One is made whatever is said.",
+          text: "At least one try is made, also with `-n 0`.",
         },
         {
           tag: "-P",
@@ -51,7 +51,8 @@ ended on TERM gets KILL, too.`,
         },
         {
           tag: "-v",
-          text: `The time limit, and that tries are used up, is always told.
+          text:
+            `Without it only the end is told: the time limit, or the last of the tries.
 
 Different from the original: a _prog_ that a signal has ended is told without
 \`-v\`, too.`,
@@ -75,12 +76,20 @@ descriptor 0 is the log, 1 what becomes of it, 4 the state that the last run has
 left, and 5 the one that this run leaves.
 
 Descriptor 5 becomes standard error, for \`tryto\` and for _prog_. _prog_ reads all
-of 4, and then all of 0: so the log server gets the notices of the last failure
-together with the next log that it gets.
+of 4, and then all of 0: so the log server gets the notices of all files that were
+kept since the last delivery, before the next file.
 
 When _prog_ fails for good, everything on 0 goes to 1, the reason goes to 5, and
-the exit code is 0: the log is kept, and tried no more. With one that succeeds,
-nothing goes to 1, and the old file is empty.
+the exit code is 0: the file is kept as an old file, and tried no more. When
+_prog_ succeeds, nothing goes to 1, and the old file is empty.
+
+Without \`-p\` a failure is a failure of multilog's processor, so the file waits,
+and is sent later: use \`-p\` only where files that can't be sent are to stay on
+this machine.
+
+Different from the original: the notices are those of all files that were kept
+since the last delivery, each with its bytes, its directory and time, the reason,
+and since when. Beyond 64 KiB the middle is left out and counted.
 
 Different from the original: after any failure the _whole_ log is on 1. After a
 time-out the original loses what _prog_ had read by then. Each try gets all of 4;
@@ -89,7 +98,7 @@ the original sends it with the first try only.`,
     {
       title: "SIGNALS",
       text: `
-Different from the original, which ends at once on TERM and leaves _prog_ behind:
+Different from the original, which ends at once on TERM while _prog_ goes on:
 on TERM, INT or HUP, _prog_ gets TERM, and \`-k\` seconds later KILL. With \`-p\` the
 log goes to 1, unless there is a second signal. The exit code is 111, so that
 multilog tries again.`,
@@ -104,10 +113,10 @@ number when a signal ended it. 111 for trouble of its own. 1 for wrong usage.`,
     {
       title: "EXAMPLES",
       text: `
-Send each finished file of a log to a log server, five times at the most, in
-three minutes at the most:
+Send each finished file of a log to a log server, with five tries and three
+minutes at the most before multilog pauses and starts again:
 
-    multilog t '!tryto -pv socklog-tcp send 192.0.2.1 10116' ./main`,
+    multilog t n2000 '!tryto -v socklog-tcp send -a 192.0.2.1 10116' ./main`,
     },
     {
       title: "SEE ALSO",

@@ -35,7 +35,7 @@ Each argument is one action; they are carried out in order for each line.
 
   t            (first) begin each line with a TAI64N timestamp
   -pattern     deselect lines that match     (a star matches anything up to
-  +pattern     select lines that match        the character behind it)
+  +pattern     select lines that match        the character after it)
   e            print selected lines to standard error (200 bytes of each)
   =file        keep the newest selected line in file (1000 bytes of it)
   ./dir  /dir  append selected lines to the log in dir

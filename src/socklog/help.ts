@@ -11,10 +11,10 @@ export const HELP =
        socklog-tcp send [options] host port                  standard input
        socklog-tcp connect [options] host port program...    on 6 and 7
 
-The log server writes each line it gets to standard output, behind "$NAME: "
+The log server writes each line it gets to standard output, after "$NAME: "
 for each NAME that is set, such as TCPREMOTEIP. Its options are tcpserver's:
 
-  -c n      serve n connections at once (40)     -b n    let n more wait
+  -c n      serve n connections at once (40)     -b n    n may queue
   -x cdb    follow access rules                  -X      which may be missing
   -B text   greet with text                      -1      print the port
   -u uid  -g gid  -U   become this user, group; those in $UID and $GID

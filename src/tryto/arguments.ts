@@ -49,7 +49,7 @@ exit code: 0 when prog exits 0, and with -p also when the log is kept; 100 for
 the time limit; prog's last exit code when the tries are used up (128 and the
 signal's number if a signal ended it); 111 for trouble; 1 for wrong usage
 
-example: multilog t '!tryto -pv socklog-tcp send loghost 10116' ./main
+example: multilog t '!tryto -v socklog-tcp send loghost 10116' ./main
 `;
 
 /** A number as the original reads it: leading digits; none are 0. */
