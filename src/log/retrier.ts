@@ -45,7 +45,8 @@ export class StartError extends Error {
  * ```
  */
 export class Retrier {
-  readonly #warn: (message: string) => void;
+  /** Where the warnings go. */
+  readonly warn: (message: string) => void;
   readonly #sleepers = new Set<() => void>();
 
   /**
@@ -54,18 +55,19 @@ export class Retrier {
    * @param warn Where the warnings go
    */
   constructor(warn: (message: string) => void) {
-    this.#warn = warn;
+    this.warn = warn;
   }
 
   /**
    * Says what is wrong, and pauses.
    *
    * @param message What is wrong
+   * @param milliseconds How long, unless {@linkcode Retrier.hurry} is called
    */
-  async pause(message: string): Promise<void> {
-    this.#warn(message);
+  async pause(message: string, milliseconds = PAUSE): Promise<void> {
+    this.warn(message);
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, PAUSE);
+    const timer = setTimeout(resolve, milliseconds);
     this.#sleepers.add(resolve);
     await promise;
     clearTimeout(timer);

@@ -9,7 +9,7 @@ import { close, read, seek } from "../sys/descriptors.ts";
 import { open, readdir, stat } from "../sys/files.ts";
 import { SysError } from "../sys/errors.ts";
 import type { Change } from "../sys/changes.ts";
-import { isOld } from "../log/log_directory.ts";
+import { isOld } from "../log/names.ts";
 
 /** How far back the first lines are looked for, in bytes. */
 const TAIL_SIGHT = 64 * 1024;

@@ -12,7 +12,6 @@ import { Poller, READABLE, seeSignals } from "../sys/poll.ts";
 import { settleSignals } from "../sys/signals.ts";
 import { VERSION } from "../version.ts";
 import type { FindProcessor } from "../log/processor.ts";
-import { useProcessors } from "../log/run_processor.ts";
 import { ScriptRunner } from "./script_runner.ts";
 import { parseScript } from "./script.ts";
 import { Retrier, StartError } from "../log/retrier.ts";
@@ -43,6 +42,7 @@ for the directories that follow:
   ssize        finish current at size bytes, 4096 to 16777215   (99999)
   nnum         keep num files, current included, 2 or more      (10)
   asec         finish current when its oldest line is sec old   (never)
+  d            when num files wait for the processor, remove the oldest
   !processor   filter each finished file through sh -c processor
 
 TERM: finish the line in hand and exit. ALRM: finish each current now.
@@ -79,7 +79,6 @@ export async function multilog(
     return await follow(args.slice(1), diagnostics);
   }
   umask(0o022);
-  if (find !== undefined) useProcessors(find);
   const script = parseScript(args);
   for (const warning of script.warnings) diagnostics.warn(warning);
 
@@ -88,9 +87,11 @@ export async function multilog(
   const trouble = new Retrier((message) => diagnostics.warn(message));
   let terminating = false;
   let rotating = false;
+  let lines: ScriptRunner | undefined;
   Deno.addSignalListener("SIGTERM", () => {
     terminating = true;
     trouble.hurry();
+    lines?.terminate();
     poller.wake();
   });
   Deno.addSignalListener("SIGALRM", () => {
@@ -101,59 +102,61 @@ export async function multilog(
 
   settleSignals();
 
-  let lines: ScriptRunner;
+  const carryOut = async (lines: ScriptRunner): Promise<number> => {
+    const { engine, logs } = lines;
+    const space = engine.space();
+    let wide = false;
+    while (true) {
+      if (rotating) {
+        rotating = false;
+        // At once: each may have to wait for its processor.
+        await Promise.all(logs.map((log) => log.rotate()));
+      }
+      for (const log of logs) if (log.due()) await log.rotate();
+      if (terminating && engine.atLineStart()) return 0;
+      const due = lines.untilDue();
+      const room = lines.room();
+      poller.set(0, room > 0 ? INPUT : NOTHING, READABLE);
+      // A processor's end comes through the event loop; signals don't need it.
+      if (logs.some((log) => log.processing())) await poller.wait(due);
+      else await poller.waitHere(due);
+      // What came before ALRM is in the file that it finishes.
+      if (poller.found(0) === 0) continue;
+      if (terminating && engine.atLineStart()) continue;
+      // After TERM the line in hand is finished, and not a byte more is taken.
+      const most = terminating ? 1 : room;
+      const n = read(
+        INPUT,
+        most < space.length ? space.subarray(0, most) : space,
+      );
+      if (n === 0) {
+        // Who sends ALRM and then closes the pipe means it.
+        await seeSignals();
+        if (rotating) continue;
+        return 0;
+      }
+      if (n === -EAGAIN) continue;
+      if (n < 0) {
+        diagnostics.say("fatal: unable to read input: ", new SysError(-n));
+        return 111;
+      }
+      if (n >= FULL_PIPE && !wide) {
+        wide = true;
+        setPipeSize(INPUT, WIDE_PIPE);
+      }
+      await engine.push(n);
+    }
+  };
+
   try {
-    lines = await ScriptRunner.open(script, trouble, wake);
+    lines = await ScriptRunner.open(script, trouble, wake, find);
+    if (terminating) lines.terminate();
+    const code = await carryOut(lines);
+    await lines.close();
+    return code;
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
     diagnostics.say("fatal: ", error);
     return 111;
   }
-  const { engine, logs } = lines;
-  const space = engine.space();
-  let wide = false;
-  let code = 0;
-  while (true) {
-    if (rotating) {
-      rotating = false;
-      // At once: each may have to wait for its processor.
-      await Promise.all(logs.map((log) => log.rotate()));
-    }
-    for (const log of logs) if (log.due()) await log.rotate();
-    if (terminating && engine.atLineStart()) break;
-    const due = lines.untilDue();
-    const room = lines.room();
-    poller.set(0, room > 0 ? INPUT : NOTHING, READABLE);
-    // A processor's end comes through the event loop; signals don't need it.
-    if (logs.some((log) => log.processing())) await poller.wait(due);
-    else await poller.waitHere(due);
-    // What came before ALRM is in the file that it finishes.
-    if (poller.found(0) === 0) continue;
-    if (terminating && engine.atLineStart()) continue;
-    // After TERM the line in hand is finished, and not a byte more is taken.
-    const most = terminating ? 1 : room;
-    const n = read(
-      INPUT,
-      most < space.length ? space.subarray(0, most) : space,
-    );
-    if (n === 0) {
-      // Who sends ALRM and then closes the pipe means it.
-      await seeSignals();
-      if (rotating) continue;
-      break;
-    }
-    if (n === -EAGAIN) continue;
-    if (n < 0) {
-      diagnostics.say("fatal: unable to read input: ", new SysError(-n));
-      code = 111;
-      break;
-    }
-    if (n >= FULL_PIPE && !wide) {
-      wide = true;
-      setPipeSize(INPUT, WIDE_PIPE);
-    }
-    await engine.push(n);
-  }
-  await lines.close();
-  return code;
 }

@@ -6,6 +6,7 @@
  */
 import { writeAll } from "../sys/write_all.ts";
 import { LogDirectory } from "../log/log_directory.ts";
+import type { FindProcessor } from "../log/processor.ts";
 import { LineEngine } from "./engine.ts";
 import type { Script } from "./script.ts";
 import { StatusFile } from "./status_file.ts";
@@ -46,7 +47,8 @@ export class ScriptRunner {
    *
    * @param script The script
    * @param trouble Where warnings go
-   * @param wake Called at the end of a processor: a log may be due now
+   * @param wake Called when a file has left a queue: a log may be due now
+   * @param find What carries out a processor; `sh -c` unless given
    * @returns The lines' way
    * @throws {StartError} When something can't be opened; then nothing is open
    */
@@ -54,6 +56,7 @@ export class ScriptRunner {
     script: Script,
     trouble: Retrier,
     wake?: () => void,
+    find?: FindProcessor,
   ): Promise<ScriptRunner> {
     const logs: LogDirectory[] = [];
     const files: StatusFile[] = [];
@@ -61,13 +64,16 @@ export class ScriptRunner {
       for (const action of script.actions) {
         if (action.kind === "log") {
           const { path, settings } = action;
-          logs.push(LogDirectory.open(path, settings, trouble, wake));
+          logs.push(LogDirectory.open(path, settings, trouble, wake, find));
         } else if (action.kind === "status") {
           files.push(StatusFile.open(action.file, trouble));
         }
       }
     } catch (error) {
-      for (const log of logs) await log.close();
+      for (const log of logs) {
+        log.terminate();
+        await log.close();
+      }
       for (const file of files) file.close();
       throw error;
     }
@@ -89,10 +95,10 @@ export class ScriptRunner {
   }
 
   /**
-   * How many bytes may be read. What is read while a log is full and its
-   * processor at work, for minutes perhaps, would wait in memory, where a kill
-   * finds it, and the other logs' age and signals would wait with it; unread, it
-   * stays in the pipe for the next run. So while a processor is at work its log
+   * How many bytes may be read. What is read while a log is full, and no more
+   * of its files may wait for the processor, for minutes perhaps, would wait in
+   * memory, where a kill finds it, and the other logs' age and signals would
+   * wait with it; unread, it stays in the pipe for the next run. So such a log
    * is filled to the byte.
    *
    * Where lines are selected, nobody knows which log the next ones are for, and
@@ -105,6 +111,11 @@ export class ScriptRunner {
     for (const log of this.logs) room = Math.min(room, log.room());
     const least = this.engine.selective ? LEAST_READ : Math.min(room, 1);
     return Math.max(Math.floor(room / this.#growth), least);
+  }
+
+  /** The program is to end: no log waits for its processor any more. */
+  terminate(): void {
+    for (const log of this.logs) log.terminate();
   }
 
   /** Gives the last line its newline, and ends all logs well. */

@@ -10,7 +10,7 @@ import { readClock } from "../sys/clock.ts";
 import { close, isTerminal } from "../sys/descriptors.ts";
 import { type FileInfo, openDirectory, readdir, stat } from "../sys/files.ts";
 import { parseLabel } from "../tai64n.ts";
-import { isOld } from "../log/log_directory.ts";
+import { isOld } from "../log/names.ts";
 import { StartError, startStep } from "../log/retrier.ts";
 import { findWriter, readAll } from "./find_writer.ts";
 

@@ -291,20 +291,34 @@ export function readlink(name: Name): Bytes {
  * @throws {SysError} When it can't be read
  */
 export function readdir(directory: number): string[] {
+  const names: string[] = [];
+  eachName(directory, (name) => names.push(name));
+  return names;
+}
+
+/**
+ * Lists a directory without holding the list.
+ *
+ * @param directory The open directory
+ * @param see Called with each name, as {@linkcode readdir} returns them
+ * @throws {SysError} When it can't be read
+ */
+export function eachName(
+  directory: number,
+  see: (name: string) => void,
+): void {
   // Where the last one has stopped reading belongs to the open file.
   const fd = open(".", "read", 0, directory);
   try {
-    const names: string[] = [];
     const buffer = new Uint8Array(ENTRIES);
     const view = new DataView(buffer.buffer);
     let length;
     while ((length = readEntries(fd, buffer)) > 0) {
       for (let at = 0; at < length; at += view.getUint16(at + 16, true)) {
         const start = at + 19;
-        names.push(latin1(buffer.subarray(start, buffer.indexOf(0, start))));
+        see(latin1(buffer.subarray(start, buffer.indexOf(0, start))));
       }
     }
-    return names;
   } finally {
     close(fd);
   }

@@ -6,6 +6,7 @@ import { assert, assertEquals } from "@std/assert";
 import { folder, run, sleep, until } from "../tools.ts";
 import { ours } from "../tools.ts";
 import {
+  finished,
   look,
   oldFiles,
   start,
@@ -59,8 +60,10 @@ Deno.test("age: counts while another directory's processor runs", async () => {
     [
       `!cat; ${waitFor("go")}`,
       "s4096",
+      "n2",
       "./slow",
       "!cat",
+      "n10",
       "a1",
       "s99999",
       "./soon",
@@ -69,14 +72,14 @@ Deno.test("age: counts while another directory's processor runs", async () => {
   );
   await log.write("x".repeat(3000) + "\n");
   await until("it runs", () => text(`${at.path}/slow/processed`) !== "");
-  await until("one is finished", () => oldFiles(`${at.path}/soon`).length > 0);
+  await until("one is finished", () => finished(`${at.path}/soon`).length > 0);
   // It comes at once, and there is more of it than the slow one has room for.
   await log.write("x".repeat(2100) + "\n" + "y".repeat(200) + "\n");
   await until(
     "the next is finished",
-    () => oldFiles(`${at.path}/soon`).length > 1,
+    () => finished(`${at.path}/soon`).length > 1,
   );
-  assertEquals(oldFiles(`${at.path}/slow`), []);
+  assertEquals(finished(`${at.path}/slow`), []);
   assertEquals(text(`${at.path}/slow/current`), "x".repeat(2100) + "\n");
   Deno.writeTextFileSync(`${at.path}/go`, "");
   assertEquals(await log.finish(), 0);
@@ -98,12 +101,15 @@ Deno.test("age: counts on through a restart, with stamps and without", async () 
   }
 });
 
-Deno.test("age: waits for the processor that is running", async () => {
+Deno.test("age: waits for the processor when no more files may wait", async () => {
   using at = folder();
   const path = `${at.path}/log`;
-  await using log = await start(["a1", `!cat; ${waitFor("go")}`, "./log"], {
-    cwd: at.path,
-  });
+  await using log = await start(
+    ["a1", "n2", `!tee -a ../all; ${waitFor("go")}`, "./log"],
+    {
+      cwd: at.path,
+    },
+  );
   await log.write("one\n");
   await until(
     "it goes to the processor",
@@ -120,8 +126,10 @@ Deno.test("age: waits for the processor that is running", async () => {
     () => text(`${path}/current`) === "two\nthree\n",
   );
   Deno.writeTextFileSync(`${at.path}/go`, "");
-  await until("both are finished", () => oldFiles(path).length === 2);
-  assertEquals(whole(path), "one\ntwo\nthree\n");
+  await until(
+    "both are finished",
+    () => text(`${at.path}/all`) === "one\ntwo\nthree\n",
+  );
   assertEquals(await log.finish(), 0);
 });
 
@@ -158,7 +166,7 @@ Deno.test("idle: no wake-ups while the input is open and silent", async () => {
     }
     if (name.startsWith("a processor")) {
       log.signal("SIGALRM");
-      await until("it runs", () => text(`${path}/previous`) !== "");
+      await until("it runs", () => oldFiles(path).length > 0);
     }
     await sleep(1000);
     const before = wakeUps(log.pid);

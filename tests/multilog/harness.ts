@@ -122,6 +122,26 @@ export function oldFiles(path: string): string[] {
 }
 
 /**
+ * The names of the files that wait for a log's processor, the oldest first.
+ *
+ * @param path The directory
+ * @returns The names
+ */
+export function waiting(path: string): string[] {
+  return oldFiles(path).filter((name) => name.endsWith(".u"));
+}
+
+/**
+ * The names of the files that a log's processor is done with, the oldest first.
+ *
+ * @param path The directory
+ * @returns The names
+ */
+export function finished(path: string): string[] {
+  return oldFiles(path).filter((name) => name.endsWith(".s"));
+}
+
+/**
  * Everything that a log holds, in order. Not while it is being rotated.
  *
  * @param path The directory
@@ -214,6 +234,6 @@ export function drain(fifo: Deno.FsFile): string {
  * @returns The words
  */
 export function waitFor(name: string): string {
-  return `until test -e ../${name}; do test -e previous || exit 1; ` +
+  return `until test -e ../${name}; do test -e lock || exit 1; ` +
     "sleep 0.01; done";
 }

@@ -5,6 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import { folder, ours, run, testWith, until } from "../tools.ts";
 import {
   drain,
+  finished,
   inOrder,
   look,
   makeFifo,
@@ -15,6 +16,7 @@ import {
   start,
   text,
   waitFor,
+  waiting,
   whole,
 } from "./harness.ts";
 
@@ -80,12 +82,12 @@ Deno.test("processor: newstate of a failed run is thrown away", async () => {
     { cwd: at.path },
   );
   await log.write(FILE);
-  await log.says("processor failed in ./log, pausing\n");
+  await log.says("processor failed in ./log, pausing");
   assertEquals(text(`${path}/state`), "");
   Deno.writeTextFileSync(`${at.path}/go`, "");
   log.signal("SIGALRM");
-  await until("it succeeds", () => oldFiles(path).length > 0);
-  assertEquals(text(`${path}/${oldFiles(path)[0]}`), FILE);
+  await until("it succeeds", () => finished(path).length > 0);
+  assertEquals(text(`${path}/${finished(path)[0]}`), FILE);
   await until("the state", () => text(`${path}/state`) !== "");
   assertEquals(text(`${path}/state`), "bad\ngood\n");
   assertEquals(await log.finish(), 0);
@@ -95,7 +97,7 @@ Deno.test("processor: while it runs the service isn't held up", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   await using log = await start(
-    ["s1000000", `!cat; ${waitFor("go")}`, "./log"],
+    ["s1000000", "n2", `!tee -a ../all; ${waitFor("go")}`, "./log"],
     { cwd: at.path },
   );
   // Ten pipes full: whoever didn't read would stop the writer after one.
@@ -106,7 +108,7 @@ Deno.test("processor: while it runs the service isn't held up", async () => {
     "the next file fills",
     () => text(`${path}/current`).length === 12 * 65_536,
   );
-  assertEquals(oldFiles(path), []);
+  assertEquals(finished(path), []);
   // When that is full too, it has to wait: one processor for a directory.
   let held = true;
   const more = log.write("z".repeat(600_000) + "\n").then(() => held = false);
@@ -120,7 +122,7 @@ Deno.test("processor: while it runs the service isn't held up", async () => {
   await more;
   assertEquals(await log.finish(), 0);
   assertEquals(
-    whole(path).length,
+    (text(`${at.path}/all`) + text(`${path}/current`)).length,
     999_999 + 12 * 65_536 + 600_001,
   );
 });
@@ -138,7 +140,7 @@ Deno.test("processor: the end of input waits for it", async () => {
     "the last line is whole",
     () => text(`${path}/current`) === "one\ntw\n",
   );
-  // Not while `previous` is there: the mode alone says that all ended well.
+  // Killed now it would have ended badly.
   assertEquals(mode(`${path}/current`), "644");
   Deno.writeTextFileSync(`${at.path}/go`, "");
   assertEquals(await code, 0);
@@ -179,8 +181,8 @@ for (const [name, processor, said] of FAILING) {
       for (let times = 1; times <= 3; times++) {
         await log.says(said, times);
         // Its output so far is no output.
-        assertEquals(oldFiles(path), []);
-        assertEquals(text(`${path}/previous`), FILE);
+        assertEquals(finished(path), []);
+        assertEquals(text(`${path}/${waiting(path)[0]}`), FILE);
         // The first signal makes multilog wait for the processor, before it
         // the service goes on.
         if (times === 1) {
@@ -194,7 +196,7 @@ for (const [name, processor, said] of FAILING) {
         // It cuts the pause short.
         log.signal("SIGALRM");
       }
-      await until("it succeeds", () => oldFiles(path).length > 0);
+      await until("it succeeds", () => finished(path).length > 0);
       log.signal("SIGTERM");
       assertEquals(await log.code(), 0);
       assertEquals(whole(path), FILE + "one\ntwo\n");
@@ -265,7 +267,7 @@ Deno.test("processor: leaves children behind that hold its descriptors", async (
     { cwd: at.path },
   );
   await log.write(FILE);
-  await until("it is done", () => oldFiles(path).length > 0);
+  await until("it is done", () => finished(path).length > 0);
   Deno.writeTextFileSync(`${at.path}/go`, "");
   assertEquals(await log.finish(), 0);
 });
@@ -326,7 +328,12 @@ Deno.test("processor: a log without one isn't held up by a log that has one", as
 Deno.test("processor: the next file, full meanwhile, follows by itself", async () => {
   using at = folder();
   const path = `${at.path}/log`;
-  await using log = await start([SIZE, `!cat; ${waitFor("go")}`, "./log"], {
+  await using log = await start([
+    SIZE,
+    "n2",
+    `!tee -a ../all; ${waitFor("go")}`,
+    "./log",
+  ], {
     cwd: at.path,
   });
   await log.write(FILE);
@@ -335,7 +342,9 @@ Deno.test("processor: the next file, full meanwhile, follows by itself", async (
   await until("the next is full", () => text(`${path}/current`) === FILE);
   Deno.writeTextFileSync(`${at.path}/go`, "");
   // Nothing is written any more: the end of the one starts the other.
-  await until("both are done", () => oldFiles(path).length === 2);
+  await until("both are done", () => {
+    return text(`${at.path}/all`) === FILE + FILE && waiting(path).length === 0;
+  });
   assertEquals(text(`${path}/current`), "");
   assertEquals(await log.finish(), 0);
 });
@@ -343,7 +352,12 @@ Deno.test("processor: the next file, full meanwhile, follows by itself", async (
 Deno.test("processor: may remove the files that it is given", async () => {
   using at = folder();
   const { code, stderr } = await run(
-    [ours.multilog, SIZE, "!cat; rm -f previous state", "./log"],
+    [
+      ours.multilog,
+      SIZE,
+      '!cat; rm -f "$(ls @*.u | head -n 1)" state',
+      "./log",
+    ],
     { cwd: at.path, stdin: FILE + FILE + "one\n" },
   );
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
@@ -364,13 +378,13 @@ Deno.test("processor: killed while both files are full, it has next to nothing i
     using fifo = await makeFifo(`${at.path}/fifo`);
     const path = `${at.path}/log`;
     await using log = await start(
-      [...actions, "s16384", `!cat; ${waitFor("go")}`, "./log"],
+      [...actions, "s16384", "n2", `!cat; ${waitFor("go")}`, "./log"],
       { cwd: at.path, fifo: "fifo" },
     );
     fifo.writeSync(new TextEncoder().encode(all));
     await until("both files are full", () => {
-      const { previous, current } = look(path);
-      return previous !== undefined && current !== undefined &&
+      const { current } = look(path);
+      return waiting(path).length === 1 && current !== undefined &&
         current.text.length >= 16384 - 2000;
     });
     // It may still be about to read what it has no room for.
@@ -379,8 +393,7 @@ Deno.test("processor: killed while both files are full, it has next to nothing i
     // The processor, which it leaves behind, ends too.
     Deno.writeTextFileSync(`${at.path}/go`, "");
     assertEquals(await log.code(), 137);
-    const { previous, current } = look(path);
-    const written = (previous!.text + current!.text)
+    const written = whole(path)
       .replace(/^@[0-9a-f]{24} /gm, "");
     const left = drain(fifo);
     assert(all.startsWith(written) && all.endsWith(left));
@@ -395,7 +408,7 @@ Deno.test("processor: ALRM inside a line doesn't let more be read than there is 
   using fifo = await makeFifo(`${at.path}/fifo`);
   const path = `${at.path}/log`;
   await using log = await start(
-    ["s16384", `!cat; ${waitFor("go")}`, "./log"],
+    ["s16384", "n2", `!cat; ${waitFor("go")}`, "./log"],
     { cwd: at.path, fifo: "fifo" },
   );
   fifo.writeSync(new TextEncoder().encode("0"));
@@ -404,8 +417,8 @@ Deno.test("processor: ALRM inside a line doesn't let more be read than there is 
   const all = "0\n" + numbered(1, 8000);
   fifo.writeSync(new TextEncoder().encode(all.slice(1)));
   await until("both files are full", () => {
-    const { previous, current } = look(path);
-    return previous?.text === "0\n" && current !== undefined &&
+    const { current } = look(path);
+    return waiting(path).length === 1 && current !== undefined &&
       current.text.length >= 16384 - 2000;
   });
   await new Promise((resolve) => setTimeout(resolve, 200));
@@ -433,14 +446,14 @@ testWith(
     log.signal("SIGALRM");
     await log.says(
       "multilog: warning: wait failed for processor in ./log, pausing: " +
-        "no child processes\n",
+        "no child processes; waiting: 1 file, 4 bytes\n",
     );
     assertEquals(await log.finish(), 0);
     assertEquals(whole(`${at.path}/log`), "one\n");
   },
 );
 
-Deno.test("processor: previous is removed while it fails, and it is left alone", async () => {
+Deno.test("processor: a waiting file is removed while it fails, and it is left alone", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   await using log = await start(
@@ -448,8 +461,8 @@ Deno.test("processor: previous is removed while it fails, and it is left alone",
     { cwd: at.path },
   );
   await log.write(FILE);
-  await log.says("processor failed in ./log, pausing\n");
-  Deno.removeSync(`${path}/previous`);
+  await log.says("processor failed in ./log, pausing");
+  Deno.removeSync(`${path}/${waiting(path)[0]}`);
   await log.write("one\n");
   assertEquals(await log.finish(), 0);
   assertEquals(Object.keys(look(path)), ["current", "lock", "state"]);
@@ -459,12 +472,12 @@ Deno.test("processor: previous is removed while it fails, and it is left alone",
 Deno.test("processor: a log that waits for it holds up no other's lines, not even those that came with its own", async () => {
   using at = folder();
   await using log = await start(
-    [SIZE, "-*", "+x*", `!cat; ${waitFor("go")}`, "./errors"]
+    [SIZE, "n2", "-*", "+x*", `!tee -a ../all; ${waitFor("go")}`, "./errors"]
       .concat("+*", "-x*", "./rest"),
     { cwd: at.path },
   );
   await log.write(FILE);
-  await until("a processor", () => text(`${at.path}/errors/previous`) !== "");
+  await until("a processor", () => waiting(`${at.path}/errors`).length > 0);
   await log.write(FILE);
   await until("it is full", () => text(`${at.path}/errors/current`) === FILE);
   await log.write("y\n");
@@ -473,7 +486,8 @@ Deno.test("processor: a log that waits for it holds up no other's lines, not eve
   await until("the next", () => text(`${at.path}/rest/current`) === "y\nz\n");
   Deno.writeTextFileSync(`${at.path}/go`, "");
   assertEquals(await log.finish(), 0);
-  assertEquals(whole(`${at.path}/errors`), FILE + FILE + "x\n");
+  assertEquals(text(`${at.path}/all`), FILE + FILE);
+  assertEquals(text(`${at.path}/errors/current`), "x\n");
 });
 
 Deno.test("processor: can't write to the state that it reads", async () => {

@@ -73,12 +73,30 @@ testWith(
         const cwd = `${at.path}/${name}${program === ORIGINAL ? "o" : ""}`;
         Deno.mkdirSync(cwd);
         put(`${cwd}/log`, files);
-        const script = ["n20", "!cat", "./log"];
+        const script = ["n20", "./log"];
         const { code, stderr } = await run([program, ...script], {
           cwd,
           stdin: "new\n",
         });
         said[program] = { code, stderr, left: plain(`${cwd}/log`) };
+      }
+      // A state is complete, and what it says still to be heard. And where the
+      // last run ended well the original doesn't look for what it would write
+      // over.
+      const ended = files["current"]?.mode === "744";
+      const { left } = said[ORIGINAL] as { left: LeftOver };
+      if (files["state"]) left["state"] = files["state"];
+      if (ended) {
+        const { current, lock, state } = left;
+        const { previous, processed } = files;
+        const old = processed?.mode === "744" ? processed : previous;
+        const code = processed?.mode === "744" ? "s" : "u";
+        (said[ORIGINAL] as { left: LeftOver }).left = {
+          ...(old && { [`1.${code}`]: old }),
+          ...(current && { current }),
+          ...(lock && { lock }),
+          ...(state && { state }),
+        };
       }
       assertEquals(said[ours.multilog], said[ORIGINAL], JSON.stringify(files));
     });
@@ -101,9 +119,9 @@ Deno.test("restart: the design's table, row by row", async () => {
       { current: { mode: "744", text: "done\nnew\n" }, state: cut },
     ],
     [
-      "a current that isn't becomes .u, and states go",
+      "a current that isn't becomes .u, and the new state goes",
       { current: cut, state: cut, newstate: cut },
-      { "1.u": cut },
+      { "1.u": cut, state: cut },
     ],
     [
       "a processed that isn't complete goes, previous becomes .u",
@@ -118,7 +136,12 @@ Deno.test("restart: the design's table, row by row", async () => {
     [
       "a processed that is complete, without previous",
       { current: cut, processed: done, state: cut },
-      { "1.s": done, "2.u": cut },
+      { "1.s": done, "2.u": cut, state: cut },
+    ],
+    [
+      "a new state that is complete, without processed, becomes the state",
+      { current: cut, newstate: done, state: cut },
+      { "1.u": cut, state: { mode: "744", text: "done\n" } },
     ],
     [
       "no current: cut off between its old name and the new file",
@@ -130,7 +153,7 @@ Deno.test("restart: the design's table, row by row", async () => {
     using at = folder();
     put(`${at.path}/log`, left);
     const { code, stderr } = await run(
-      [ours.multilog, "!cat", "./log"],
+      [ours.multilog, "./log"],
       { cwd: at.path, stdin: "new\n" },
     );
     assertEquals({ code, stderr }, { code: 0, stderr: "" });
@@ -250,3 +273,43 @@ testWith(
     assertEquals(state?.text, "run\n".repeat(3));
   },
 );
+
+Deno.test("restart: what waits is processed at once, oldest first, and what is done isn't again", async () => {
+  using at = folder();
+  const path = `${at.path}/log`;
+  const name = (n: number) => `@400000004c3f5e2d0000000${n}`;
+  put(path, {
+    // Cut off when it had been processed.
+    [`${name(1)}.u`]: { mode: "744", text: "1\n" },
+    [`${name(1)}.s`]: { mode: "644", text: "one\n" },
+    [`${name(2)}.u`]: { mode: "744", text: "2\n" },
+    [`${name(3)}.u`]: { mode: "644", text: "3\n" },
+    previous: { mode: "744", text: "4\n" },
+    current: { mode: "644", text: "5\n" },
+    state: { mode: "644", text: "state\n" },
+  });
+  const { code, stderr } = await run(
+    [ours.multilog, "!cat; cat <&4 >&5; echo run >&5", "./log"],
+    { cwd: at.path, stdin: "new\n" },
+  );
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  const files = look(path);
+  assertEquals(
+    Object.values(files).map(({ text }) => text),
+    [
+      "one\n",
+      "2\n",
+      "3\n",
+      "4\n",
+      "5\n",
+      "new\n",
+      "",
+      "state\n" + "run\n".repeat(4),
+    ],
+  );
+  assertEquals(
+    Object.keys(files).slice(0, 3),
+    [1, 2, 3].map((n) => `${name(n)}.s`),
+  );
+  assertEquals(files["state"]!.mode, "644");
+});

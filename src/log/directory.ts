@@ -1,0 +1,162 @@
+/**
+ * An open log directory, in which names are changed.
+ *
+ * @module
+ */
+import { fromLatin1 } from "../bytes.ts";
+import { close, fsyncDirectory } from "../sys/descriptors.ts";
+import { errorNumber, SysError } from "../sys/errors.ts";
+import {
+  type FileInfo,
+  open,
+  type OpenMode,
+  rename,
+  stat,
+  unlink,
+} from "../sys/files.ts";
+
+/**
+ * A directory's names. It knows which of its own changes are on the disk, and
+ * whether somebody else has made any. Names have a character for each byte.
+ */
+export class Directory {
+  /** The directory's name, as it was given. */
+  readonly path: string;
+  #fd: number;
+  /** How many changes were made, and how many of them are on the disk. */
+  #changes = 0;
+  #synced = 0;
+  /** The time of the last change, where that is looked at. */
+  #changed: number | undefined;
+  #foreign = false;
+
+  constructor(path: string, fd: number) {
+    this.path = path;
+    this.#fd = fd;
+  }
+
+  /** The open directory. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** The number of the last change; it is on the disk after a sync. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** Another directory has taken the place of this one, which was removed. */
+  replace(fd: number): void {
+    close(this.#fd);
+    this.#fd = fd;
+    this.#synced = this.#changes;
+    this.#changed = undefined;
+    this.#foreign = true;
+  }
+
+  /** Whether it was removed: then nothing can be made in it any more. */
+  isGone(): boolean {
+    try {
+      close(open("lock", "append", 0o600, this.#fd));
+      return false;
+    } catch (error) {
+      if (error instanceof SysError) return error.code === "ENOENT";
+      throw error;
+    }
+  }
+
+  /** Looks at a file. */
+  stat(name: string): FileInfo | undefined {
+    return stat(fromLatin1(name), this.#fd);
+  }
+
+  /** Opens a file, or makes it. */
+  open(name: string, mode: OpenMode, permissions = 0o644): number {
+    if (mode === "read") return open(fromLatin1(name), mode, 0, this.#fd);
+    return this.#change(() =>
+      open(fromLatin1(name), mode, permissions, this.#fd)
+    );
+  }
+
+  /** Makes a file anew: whoever has the former one open has another one. */
+  create(name: string): number {
+    this.unlink(name);
+    return this.open(name, "truncate");
+  }
+
+  /** Removes a file; somebody else may have done it. */
+  unlink(name: string): void {
+    this.#change(() => {
+      try {
+        unlink(fromLatin1(name), this.#fd);
+      } catch (error) {
+        if (!(error instanceof SysError) || error.code !== "ENOENT") {
+          throw error;
+        }
+      }
+    });
+  }
+
+  /**
+   * Renames a file of ours. Where somebody has removed it, its lines went with
+   * it and waiting brings none back; where a directory stands in its place,
+   * renaming that would only hide the trouble.
+   *
+   * @returns Whether it was there
+   */
+  rename(from: string, to: string): boolean {
+    const found = this.stat(from);
+    if (found === undefined) return false;
+    if (found.isDirectory) throw new SysError(errorNumber("EISDIR"));
+    this.#change(() => rename(fromLatin1(from), fromLatin1(to), this.#fd));
+    return true;
+  }
+
+  #change<T>(step: () => T): T {
+    if (this.#changed === undefined) {
+      this.#changes++;
+      return step();
+    }
+    this.#look();
+    this.#changes++;
+    try {
+      return step();
+    } finally {
+      this.#changed = stat("", this.#fd)?.mtime;
+    }
+  }
+
+  #look(): void {
+    if (stat("", this.#fd)?.mtime !== this.#changed) this.#foreign = true;
+  }
+
+  /** From now on changes that others make are noticed. */
+  watch(): void {
+    this.#changed = stat("", this.#fd)?.mtime;
+    this.#foreign = false;
+  }
+
+  /** Whether others may have changed names since it was watched. */
+  changedByOthers(): boolean {
+    if (this.#changed === undefined) return true;
+    this.#look();
+    return this.#foreign;
+  }
+
+  /** Whether a change, and so each before it, is on the disk. */
+  isSynced(change: number = this.#changes): boolean {
+    return change <= this.#synced;
+  }
+
+  /** Waits until the names, as they are, are on the disk. */
+  sync(): void {
+    const { changes } = this;
+    fsyncDirectory(this.#fd);
+    this.#synced = changes;
+  }
+
+  /** Closes it. */
+  close(): void {
+    close(this.#fd);
+  }
+}

@@ -1,0 +1,604 @@
+/**
+ * The files that wait for a log's processor, and the one that it is at.
+ *
+ * @module
+ */
+import type { Bytes } from "../bytes.ts";
+import { close, fchmod, fsync, read, write } from "../sys/descriptors.ts";
+import { SysError } from "../sys/errors.ts";
+import type { Directory } from "./directory.ts";
+import { MODE_COMPLETE, MODE_RUNNING, processedName } from "./names.ts";
+import type { OldFiles } from "./old_files.ts";
+import type {
+  ExitStatus,
+  FindProcessor,
+  Processor,
+  ProcessorJob,
+  RunningProcessor,
+} from "./processor.ts";
+import { PAUSE, type Retrier } from "./retrier.ts";
+import type { LogSettings } from "./settings.ts";
+
+/** The longest pause after failures, in milliseconds. */
+const LONGEST_PAUSE = 60_000;
+/** How long a processor may go on once the log is to end, in milliseconds. */
+const TIME_TO_FINISH = 3000;
+/** How long it has after TERM, in milliseconds. */
+const TIME_TO_DIE = 1000;
+/** How long one that was sent KILL is waited for, in milliseconds. */
+const BURIAL = 400;
+/** The state that takes the place of `state` while a processor has it open. */
+const KEPT = "keptstate";
+
+/** The log is to end, and nothing is waited for any more. */
+class Stopped extends Error {}
+
+/** A log's queue. What happens to a file in it is the table's 6 to 11. */
+export class Queue {
+  readonly #directory: Directory;
+  readonly #old: OldFiles;
+  readonly #settings: Readonly<LogSettings>;
+  readonly #retrier: Retrier;
+  readonly #wake: () => void;
+  #processor: Processor | undefined;
+  /** All that goes on until nothing waits, or the queue is stopped. */
+  #work: Promise<void> | undefined;
+  /** The file that the processor is at. */
+  #name: string | undefined;
+  #running: RunningProcessor | undefined;
+  /** Ends the wait for the processor, whatever it does. */
+  #abandon = () => {};
+  #stopping = false;
+  #pausing = false;
+  /** Whether a file that was processed is being put into its place. */
+  #completing = false;
+  /** Resolved when a file has left the queue. */
+  #change = Promise.withResolvers<void>();
+  /** A file that is being kept unsent, and what was said of others. */
+  #keeping: Promise<void> | undefined;
+  #kept: Bytes = new Uint8Array(0);
+
+  constructor(
+    directory: Directory,
+    old: OldFiles,
+    settings: Readonly<LogSettings>,
+    retrier: Retrier,
+    wake: () => void,
+    find: FindProcessor | undefined,
+  ) {
+    this.#directory = directory;
+    this.#old = old;
+    this.#settings = settings;
+    this.#retrier = retrier;
+    this.#wake = wake;
+    this.#processor = find?.(settings.processor);
+  }
+
+  /** How many files can be finished without waiting for a processor. */
+  get room(): number {
+    if (this.#stopping) return Infinity;
+    return this.#old.room || (this.#letsGo ? Infinity : 0);
+  }
+
+  /** Whether the oldest file goes when all wait. */
+  get #letsGo(): boolean {
+    return this.#settings.discard === true ||
+      this.#processor?.keepsUnsent === true;
+  }
+
+  /** What is going on; `undefined` when nothing waits. */
+  get work(): Promise<void> | undefined {
+    return this.#work;
+  }
+
+  /** Whether the processor is at work, so that less may wait before long. */
+  get working(): boolean {
+    return this.#work !== undefined && !this.#pausing;
+  }
+
+  /** Goes on with what waits. */
+  start(): void {
+    if (this.#work || this.#stopping || this.#old.waiting.count === 0) return;
+    this.#work = this.#processAll().finally(() => {
+      this.#work = undefined;
+      this.#leave();
+      // What has come in the meantime.
+      this.start();
+    });
+  }
+
+  /**
+   * Nothing new is begun; a processor that runs has a few seconds. Its file,
+   * and all that wait, stay for the next run.
+   */
+  stop(): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#retrier.hurry();
+    this.#leave();
+    if (this.#work === undefined) return;
+    const dead = TIME_TO_FINISH + TIME_TO_DIE;
+    const timers = [
+      setTimeout(() => this.#kill("SIGTERM"), TIME_TO_FINISH),
+      setTimeout(() => this.#kill("SIGKILL"), dead),
+      setTimeout(() => this.#abandon(), dead + BURIAL),
+    ];
+    this.#work.finally(() => timers.forEach(clearTimeout));
+  }
+
+  #kill(signal: "SIGTERM" | "SIGKILL"): void {
+    try {
+      this.#running?.kill(signal);
+    } catch {
+      // A fault of a processor inside is nothing that the log ends of.
+    }
+  }
+
+  #leave(): void {
+    this.#change.resolve();
+    this.#change = Promise.withResolvers();
+    this.#wake();
+  }
+
+  /** Waits until one more file may wait, or makes room for it. */
+  async makeRoom(): Promise<void> {
+    while (this.#old.full && !this.#stopping) {
+      const { count } = this.#old.waiting;
+      const names = this.#old.waiting.names();
+      const oldest = names.find((name) => name !== this.#name) ?? names[0];
+      if (oldest === undefined || !this.#letsGo || this.#completing) {
+        this.start();
+        await this.#change.promise;
+      } else if (this.#settings.discard) {
+        this.#discard(oldest);
+      } else {
+        this.#keeping = this.#keep(oldest, `${count} files wait`);
+        await this.#keeping;
+        this.#keeping = undefined;
+      }
+    }
+  }
+
+  #discard(name: string): void {
+    const { path } = this.#directory;
+    const size = this.#directory.stat(name)?.size ?? 0;
+    try {
+      this.#directory.unlink(name);
+      this.#retrier.warn(
+        `too many files wait in ${path}, removed unsent: ${name}, ${size} bytes`,
+      );
+      this.#old.waiting.remove(name);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      this.#old.setAside(name, `remove ${path}/${name}: ${error.message}`);
+    }
+  }
+
+  async #processAll(): Promise<void> {
+    let failures = 0;
+    /** Whether the last run has left anything. */
+    let left = false;
+    try {
+      while (!this.#stopping) {
+        const name = await this.#next();
+        if (name === undefined) break;
+        this.#name = name;
+        left = true;
+        const failure = await this.#process(name);
+        this.#name = undefined;
+        if (failure === undefined) {
+          left = false;
+          failures = 0;
+          this.#leave();
+        } else {
+          await this.#pause(failure, failures++);
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof Stopped)) throw error;
+    } finally {
+      this.#name = undefined;
+    }
+    if (left) this.#tidy();
+    await this.#keeping;
+  }
+
+  /** What a processor that didn't succeed has left is nobody's. */
+  #tidy(): void {
+    const { path } = this.#directory;
+    for (const name of ["newstate", "processed"]) {
+      try {
+        this.#directory.unlink(name);
+      } catch (error) {
+        if (!(error instanceof SysError)) throw error;
+        this.#retrier.warn(
+          `unable to remove ${path}/${name}: ${error.message}`,
+        );
+      }
+    }
+  }
+
+  async #pause(failure: string, failures: number): Promise<void> {
+    if (this.#stopping) return;
+    const count = this.#old.waiting.count;
+    let waiting = `${count} ${count === 1 ? "file" : "files"}`;
+    try {
+      waiting += `, ${this.#old.waitingBytes()} bytes`;
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+    }
+    this.#pausing = true;
+    await this.#trim();
+    await this.#retrier.pause(
+      `${failure}; waiting: ${waiting}`,
+      Math.min(PAUSE * 2 ** failures, LONGEST_PAUSE),
+    );
+    this.#pausing = false;
+  }
+
+  /** Takes a step until it succeeds, or the log is to end. */
+  async #insist<T>(step: () => T, failure: string): Promise<T> {
+    while (true) {
+      try {
+        return step();
+      } catch (error) {
+        if (!(error instanceof SysError)) throw error;
+        if (this.#stopping) throw new Stopped();
+        await this.#retrier.pause(`${failure}, pausing: ${error.message}`);
+        if (this.#stopping) throw new Stopped();
+      }
+    }
+  }
+
+  /** The waiting file with the smallest name that is still to be processed. */
+  async #next(): Promise<string | undefined> {
+    const { path } = this.#directory;
+    const { waiting } = this.#old;
+    while (true) {
+      if (waiting.exhausted) {
+        await this.#insist(
+          () => this.#old.refresh(),
+          `unable to read ${path}`,
+        );
+      }
+      const name = waiting.names()[0];
+      if (name === undefined) return undefined;
+      const found = await this.#insist(
+        () => this.#directory.stat(name),
+        `unable to stat ${path}/${name}`,
+      );
+      if (found === undefined) waiting.remove(name);
+      else if (!found.isFile) {
+        this.#old.setAside(name, `process ${path}/${name}: not a file`);
+      } else if (
+        await this.#insist(
+          () => this.#directory.stat(processedName(name)),
+          `unable to stat ${path}/${name}`,
+        )
+      ) {
+        // An earlier run was cut off when it had been processed.
+        await this.#insist(
+          () => this.#directory.unlink(name),
+          `unable to remove ${path}/${name}`,
+        );
+        waiting.remove(name);
+      } else return name;
+      this.#leave();
+    }
+  }
+
+  /**
+   * Runs the processor on a file.
+   *
+   * @returns What is wrong, when it doesn't succeed
+   */
+  async #process(name: string): Promise<string | undefined> {
+    const { path } = this.#directory;
+    // Loaded when it is needed: most logs have no processor, and a program
+    // that starts in milliseconds notices three files.
+    const processor = this.#processor ??= (await import("./processor.ts"))
+      .shell();
+    try {
+      this.#running = this.#run(processor, name);
+    } catch (error) {
+      if (!(error instanceof SysError)) return this.#words("failed");
+      return `unable to run processor in ${path}, pausing: ${error.message}`;
+    }
+    const failure = await this.#failureOf(this.#running);
+    this.#running = undefined;
+    await this.#keeping;
+    if (failure === undefined) {
+      this.#completing = true;
+      await this.#complete(name).finally(() => this.#completing = false);
+    }
+    this.#kept = new Uint8Array(0);
+    return failure;
+  }
+
+  #words(what: string): string {
+    return `processor ${what} in ${this.#directory.path}, pausing`;
+  }
+
+  async #failureOf(running: RunningProcessor): Promise<string | undefined> {
+    try {
+      const status = await new Promise<ExitStatus | void>((resolve, reject) => {
+        this.#abandon = resolve;
+        running.ended.then(resolve, reject);
+      });
+      if (status?.code === 0) return undefined;
+      return this.#words(
+        status?.signal === undefined ? "failed" : "crashed",
+      );
+    } catch (error) {
+      // Somebody else has waited for it: a host program of the library's.
+      if (!(error instanceof SysError)) return this.#words("failed");
+      const { path } = this.#directory;
+      return `wait failed for processor in ${path}, pausing: ${error.message}`;
+    }
+  }
+
+  #run(processor: Processor, name: string): RunningProcessor {
+    const directory = this.#directory;
+    const opened: number[] = [];
+    const use = (fd: number) => {
+      opened.push(fd);
+      return fd;
+    };
+    try {
+      // New files for each run: what an earlier one left behind may still
+      // write to its own. `newstate` goes first, so that it is never there
+      // alone.
+      directory.unlink("newstate");
+      const job: ProcessorJob = {
+        command: this.#settings.processor,
+        directory: directory.fd,
+        path: directory.path,
+        name,
+        fds: {
+          log: use(directory.open(name, "read")),
+          processed: use(directory.create("processed")),
+          state: use(this.#openState()),
+          newstate: use(directory.create("newstate")),
+        },
+      };
+      return processor.start(job);
+    } finally {
+      for (const fd of opened) close(fd);
+    }
+  }
+
+  /** A `state` that somebody removed is an empty one. */
+  #openState(): number {
+    if (this.#directory.stat("state") === undefined) {
+      close(this.#directory.open("state", "append"));
+    }
+    return this.#directory.open("state", "read");
+  }
+
+  /** The processor has exited 0; see the table. */
+  async #complete(name: string): Promise<void> {
+    const directory = this.#directory;
+    const { path } = directory;
+    const next = processedName(name);
+    const empty = await this.#insist(
+      () => this.#syncFile("processed", false),
+      `unable to write ${path}/processed to disk`,
+    );
+    // Most processors have no state, and no need for what it costs.
+    const stateful = await this.#insist(() => {
+      this.#appendKept();
+      const before = directory.stat("state")?.size ?? 0;
+      return !this.#syncFile("newstate", before > 0) || before > 0;
+    }, `unable to write ${path}/newstate to disk`);
+    const sync = () =>
+      this.#insist(
+        () => directory.sync(),
+        `unable to write ${path} to disk`,
+      );
+    if (stateful) await sync();
+    await this.#insist(
+      () => directory.rename("processed", next),
+      `unable to rename ${path}/processed`,
+    );
+    await this.#insist(
+      () => this.#setMode(next, MODE_COMPLETE),
+      `unable to set mode of ${path}/${next}`,
+    );
+    await sync();
+    await this.#insist(
+      () => directory.rename("newstate", "state"),
+      `unable to rename newstate to state in directory ${path}`,
+    );
+    if (stateful) {
+      await this.#insist(
+        () => this.#setMode("state", MODE_RUNNING),
+        `unable to set mode of ${path}/state`,
+      );
+    }
+    await this.#insist(
+      () => directory.unlink(name),
+      `unable to remove ${path}/${name}`,
+    );
+    this.#old.processed(name, empty);
+    // Where it isn't on the disk yet that the file is gone, the next start
+    // sees by the other name that it is done. The state has no such mark.
+    if (stateful) await sync();
+    await this.#trim();
+  }
+
+  /** Removes old files that are too many. */
+  async #trim(): Promise<void> {
+    await this.#insist(
+      () => this.#old.trim(!this.#pausing && this.#old.waiting.count > 0),
+      `unable to remove from ${this.#directory.path}`,
+    );
+  }
+
+  /**
+   * Brings what a processor wrote to the disk, if it is anything. A `newstate`
+   * that is gets the mode of what is complete: where it is found without
+   * `processed`, it is to become `state`.
+   *
+   * @returns Whether the file is empty
+   */
+  #syncFile(name: "processed" | "newstate", also: boolean): boolean {
+    // The processor may have removed it, or made another one.
+    const fd = this.#directory.open(name, "append");
+    try {
+      const empty = this.#directory.stat(name)?.size === 0;
+      if (empty && !also) return true;
+      if (name === "newstate") fchmod(fd, MODE_COMPLETE);
+      fsync(fd);
+      return empty;
+    } finally {
+      close(fd);
+    }
+  }
+
+  /** What was said meanwhile of files that were kept comes after the rest. */
+  #appendKept(): void {
+    if (this.#kept.length === 0) return;
+    const fd = this.#directory.open("newstate", "append");
+    try {
+      writeAll(fd, this.#kept);
+      this.#kept = new Uint8Array(0);
+    } finally {
+      close(fd);
+    }
+  }
+
+  #setMode(name: string, mode: number): void {
+    const fd = this.#directory.open(name, "append");
+    try {
+      fchmod(fd, mode);
+    } finally {
+      close(fd);
+    }
+  }
+
+  /** Makes a waiting file an old one, untried, and has its notice written. */
+  async #keep(name: string, reason: string): Promise<void> {
+    const directory = this.#directory;
+    const { path } = directory;
+    // Who is at work has `state` open, and puts another one in its place.
+    const apart = this.#name !== undefined;
+    let notices = await this.#insist(
+      () => this.#readState(),
+      `unable to read ${path}/state`,
+    );
+    try {
+      const said = await this.#noticeOf(name, reason, apart);
+      if (apart) {
+        notices = joined(
+          notices.subarray(0, notices.length - this.#kept.length),
+          said,
+        );
+        this.#kept = said;
+      } else notices = said;
+    } catch (error) {
+      // Untold is better than not written.
+      const why = error instanceof SysError ? `: ${error.message}` : "";
+      this.#retrier.warn(`unable to tell that ${path}/${name} is kept${why}`);
+    }
+    await this.#insist(
+      () => this.#replaceState(notices),
+      `unable to write ${path}/state to disk`,
+    );
+    const next = processedName(name);
+    await this.#insist(
+      () => directory.rename(name, next),
+      `unable to rename ${path}/${name}`,
+    );
+    this.#old.processed(name, false);
+  }
+
+  /** Has the processor say of a file that it is kept. */
+  async #noticeOf(
+    name: string,
+    reason: string,
+    apart: boolean,
+  ): Promise<Bytes> {
+    const directory = this.#directory;
+    const opened: number[] = [];
+    const use = (fd: number) => {
+      opened.push(fd);
+      return fd;
+    };
+    try {
+      const before = apart ? this.#kept : this.#readState();
+      writeAll(use(directory.create(KEPT)), before);
+      const state = use(directory.open(KEPT, "read"));
+      const newstate = use(directory.create(KEPT));
+      const reader = use(directory.open(KEPT, "read"));
+      const processed = use(directory.create(KEPT));
+      directory.unlink(KEPT);
+      await this.#processor!.keep?.({
+        command: this.#settings.processor,
+        directory: directory.fd,
+        path: directory.path,
+        name,
+        fds: {
+          log: use(directory.open(name, "read")),
+          processed,
+          state,
+          newstate,
+        },
+      }, reason);
+      return readAll(reader);
+    } finally {
+      for (const fd of opened) close(fd);
+    }
+  }
+
+  #readState(): Bytes {
+    const fd = this.#openState();
+    try {
+      return readAll(fd);
+    } finally {
+      close(fd);
+    }
+  }
+
+  #replaceState(bytes: Bytes): void {
+    const fd = this.#directory.create(KEPT);
+    try {
+      writeAll(fd, bytes);
+      fsync(fd);
+    } finally {
+      close(fd);
+    }
+    this.#directory.rename(KEPT, "state");
+    this.#directory.sync();
+  }
+}
+
+function writeAll(fd: number, bytes: Bytes): void {
+  for (let at = 0; at < bytes.length;) {
+    const n = write(fd, bytes.subarray(at));
+    if (n < 0) throw new SysError(-n);
+    at += n;
+  }
+}
+
+function readAll(fd: number): Bytes {
+  const chunks: Bytes[] = [];
+  while (true) {
+    const chunk = new Uint8Array(64 * 1024);
+    const n = read(fd, chunk);
+    if (n < 0) throw new SysError(-n);
+    if (n === 0) return joined(...chunks);
+    chunks.push(chunk.subarray(0, n));
+  }
+}
+
+function joined(...parts: readonly Bytes[]): Bytes {
+  const all = new Uint8Array(
+    parts.reduce((sum, { length }) => sum + length, 0),
+  );
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
