@@ -3,7 +3,7 @@
  * their own, and inside multilog's process. Tests that run both ways find no
  * difference.
  */
-import { inCheckout } from "../tools.ts";
+import { inCheckout, type Need, testWith } from "../tools.ts";
 
 /** How a program of ours is carried out. */
 export type Way = "as a program" | "inside";
@@ -17,13 +17,15 @@ let driver: string | undefined;
  *
  * @param name What holds, either way
  * @param fn The test
+ * @param needs What must be there for it
  */
 export function bothWays(
   name: string,
   fn: (t: Deno.TestContext, way: Way) => Promise<void> | void,
+  needs: readonly Need[] = [],
 ): void {
   for (const one of ["as a program", "inside"] as const) {
-    Deno.test(`${name} (${one})`, async (t) => {
+    testWith(needs, `${name} (${one})`, async (t) => {
       if (one === "inside") driver ??= await compileDriver();
       way = one;
       try {
