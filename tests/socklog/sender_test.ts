@@ -10,6 +10,7 @@ import {
   socket,
 } from "../../src/sys/sockets.ts";
 import { dialFirst } from "../../src/socklog/dialling.ts";
+import { bothWays, carriedOut } from "../inside/_ways.ts";
 import {
   bytes,
   chosenSeed,
@@ -36,6 +37,12 @@ import {
 
 const HOST = "127.0.0.1";
 
+/** The words that carry out a sender. */
+function sender(): string[] {
+  const { by } = carriedOut(ours.socklogTcp);
+  return by.length === 0 ? [ours.socklogTcp] : [...by, "socklog-tcp"];
+}
+
 /** A server that the test plays itself, for one connection. */
 async function playServer(
   play: (connection: Deno.TcpConn) => Promise<void>,
@@ -45,7 +52,7 @@ async function playServer(
   using listener = Deno.listen({ hostname: HOST, port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
   const sending = run(
-    [ours.socklogTcp, "send", ...args, HOST, `${port}`],
+    [...sender(), "send", ...args, HOST, `${port}`],
     { stdin },
   );
   await play(await listener.accept());
@@ -65,21 +72,24 @@ async function readAll(connection: Deno.TcpConn): Promise<string> {
 /** A connection that is over, in the kernel's table. */
 const TIME_WAIT = "06";
 
-Deno.test("send succeeds when the server closes after it has read everything", async () => {
-  let got = "";
-  let closed = false;
-  const { code, stderr, text } = await playServer(async (connection) => {
-    got = await readAll(connection);
-    await connection.write(bytes("whatever a server says\n"));
-    await sleep(100);
-    closed = true;
-    connection.close();
-  });
-  assert(closed);
-  assertEquals([code, stderr, text, got], [0, "", "", "some log\n"]);
-});
+bothWays(
+  "send succeeds when the server closes after it has read everything",
+  async () => {
+    let got = "";
+    let closed = false;
+    const { code, stderr, text } = await playServer(async (connection) => {
+      got = await readAll(connection);
+      await connection.write(bytes("whatever a server says\n"));
+      await sleep(100);
+      closed = true;
+      connection.close();
+    });
+    assert(closed);
+    assertEquals([code, stderr, text, got], [0, "", "", "some log\n"]);
+  },
+);
 
-Deno.test("send succeeds with empty input", async () => {
+bothWays("send succeeds with empty input", async () => {
   const { code } = await playServer(
     async (connection) => {
       assertEquals(await readAll(connection), "");
@@ -91,74 +101,83 @@ Deno.test("send succeeds with empty input", async () => {
   assertEquals(code, 0);
 });
 
-Deno.test("send fails when the server closes before it has read everything", async () => {
-  const { code, stderr } = await playServer(
-    async (connection) => {
-      await connection.closeWrite();
-      await readAll(connection).catch(() => {});
-      connection.close();
-    },
-    [],
-    new Uint8Array(50_000_000),
-  );
-  assertEquals(code, 111);
-  assertEquals(
-    stderr,
-    "socklog-tcp: fatal: connection closed before everything was sent\n",
-  );
-});
-
-Deno.test("send fails when the connection is reset, while sending and while waiting", async () => {
-  for (const size of [10, 50_000_000]) {
-    await using server = await startOurs(["-RHl0", "@"]);
-    // What it can't write it doesn't read, so its death resets the connection.
-    const filler = new RawSocket(server.port);
-    server.reading = false;
-    const block = new Uint8Array(1024 * 1024).fill(0x78);
-    setNonblocking(filler.fd, true);
-    let full = 0;
-    await until("everything is full", () => {
-      full = write(filler.fd, block) > 0 ? 0 : full + 1;
-      return full > 40;
-    });
-    const sending = run(
-      [ours.socklogTcp, "send", "-v", HOST, `${server.port}`],
-      { stdin: new Uint8Array(size).fill(0x78) },
+bothWays(
+  "send fails when the server closes before it has read everything",
+  async () => {
+    const { code, stderr } = await playServer(
+      async (connection) => {
+        await connection.closeWrite();
+        await readAll(connection).catch(() => {});
+        connection.close();
+      },
+      [],
+      new Uint8Array(50_000_000),
     );
-    const at = `:${server.port.toString(16).toUpperCase().padStart(4, "0")}`;
-    await until(
-      "it is connected, too",
-      () =>
-        tableOf(server.port).filter(([, , remote, state]) =>
-          // A sender that has sent all waits in another state.
-          remote!.endsWith(at) && state !== TIME_WAIT
-        ).length === 2,
-    );
-    await sleep(500);
-    server.kill("SIGKILL");
-    const { code, stderr } = await sending;
-    filler[Symbol.dispose]();
     assertEquals(code, 111);
-    assertMatch(
+    assertEquals(
       stderr,
-      /fatal: unable to send: (connection reset|broken pipe)/,
+      "socklog-tcp: fatal: connection closed before everything was sent\n",
     );
-  }
-});
+  },
+);
 
-Deno.test("send fails with a message when nobody listens or answers", async () => {
-  const { code, stderr } = await run(
-    [ours.socklogTcp, "send", HOST, "1"],
-    { stdin: "x" },
-  );
-  assertEquals(code, 111);
-  assertEquals(
-    stderr,
-    "socklog-tcp: unable to connect to 127.0.0.1 port 1: connection refused\n",
-  );
-  const quiet = await run([ours.socklogTcp, "send", "-q", HOST, "1"]);
-  assertEquals([quiet.code, quiet.stderr], [111, ""]);
-});
+bothWays(
+  "send fails when the connection is reset, while sending and while waiting",
+  async () => {
+    for (const size of [10, 50_000_000]) {
+      await using server = await startOurs(["-RHl0", "@"]);
+      // What it can't write it doesn't read, so its death resets the connection.
+      const filler = new RawSocket(server.port);
+      server.reading = false;
+      const block = new Uint8Array(1024 * 1024).fill(0x78);
+      setNonblocking(filler.fd, true);
+      let full = 0;
+      await until("everything is full", () => {
+        full = write(filler.fd, block) > 0 ? 0 : full + 1;
+        return full > 40;
+      });
+      const sending = run(
+        [...sender(), "send", "-v", HOST, `${server.port}`],
+        { stdin: new Uint8Array(size).fill(0x78) },
+      );
+      const at = `:${server.port.toString(16).toUpperCase().padStart(4, "0")}`;
+      await until(
+        "it is connected, too",
+        () =>
+          tableOf(server.port).filter(([, , remote, state]) =>
+            // A sender that has sent all waits in another state.
+            remote!.endsWith(at) && state !== TIME_WAIT
+          ).length === 2,
+      );
+      await sleep(500);
+      server.kill("SIGKILL");
+      const { code, stderr } = await sending;
+      filler[Symbol.dispose]();
+      assertEquals(code, 111);
+      assertMatch(
+        stderr,
+        /fatal: unable to send: (connection reset|broken pipe)/,
+      );
+    }
+  },
+);
+
+bothWays(
+  "send fails with a message when nobody listens or answers",
+  async () => {
+    const { code, stderr } = await run(
+      [...sender(), "send", HOST, "1"],
+      { stdin: "x" },
+    );
+    assertEquals(code, 111);
+    assertEquals(
+      stderr,
+      "socklog-tcp: unable to connect to 127.0.0.1 port 1: connection refused\n",
+    );
+    const quiet = await run([...sender(), "send", "-q", HOST, "1"]);
+    assertEquals([quiet.code, quiet.stderr], [111, ""]);
+  },
+);
 
 /** A port whose backlog is full, so that nobody ever answers a new caller. */
 function silent(): { end: Endpoint } & Disposable {
@@ -176,23 +195,26 @@ function silent(): { end: Endpoint } & Disposable {
   };
 }
 
-Deno.test("-T x+y tries each address for x seconds, then for y more, then fails", async () => {
-  using port = silent();
-  for (const [timeout, least, most] of [["1", 1, 2.9], ["1+2", 3, 5.5]]) {
-    const start = performance.now();
-    const { code, stderr } = await run(
-      [ours.socklogTcp, "send", `-T${timeout}`, HOST, `${port.end.port}`],
-    );
-    const seconds = (performance.now() - start) / 1000;
-    assertEquals(code, 111);
-    assertEquals(
-      stderr,
-      `socklog-tcp: unable to connect to ${HOST} port ${port.end.port}: timed out\n`,
-    );
-    assert(seconds >= Number(least), `${seconds} s`);
-    assert(seconds < Number(most), `${seconds} s`);
-  }
-});
+bothWays(
+  "-T x+y tries each address for x seconds, then for y more, then fails",
+  async () => {
+    using port = silent();
+    for (const [timeout, least, most] of [["1", 1, 2.9], ["1+2", 3, 5.5]]) {
+      const start = performance.now();
+      const { code, stderr } = await run(
+        [...sender(), "send", `-T${timeout}`, HOST, `${port.end.port}`],
+      );
+      const seconds = (performance.now() - start) / 1000;
+      assertEquals(code, 111);
+      assertEquals(
+        stderr,
+        `socklog-tcp: unable to connect to ${HOST} port ${port.end.port}: timed out\n`,
+      );
+      assert(seconds >= Number(least), `${seconds} s`);
+      assert(seconds < Number(most), `${seconds} s`);
+    }
+  },
+);
 
 Deno.test("an address of a kind that this machine hasn't is passed over", async () => {
   using listener = Deno.listen({ hostname: HOST, port: 0 });
@@ -223,7 +245,7 @@ testWith(
     await using server = await startOurs(["-RHl0", "@", "TCPREMOTEIP"]);
     const send = (host: string) =>
       run(
-        [...words, ours.socklogTcp, "send", "-i", "127.0.0.9", host]
+        [...words, ...sender(), "send", "-i", "127.0.0.9", host]
           .concat(`${server.port}`),
         { stdin: "x\n" },
       );
@@ -282,7 +304,7 @@ Deno.test("-v, -i and -p, names and IPv6", { ignore: !hasIPv6 }, async () => {
   let before = 0;
   for (const [args, ip, line] of cases) {
     const { code, stderr } = await run(
-      [ours.socklogTcp, "send", "-v", ...args, `${server.port}`],
+      [...sender(), "send", "-v", ...args, `${server.port}`],
       { stdin: "x\n" },
     );
     assertEquals(code, 0, stderr);
@@ -295,110 +317,126 @@ Deno.test("-v, -i and -p, names and IPv6", { ignore: !hasIPv6 }, async () => {
     before = server.data.length;
   }
   const { code, stderr } = await run(
-    [ours.socklogTcp, "send", "-i", "192.0.2.1", HOST, `${server.port}`],
+    [...sender(), "send", "-i", "192.0.2.1", HOST, `${server.port}`],
   );
   assertEquals(code, 111);
   assertMatch(stderr, /fatal: unable to bind socket: address not available/);
 });
 
-Deno.test("send -a succeeds when the server has written everything", async () => {
-  await using server = await startOurs(["-RHl0", "-a", "@"]);
-  const to = [HOST, `${server.port}`];
-  for (const stdin of ["", "x", "line\n".repeat(100_000), "\n\n\0"]) {
+bothWays(
+  "send -a succeeds when the server has written everything",
+  async () => {
+    await using server = await startOurs(["-RHl0", "-a", "@"]);
+    const to = [HOST, `${server.port}`];
+    for (const stdin of ["", "x", "line\n".repeat(100_000), "\n\n\0"]) {
+      const { code, stderr } = await run(
+        [...sender(), "send", "-a", ...to],
+        { stdin },
+      );
+      assertEquals([code, stderr], [0, ""]);
+      // One that doesn't ask isn't disturbed by the answer.
+      const plain = await run([...sender(), "send", ...to], { stdin });
+      assertEquals([plain.code, plain.stderr], [0, ""]);
+    }
+  },
+);
+
+bothWays(
+  "send -a fails when the server acknowledges nothing, or less than was sent",
+  async () => {
+    await using server = await startOurs(["-RHl0", "@"]);
     const { code, stderr } = await run(
-      [ours.socklogTcp, "send", "-a", ...to],
-      { stdin },
+      [...sender(), "send", "-a", HOST, `${server.port}`],
+      { stdin: "x\n" },
     );
-    assertEquals([code, stderr], [0, ""]);
-    // One that doesn't ask isn't disturbed by the answer.
-    const plain = await run([ours.socklogTcp, "send", ...to], { stdin });
-    assertEquals([plain.code, plain.stderr], [0, ""]);
-  }
-});
+    assertEquals(code, 111);
+    assertEquals(
+      stderr,
+      "socklog-tcp: fatal: no acknowledgement: a server gives it with -a, when all went well\n",
+    );
+    const cases: Record<string, RegExp> = {
+      "8\n": /fatal: 8 bytes were acknowledged, and 9 sent/,
+      "9": /fatal: no acknowledgement/,
+      "9\n9\n": /fatal: no acknowledgement/,
+      "nine\n": /fatal: no acknowledgement/,
+    };
+    for (const [answer, message] of Object.entries(cases)) {
+      const outcome = await playServer(async (connection) => {
+        await readAll(connection);
+        await connection.write(bytes(answer));
+        connection.close();
+      }, ["-a"]);
+      assertEquals(outcome.code, 111);
+      assertMatch(outcome.stderr, message);
+    }
+  },
+);
 
-Deno.test("send -a fails when the server acknowledges nothing, or less than was sent", async () => {
-  await using server = await startOurs(["-RHl0", "@"]);
-  const { code, stderr } = await run(
-    [ours.socklogTcp, "send", "-a", HOST, `${server.port}`],
-    { stdin: "x\n" },
-  );
-  assertEquals(code, 111);
-  assertEquals(
-    stderr,
-    "socklog-tcp: fatal: no acknowledgement: a server gives it with -a, when all went well\n",
-  );
-  const cases: Record<string, RegExp> = {
-    "8\n": /fatal: 8 bytes were acknowledged, and 9 sent/,
-    "9": /fatal: no acknowledgement/,
-    "9\n9\n": /fatal: no acknowledgement/,
-    "nine\n": /fatal: no acknowledgement/,
-  };
-  for (const [answer, message] of Object.entries(cases)) {
-    const outcome = await playServer(async (connection) => {
-      await readAll(connection);
-      await connection.write(bytes(answer));
-      connection.close();
-    }, ["-a"]);
-    assertEquals(outcome.code, 111);
-    assertMatch(outcome.stderr, message);
-  }
-});
-
-Deno.test("send -a never succeeds when the server was killed before it had written everything", async () => {
-  const seed = chosenSeed();
-  const random = seeded(seed);
-  let successes = 0;
-  for (let round = 0; round < 24; round++) {
-    using work = folder();
-    const out = `${work.path}/out`;
-    const free = Deno.listen({ hostname: HOST, port: 0 });
-    const { port } = free.addr as Deno.NetAddr;
-    free.close();
-    const server = new Deno.Command("sh", {
-      args: ["-c", `exec "$0" -aRHl0 ${HOST} ${port} >${out}`, ours.socklogTcp],
-      stdin: "null",
-    }).spawn();
-    await until("it listens", () => {
-      try {
-        new RawSocket(port)[Symbol.dispose]();
-        return true;
-      } catch {
-        return false;
+bothWays(
+  "send -a never succeeds when the server was killed before it had written everything",
+  async () => {
+    const seed = chosenSeed();
+    const random = seeded(seed);
+    let successes = 0;
+    for (let round = 0; round < 24; round++) {
+      using work = folder();
+      const out = `${work.path}/out`;
+      const free = Deno.listen({ hostname: HOST, port: 0 });
+      const { port } = free.addr as Deno.NetAddr;
+      free.close();
+      const server = new Deno.Command("sh", {
+        args: [
+          "-c",
+          `exec "$0" -aRHl0 ${HOST} ${port} >${out}`,
+          ours.socklogTcp,
+        ],
+        stdin: "null",
+      }).spawn();
+      await until("it listens", () => {
+        try {
+          new RawSocket(port)[Symbol.dispose]();
+          return true;
+        } catch {
+          return false;
+        }
+      });
+      const text = "a line of some length, as lines are\n".repeat(30_000);
+      const sending = run([...sender(), "send", "-a", HOST, `${port}`], {
+        stdin: text,
+      });
+      await new Promise((resolve) => setTimeout(resolve, random() * 70));
+      server.kill("SIGKILL");
+      await server.status;
+      const { code } = await sending;
+      const { size } = await Deno.stat(out);
+      if (code === 0) {
+        successes++;
+        assertEquals(size, text.length, `LOGFERRY_SEED=${seed}`);
       }
-    });
-    const text = "a line of some length, as lines are\n".repeat(30_000);
-    const sending = run([ours.socklogTcp, "send", "-a", HOST, `${port}`], {
+    }
+    assert(successes < 24);
+  },
+);
+
+bothWays(
+  "a server never acknowledges what it has read and can't write",
+  async () => {
+    await using server = await startOurs(["-aRHl0", "@"]);
+    server.reading = false;
+    // More than a pipe takes, and less than the server holds in memory.
+    const text = "a line of some length, as lines are\n".repeat(20_000);
+    const sending = run([...sender(), "send", "-a", HOST, `${server.port}`], {
       stdin: text,
     });
-    await sleep(random() * 70);
+    await sleep(1500);
     server.kill("SIGKILL");
-    await server.status;
-    const { code } = await sending;
-    const { size } = await Deno.stat(out);
-    if (code === 0) {
-      successes++;
-      assertEquals(size, text.length, `LOGFERRY_SEED=${seed}`);
-    }
-  }
-  assert(successes < 24);
-});
-
-Deno.test("a server never acknowledges what it has read and can't write", async () => {
-  await using server = await startOurs(["-aRHl0", "@"]);
-  server.reading = false;
-  // More than a pipe takes, and less than the server holds in memory.
-  const text = "a line of some length, as lines are\n".repeat(20_000);
-  const sending = run([ours.socklogTcp, "send", "-a", HOST, `${server.port}`], {
-    stdin: text,
-  });
-  await sleep(1500);
-  server.kill("SIGKILL");
-  server.reading = true;
-  const { code, stderr } = await sending;
-  await server.stop();
-  assert(server.data.length < text.length, "all was written");
-  assertEquals(code, 111, stderr);
-});
+    server.reading = true;
+    const { code, stderr } = await sending;
+    await server.stop();
+    assert(server.data.length < text.length, "all was written");
+    assertEquals(code, 111, stderr);
+  },
+);
 
 Deno.test("a server acknowledges after the last line is written, never before", async () => {
   await using server = await startOurs(["-RHl0", "-a", "@"]);
@@ -507,12 +545,15 @@ Deno.test("send passes on a slow writer's bytes as they come", async () => {
   assertEquals((await child.status).code, 0);
 });
 
-Deno.test("/dev/null, opened for reading and writing, is an empty log", async () => {
-  await using server = await startOurs(["-RHl0", "@"]);
-  // daemon(3), Python's DEVNULL and Node hand it to their children so.
-  const { code, stderr } = await run(
-    ["sh", "-c", 'exec "$@" 0<>/dev/null', "sh", ours.socklogTcp, "send"]
-      .concat(HOST, `${server.port}`),
-  );
-  assertEquals({ code, stderr }, { code: 0, stderr: "" });
-});
+bothWays(
+  "/dev/null, opened for reading and writing, is an empty log",
+  async () => {
+    await using server = await startOurs(["-RHl0", "@"]);
+    // daemon(3), Python's DEVNULL and Node hand it to their children so.
+    const { code, stderr } = await run(
+      ["sh", "-c", 'exec "$@" 0<>/dev/null', "sh", ...sender(), "send"]
+        .concat(HOST, `${server.port}`),
+    );
+    assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  },
+);

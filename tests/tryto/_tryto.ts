@@ -2,6 +2,7 @@
  * What the tests of tryto share: running one with a log as its input, and the
  * descriptors that multilog gives to a processor.
  */
+import { carriedOut } from "../inside/_ways.ts";
 import {
   bytes,
   installed,
@@ -60,11 +61,12 @@ export async function runTryto(
     Deno.writeTextFileSync(`${folder}/state`, notices);
   }
   const start = performance.now();
-  const { code } = await run(["tryto", ...args], {
+  const { by, in: at } = carriedOut(path);
+  const { code } = await run([...by, "tryto", ...args], {
     cwd: folder,
     env: {
       ...how.env,
-      PATH: `${path.replace(/\/[^/]*$/, "")}:${Deno.env.get("PATH")}`,
+      PATH: `${at}:${Deno.env.get("PATH")}`,
     },
     redirections: `${input === "file" ? "<log" : ""} >${output} 2>err ` +
       (notices === undefined ? "4<&- 5>&-" : "4<state 5>newstate"),

@@ -118,6 +118,8 @@ interface Client {
   multilog: string;
   tryto: string;
   prog: (port: number) => string;
+  /** Whether multilog carries tryto out itself. */
+  inside?: boolean;
 }
 
 /** Waits for the server's word, which is all that makes a sending sure. */
@@ -148,9 +150,14 @@ async function play(client: Client, scenario: Scenario, at: string) {
   const mark = `LOGFERRY_TEST=${at}`;
   await using server = new Server();
   server.change(mood);
-  const tryto = `exec ${client.tryto} ${options} ${client.prog(server.port)}`;
+  const tryto = `${client.tryto} ${options} ${client.prog(server.port)}`;
   const multilog = new Deno.Command(client.multilog, {
-    args: [`s${size}`, "n20", `!echo $$ >pid; ${tryto}`, "./log"],
+    args: [
+      `s${size}`,
+      "n20",
+      client.inside ? `!${tryto}` : `!echo $$ >pid; exec ${tryto}`,
+      "./log",
+    ],
     cwd: at,
     env: { LOGFERRY_TEST: at },
     stdin: "piped",
@@ -310,4 +317,11 @@ testWith([], "our tryto for our multilog", (t) => {
   const { multilog, tryto } = ours;
   const client = { multilog, tryto, prog: socklogTcp };
   return playAll(t, client, [...FAILURES, ...HANGS]);
+});
+
+testWith([], "our tryto inside our multilog", (t) => {
+  const { multilog, tryto } = ours;
+  const client = { multilog, tryto, prog: socklogTcp, inside: true };
+  // The last one sends a signal to a process that isn't there.
+  return playAll(t, client, [...FAILURES, ...HANGS.slice(0, -1)]);
 });

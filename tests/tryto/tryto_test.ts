@@ -3,6 +3,7 @@
  * time, whatever prog does.
  */
 import { assert, assertEquals } from "@std/assert";
+import { bothWays } from "../inside/_ways.ts";
 import { folder, inParallel, ours, run, runs, until } from "../tools.ts";
 import {
   type Done,
@@ -45,7 +46,7 @@ Deno.test("tryto --help and --version", async () => {
   assertEquals(version.code, 0);
 });
 
-Deno.test("the times are those that were asked for", async (t) => {
+bothWays("the times are those that were asked for", async (t) => {
   // prog notes when it starts, gets TERM, and lives: how late the machine
   // starts programs doesn't matter then.
   const note = "date +%s.%N >>";
@@ -90,7 +91,7 @@ Deno.test("the times are those that were asked for", async (t) => {
   }
 });
 
-Deno.test("prog gets the whole log, and its success is tryto's", async () => {
+bothWays("prog gets the whole log, and its success is tryto's", async () => {
   using here = folder();
   await Promise.all((["file", "pipe"] as const).map(async (input) => {
     const at = inside(here.path, input);
@@ -100,7 +101,7 @@ Deno.test("prog gets the whole log, and its success is tryto's", async () => {
   }));
 });
 
-Deno.test("every try gets all notices and all of the log", async () => {
+bothWays("every try gets all notices and all of the log", async () => {
   using here = folder();
   // Each try writes what it reads to a file of its own; the third succeeds.
   const prog = 'n=$(ls | grep -c ^try); cat >try$n; test "$n" = 2';
@@ -120,7 +121,7 @@ Deno.test("every try gets all notices and all of the log", async () => {
   }));
 });
 
-Deno.test("after any failure everything on 0 is on 1", async (t) => {
+bothWays("after any failure everything on 0 is on 1", async (t) => {
   const cases: [name: string, args: string[], prog: string, told: string][] = [
     ["the last try read all", ["-n1"], "cat >/dev/null; exit 3", CRASHED],
     [
@@ -206,7 +207,7 @@ Deno.test("after any failure everything on 0 is on 1", async (t) => {
   }
 });
 
-Deno.test("an empty log is kept as an empty log", async () => {
+bothWays("an empty log is kept as an empty log", async () => {
   using here = folder();
   const done = await tryto(["-pn1", "false"], {
     notices: "",
@@ -215,7 +216,7 @@ Deno.test("an empty log is kept as an empty log", async () => {
   assertEquals([done.code, done.out, done.told], [0, "", CRASHED]);
 });
 
-Deno.test("the time limit holds whatever prog does", async (t) => {
+bothWays("the time limit holds whatever prog does", async (t) => {
   const ENDED = TERM + TERMINATED + TIMED_OUT;
   const cases: [name: string, prog: string, seconds: number, err: string][] = [
     ["it neither reads nor exits", "exec sleep 60", 3, ENDED],
@@ -265,25 +266,28 @@ Deno.test("the time limit holds whatever prog does", async (t) => {
   }
 });
 
-Deno.test("tryto ends with prog, though prog's child holds its pipe", async () => {
-  using here = folder();
-  const mark = `LOGFERRY_TEST=${here.path}`;
-  try {
-    const done = await tryto(["-t20", "sh", "-c", "sleep 60 <&0 & exit 0"], {
-      log: LARGE,
-      folder: here.path,
-      patience: 25,
-      env: { LOGFERRY_TEST: here.path },
-    });
-    assertEquals([done.code, done.err], [0, ""]);
-    assertWithin(done, 0);
-    assertEquals(marked(mark).length, 1);
-  } finally {
-    endMarked(mark);
-  }
-});
+bothWays(
+  "tryto ends with prog, though prog's child holds its pipe",
+  async () => {
+    using here = folder();
+    const mark = `LOGFERRY_TEST=${here.path}`;
+    try {
+      const done = await tryto(["-t20", "sh", "-c", "sleep 60 <&0 & exit 0"], {
+        log: LARGE,
+        folder: here.path,
+        patience: 25,
+        env: { LOGFERRY_TEST: here.path },
+      });
+      assertEquals([done.code, done.err], [0, ""]);
+      assertWithin(done, 0);
+      assertEquals(marked(mark).length, 1);
+    } finally {
+      endMarked(mark);
+    }
+  },
+);
 
-Deno.test("prog's exit code alone is the verdict", async (t) => {
+bothWays("prog's exit code alone is the verdict", async (t) => {
   using here = folder();
   const cases: [prog: string, code: number, err: string][] = [
     ["exit 0", 0, ""],
@@ -310,37 +314,44 @@ Deno.test("prog's exit code alone is the verdict", async (t) => {
   }
 });
 
-Deno.test("with -P the whole group is ended, without it prog alone", async () => {
-  using here = folder();
-  const mark = `LOGFERRY_TEST=${here.path}`;
-  // The child ignores TERM, and prog doesn't wait for it.
-  const prog = "(trap '' TERM; echo >ready; sleep 60; sleep 60) & " +
-    "while ! test -e ready; do sleep 0.1; done; cat >/dev/null; sleep 60";
-  try {
-    const [group, alone] = await Promise.all(["-P", "-v"].map((option) => {
-      const at = inside(here.path, option);
-      return tryto([option, "-t4", "-k1", "sh", "-c", prog], {
-        log: "log\n",
-        folder: at,
-        patience: 40,
-        env: { LOGFERRY_TEST: at },
-      });
-    }));
-    assertEquals(group!.code, 100);
-    assertEquals(group!.err, TERM + KILL + TIMED_OUT);
-    await until("the group's end", () => marked(`${mark}/-P`).length === 0);
-    assertEquals(alone!.code, 100);
-    assertEquals(alone!.err, TERM + TERMINATED + TIMED_OUT);
-    assert(marked(`${mark}/-v`).length > 0);
-  } finally {
-    endMarked(mark);
-  }
-});
+bothWays(
+  "with -P the whole group is ended, without it prog alone",
+  async () => {
+    using here = folder();
+    const mark = `LOGFERRY_TEST=${here.path}`;
+    // The child ignores TERM, and prog doesn't wait for it.
+    const prog = "(trap '' TERM; echo >ready; sleep 60; sleep 60) & " +
+      "while ! test -e ready; do sleep 0.1; done; cat >/dev/null; sleep 60";
+    try {
+      const [group, alone] = await Promise.all(["-P", "-v"].map((option) => {
+        const at = inside(here.path, option);
+        return tryto([option, "-t4", "-k1", "sh", "-c", prog], {
+          log: "log\n",
+          folder: at,
+          patience: 40,
+          env: { LOGFERRY_TEST: at },
+        });
+      }));
+      assertEquals(group!.code, 100);
+      assertEquals(group!.err, TERM + KILL + TIMED_OUT);
+      await until("the group's end", () => marked(`${mark}/-P`).length === 0);
+      assertEquals(alone!.code, 100);
+      assertEquals(alone!.err, TERM + TERMINATED + TIMED_OUT);
+      assert(marked(`${mark}/-v`).length > 0);
+    } finally {
+      endMarked(mark);
+    }
+  },
+);
 
-Deno.test("a signal to tryto ends prog and keeps the log", async (t) => {
+bothWays("a signal to tryto ends prog and keeps the log", async (t, way) => {
   using here = folder();
   const mark = `LOGFERRY_TEST=${here.path}`;
-  const work = (["SIGTERM", "SIGINT", "SIGHUP"] as const).map(
+  // multilog itself is sent others.
+  const names = way === "inside"
+    ? ["SIGTERM"] as const
+    : ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+  const work = names.map(
     async (signal) => {
       const at = inside(here.path, signal);
       const done = await tryto(
@@ -549,7 +560,7 @@ Deno.test("the time limit holds though nobody reads what is said", async () => {
   assertEquals(code, 100);
 });
 
-Deno.test("a pipe of any length is fed again in bounded memory", async () => {
+bothWays("a pipe of any length is fed again in bounded memory", async () => {
   using here = folder();
   const log = lines(1_000_000, 63);
   const done = await tryto([
