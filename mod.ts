@@ -19,22 +19,22 @@
  * @example Serve log lines
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { Framer, Stream } from "./mod.ts";
+ * import { Framer, LineBuffer } from "./mod.ts";
  *
  * async function* linesOf(listener: Deno.TcpListener) {
  *   // One for each connection, since a read that waits has its memory.
  *   const framer = new Framer();
  *   using connection = await listener.accept();
- *   const stream = new Stream(new TextEncoder().encode("192.0.2.7: "));
+ *   const lines = new LineBuffer(new TextEncoder().encode("192.0.2.7: "));
  *   let n: number | null;
  *   while ((n = await connection.read(framer.input)) !== null) {
  *     for (let at = 0; at < n;) {
- *       at = framer.take(stream, at, n);
+ *       at = framer.take(lines, at, n);
  *       yield framer.output();
  *       framer.taken(framer.size);
  *     }
  *   }
- *   framer.end(stream);
+ *   framer.end(lines);
  *   yield framer.output();
  *   framer.taken(framer.size);
  * }
@@ -74,7 +74,11 @@ export {
 } from "./src/log/settings.ts";
 export { logStream } from "./src/multilog/log_stream.ts";
 export { Retrier, StartError } from "./src/log/retrier.ts";
-export { Framer, type FramerOptions, Stream } from "./src/socklog/framing.ts";
+export {
+  Framer,
+  type FramerOptions,
+  LineBuffer,
+} from "./src/socklog/framing.ts";
 export type { Priority } from "./src/socklog/priorities.ts";
 export {
   label,

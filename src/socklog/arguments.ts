@@ -3,11 +3,19 @@
  *
  * @module
  */
-import { type Bytes, encode, latin1 } from "../bytes.ts";
+import { encode, latin1 } from "../bytes.ts";
 import { getopt, UsageError } from "../getopt.ts";
 import { getenv } from "../sys/environment.ts";
+import type { DialOptions } from "./dialling.ts";
 import type { FramerOptions } from "./framing.ts";
+import type { ListenOptions } from "./listener.ts";
+import type { LookUpOptions } from "./lookups.ts";
 import { Verbosity } from "./messages.ts";
+import type { SendOptions } from "./sender.ts";
+import type { ReceptionOptions } from "./reception.ts";
+import type { LogServerOptions } from "./server.ts";
+import type { ClientOptions } from "./tcpclient.ts";
+import type { ProgramServerOptions } from "./tcpserver.ts";
 import {
   parseOwn,
   parseSocklog,
@@ -15,90 +23,49 @@ import {
   type SocklogOptions,
 } from "./socklog.ts";
 
-/** Options that server and sender share. */
-export interface Common {
+/** What all of them are told. */
+interface Common extends LookUpOptions {
   /** `-q`, `-Q`, `-v`. */
   verbosity: Verbosity;
   /** Whether small writes are sent at once (`-D`). */
   noDelay: boolean;
-  /** Whether the other host's name is looked up (not with `-H`). */
-  lookUpHost: boolean;
-  /** This host's name (`-l`); looked up where there is none. */
-  localName: string | undefined;
-  /** Whether the other host is asked whose connection it is (not with `-R`). */
-  askIdentity: boolean;
-  /** For how many seconds it may think about that (`-t`). */
-  identityTimeout: number;
-  /** Whether the bytes written are acknowledged (`-a`). */
-  acknowledge: boolean;
   /** The host. */
   host: string;
   /** The port. */
   port: string;
 }
 
-/** What a server does with its connections. */
-export type Task =
-  /** It is the log server itself. */
-  | {
-    /** The variables that each line begins with. */
-    names: string[];
-    /** How lines come out. */
-    form: NonNullable<FramerOptions["form"]>;
-  }
-  /** It runs a program for each. */
-  | {
-    /** The program and its arguments. */
-    program: string[];
-  };
-
-/** A server to be. */
-export interface ServerArguments extends Common {
+/** The log server. */
+export interface LogServerArguments
+  extends Common, ListenOptions, LogServerOptions {
   /** What it is. */
-  mode: "server";
-  /** How many connections there may be (`-c`). */
-  limit: number;
-  /** The file with the access rules (`-x`). */
-  rules: string | undefined;
-  /** Whether it may be missing (`-X`). */
-  rulesMayBeMissing: boolean;
-  /** What every connection is greeted with (`-B`). */
-  banner: Bytes;
-  /** The group to become (`-g`, `-U`). */
-  gid: number | undefined;
-  /** The user to become (`-u`, `-U`). */
-  uid: number | undefined;
-  /** Whether the port is told on standard output (`-1`). */
-  printPort: boolean;
-  /** How many connections may wait to be accepted (`-b`). */
-  backlog: number;
-  /** Whether IP options stay as they are (`-o`). */
-  keepOptions: boolean;
-  /** Whether a host's name must lead back to its address (`-p`). */
-  paranoid: boolean;
-  /** After how many idle seconds a connection is ended (`-w`); 0 for never. */
-  idle: number;
-  /** What it does. */
-  task: Task;
+  mode: "serve logs";
 }
 
-/** A sender or a client to be. */
-export interface ClientArguments extends Common {
+/** A server that runs a program for each connection. */
+export interface ProgramServerArguments
+  extends Common, ListenOptions, ProgramServerOptions {
   /** What it is. */
-  mode: "send" | "connect";
-  /** The local address (`-i`). */
-  localHost: string | undefined;
-  /** The local port (`-p`). */
-  localPort: string | undefined;
-  /** For how many seconds to try each address, first and then again (`-T`). */
-  timeouts: readonly number[];
-  /** The program and its arguments, of `connect`. */
-  program: string[];
+  mode: "serve programs";
+}
+
+/** The sender. */
+export interface SendArguments extends Common, SendOptions {
+  /** What it is. */
+  mode: "send";
+}
+
+/** A client for a program. */
+export interface ClientArguments extends Common, ClientOptions {
+  /** What it is. */
+  mode: "connect";
 }
 
 /** Everything that can be asked for. */
 export type Arguments =
-  | ServerArguments
+  | LogServerArguments
+  | ProgramServerArguments
+  | SendArguments
   | ClientArguments
   | {
     /** What it is. */
@@ -123,7 +90,7 @@ const CLIENT = `${COMMON}i:p:T:`;
 
 /** How to use the server under its own name. */
 export const SERVER_USAGE: string =
-  "[ -1UXpPhHrRoOdDqQva ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] " +
+  "[ -1UXpPhHrRoOdDqQvaf ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] " +
   "[ -g gid ] [ -u uid ] [ -b backlog ] [ -l localname ] [ -t timeout ] " +
   "[ -w idle ] host port [ socklog [ -rR ] ] [ ucspi ] NAME ...";
 
@@ -193,11 +160,13 @@ const LAST_ID = 0xfffffffe;
 
 /**
  * A number that the environment may have for `-U`: leading digits, as the
- * original reads it. Anything else would leave the server what it is, root.
+ * original reads it. Anything else, and nothing, would leave the server what it
+ * is, root.
  */
-function numberOf(name: string): number | undefined {
-  const value = latin1(getenv(name) ?? new Uint8Array(0));
-  if (value === "") return undefined;
+function numberOf(name: string): number {
+  const found = getenv(name);
+  if (found === undefined) throw new UsageError(`-U wants $UID and $GID`);
+  const value = latin1(found);
   const digits = /^\d+/.exec(value);
   if (digits === null || Number(digits[0]) > LAST_ID) {
     throw new UsageError(`-U wants a number in $${name}, not ${value}`);
@@ -211,9 +180,9 @@ function common(): Common {
     noDelay: false,
     lookUpHost: true,
     localName: undefined,
+    paranoid: false,
     askIdentity: true,
     identityTimeout: 26,
-    acknowledge: false,
     host: "",
     port: "",
   };
@@ -246,24 +215,24 @@ function commonOption(to: Common, letter: string, value: string): void {
       to.identityTimeout = number(letter, value, 0);
       break;
     case "l":
-      to.localName = value;
-      break;
-    case "a":
-      to.acknowledge = true;
+      to.localName = latin1(encode(value));
       break;
   }
 }
 
+/** What a server does with its connections. */
+type Service =
+  | { names: string[]; form: NonNullable<FramerOptions["form"]> }
+  | { program: string[] };
+
 /**
- * Finds out what the words behind host and port ask for. A program could have
+ * Finds out what the words after host and port ask for. A program could have
  * any name, so what is built in comes first and has few forms: `socklog`
  * itself, `ucspi`, and words that can only be variables.
  *
- * @param words The words
- * @returns What they ask for
  * @throws {UsageError} For another mode of socklog, or a wrong option of it
  */
-export function parseTask(words: readonly string[]): Task {
+function parseService(words: readonly string[]): Service {
   const [first = ""] = words;
   if (first === "socklog" || first.endsWith("/socklog")) {
     const { options, rest } = getopt(words.slice(1), "rRUV");
@@ -286,12 +255,14 @@ export function parseTask(words: readonly string[]): Task {
   return { program: [...words] };
 }
 
-function parseServer(args: readonly string[], own: boolean): ServerArguments {
-  const letters = own ? `${SERVER}aw:` : SERVER;
+function parseServer(
+  args: readonly string[],
+  own: boolean,
+): LogServerArguments | ProgramServerArguments {
+  const letters = own ? `${SERVER}afw:` : SERVER;
   const { options, rest } = getopt(args, letters);
-  const server: ServerArguments = {
+  const server: Common & ListenOptions & ReceptionOptions = {
     ...common(),
-    mode: "server",
     limit: 40,
     rules: undefined,
     rulesMayBeMissing: false,
@@ -301,53 +272,23 @@ function parseServer(args: readonly string[], own: boolean): ServerArguments {
     printPort: false,
     backlog: DEFAULT_BACKLOG,
     keepOptions: false,
-    paranoid: false,
-    idle: 0,
-    task: { names: [], form: "cooked" },
   };
+  let acknowledge = false;
+  let octetCounting = false;
+  let idle = 0;
   for (const { letter, value } of options) {
     switch (letter) {
-      case "c":
-        server.limit = number(letter, value, 1);
+      case "a":
+        acknowledge = true;
         break;
-      case "x":
-        server.rules = value;
-        break;
-      case "X":
-        server.rulesMayBeMissing = true;
-        break;
-      case "B":
-        server.banner = encode(value);
-        break;
-      case "g":
-        server.gid = number(letter, value, 0, LAST_ID);
-        break;
-      case "u":
-        server.uid = number(letter, value, 0, LAST_ID);
-        break;
-      case "U":
-        server.gid = numberOf("GID");
-        server.uid = numberOf("UID");
-        break;
-      case "1":
-        server.printPort = true;
-        break;
-      case "b":
-        server.backlog = number(letter, value, 0);
-        break;
-      case "o":
-      case "O":
-        server.keepOptions = letter === "o";
-        break;
-      case "p":
-      case "P":
-        server.paranoid = letter === "p";
+      case "f":
+        octetCounting = true;
         break;
       case "w":
-        server.idle = number(letter, value, 0);
+        idle = number(letter, value, 0);
         break;
       default:
-        commonOption(server, letter, value);
+        serverOption(server, letter, value);
     }
   }
   const [host, port, ...words] = rest;
@@ -355,15 +296,73 @@ function parseServer(args: readonly string[], own: boolean): ServerArguments {
   if (words.length === 0 && !own) throw new UsageError("");
   server.host = host;
   server.port = port;
-  server.task = parseTask(words);
-  if (server.acknowledge && server.banner.length > 0) {
+  if (acknowledge && server.banner.length > 0) {
     throw new UsageError("-a has no use for a banner: it would be the answer");
   }
-  if ("program" in server.task) {
-    if (server.acknowledge) throw new UsageError("-a has no use for a program");
-    if (server.idle > 0) throw new UsageError("-w has no use for a program");
+  const service = parseService(words);
+  if ("program" in service) {
+    const useless = acknowledge
+      ? "a"
+      : idle > 0
+      ? "w"
+      : octetCounting
+      ? "f"
+      : undefined;
+    if (useless !== undefined) {
+      throw new UsageError(`-${useless} has no use for a program`);
+    }
+    return { ...server, mode: "serve programs", program: service.program };
   }
-  return server;
+  const { names, form } = service;
+  const framing = { form, octetCounting };
+  return { ...server, mode: "serve logs", names, framing, idle, acknowledge };
+}
+
+function serverOption(
+  to: Common & ListenOptions & ReceptionOptions,
+  letter: string,
+  value: string,
+): void {
+  switch (letter) {
+    case "c":
+      to.limit = number(letter, value, 1);
+      break;
+    case "x":
+      to.rules = value;
+      break;
+    case "X":
+      to.rulesMayBeMissing = true;
+      break;
+    case "B":
+      to.banner = encode(value);
+      break;
+    case "g":
+      to.gid = number(letter, value, 0, LAST_ID);
+      break;
+    case "u":
+      to.uid = number(letter, value, 0, LAST_ID);
+      break;
+    case "U":
+      to.gid = numberOf("GID");
+      to.uid = numberOf("UID");
+      break;
+    case "1":
+      to.printPort = true;
+      break;
+    case "b":
+      to.backlog = number(letter, value, 0);
+      break;
+    case "o":
+    case "O":
+      to.keepOptions = letter === "o";
+      break;
+    case "p":
+    case "P":
+      to.paranoid = letter === "p";
+      break;
+    default:
+      commonOption(to, letter, value);
+  }
 }
 
 function parseTimeouts(value: string): number[] {
@@ -377,19 +376,21 @@ function parseTimeouts(value: string): number[] {
 function parseClient(
   args: readonly string[],
   mode: "send" | "connect",
-): ClientArguments {
+): SendArguments | ClientArguments {
   const letters = mode === "send" ? `${CLIENT}a` : CLIENT;
   const { options, rest } = getopt(args, letters);
-  const client: ClientArguments = {
+  const client: Common & DialOptions = {
     ...common(),
-    mode,
     localHost: undefined,
     localPort: undefined,
     timeouts: [2, 58],
-    program: [],
   };
+  let acknowledge = false;
   for (const { letter, value } of options) {
     switch (letter) {
+      case "a":
+        acknowledge = true;
+        break;
       case "i":
         client.localHost = value;
         break;
@@ -405,16 +406,16 @@ function parseClient(
   }
   const [host, port, ...program] = rest;
   if (host === undefined || port === undefined) throw new UsageError("");
-  if (mode === "connect" && program.length === 0) throw new UsageError("");
-  if (mode === "send" && program.length > 0) {
+  client.host = host;
+  client.port = port;
+  if (mode === "send") {
+    if (program.length === 0) return { ...client, mode, acknowledge };
     throw new UsageError(
       `send takes no program: ${program.join(" ")} (connect does)`,
     );
   }
-  client.host = host;
-  client.port = port;
-  client.program = program;
-  return client;
+  if (program.length === 0) throw new UsageError("");
+  return { ...client, mode, program };
 }
 
 /**

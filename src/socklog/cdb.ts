@@ -70,3 +70,34 @@ export function find(
     throw new CdbError("protocol error");
   }
 }
+
+/**
+ * All keys, in the order of their records.
+ *
+ * @param database The whole database
+ * @throws {CdbError} When the database isn't one
+ */
+export function* keysOf(database: Uint8Array): Generator<Uint8Array> {
+  if (database.length < TABLES) throw new CdbError("protocol error");
+  const view = new DataView(
+    database.buffer,
+    database.byteOffset,
+    database.byteLength,
+  );
+  // The records end where the first of the hash tables begins.
+  let end = Infinity;
+  for (let table = 0; table < TABLES; table += 8) {
+    if (view.getUint32(table + 4, true) === 0) continue;
+    end = Math.min(end, view.getUint32(table, true));
+  }
+  if (end === Infinity) return;
+  if (end > database.length) throw new CdbError("protocol error");
+  for (let at = TABLES; at < end;) {
+    if (at + 8 > end) throw new CdbError("protocol error");
+    const from = at + 8;
+    const middle = from + view.getUint32(at, true);
+    at = middle + view.getUint32(at + 4, true);
+    if (at > end) throw new CdbError("protocol error");
+    yield database.subarray(from, middle);
+  }
+}

@@ -9,7 +9,7 @@ import { latin1 } from "../bytes.ts";
 import { DatagramReader } from "../sys/datagrams.ts";
 import { EAGAIN } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
-import { FAILED, HUNG_UP, Poller, READABLE, WRITABLE } from "../sys/poll.ts";
+import { FAILED, HUNG_UP, Poller, READABLE } from "../sys/poll.ts";
 import { onTermination, settleSignals } from "../sys/signals.ts";
 import { setgid, setuid } from "../sys/users.ts";
 import { LONGEST_DATAGRAM, putDatagram, roomForDatagram } from "./datagrams.ts";
@@ -19,8 +19,6 @@ import type { Output } from "./output.ts";
 
 /** How many bytes of lines are put together before they are written. */
 const OUTPUT = 256 * 1024;
-/** How long to wait when standard output can't be written, milliseconds. */
-const OUTPUT_PAUSE = 5000;
 /** How often at the most the loss of datagrams is told, milliseconds. */
 const TELL_EVERY = 1000;
 /** For how long after SIGTERM what waits in the socket is read, milliseconds. */
@@ -80,6 +78,7 @@ export class DatagramServer {
   async run(ready: () => void): Promise<void> {
     const stopListening = onTermination(() => {
       this.#terminating = true;
+      this.#output.stop();
       this.#poller.wake();
     });
     settleSignals();
@@ -147,31 +146,11 @@ export class DatagramServer {
   /** Writes all lines, however long that takes. */
   async #write(): Promise<void> {
     while (this.#first < this.#end) {
-      const written = this.#output.write(
+      this.#first += await this.#output.write(
         this.#lines.subarray(this.#first, this.#end),
       );
-      if (typeof written === "number" && written > 0) {
-        this.#first += written;
-        continue;
-      }
-      this.#poller.set(0, -1, 0);
-      if (written instanceof SysError) await this.#pause(written);
-      else {
-        this.#poller.set(1, this.#output.fd, WRITABLE);
-        await this.#poller.wait();
-      }
-      this.#poller.set(1, this.#output.fd, 0);
     }
     this.#first = this.#end = 0;
-  }
-
-  async #pause(error: SysError): Promise<void> {
-    const what = "unable to write to standard output";
-    if (this.#terminating) throw new Fatal(`${what}: ${error.message}`);
-    this.#options.warn(`${what}, pausing: ${error.message}`);
-    // One that has hung up would end the pause at once.
-    this.#poller.set(1, -1, 0);
-    await this.#poller.wait(OUTPUT_PAUSE);
   }
 
   #untilTelling(): number {

@@ -188,7 +188,10 @@ async function tryOne(
   if (fd instanceof SysError) return fd;
   let connected = false;
   try {
-    if (local !== undefined) attempt("bind socket", () => bind(fd, local));
+    if (local !== undefined) {
+      const where = `${local.ip} port ${local.port}`;
+      attempt(`bind socket to ${where}`, () => bind(fd, local));
+    }
     const errno = -connect(fd, remote);
     if (errno !== 0) {
       if (errno !== EINPROGRESS) return new SysError(errno);
@@ -277,7 +280,7 @@ export async function connectTo(
     const { fd, remote } = outcome;
     setKeepAlive(fd, KEEP_ALIVE_SECONDS);
     if (options.noDelay) setNoDelay(fd);
-    messages.status(`connected to ${remote.ip} port ${remote.port}`);
+    messages.report(`connected to ${remote.ip} port ${remote.port}`);
     return outcome;
   }
   for (const [{ ip, port }, error] of outcome) {

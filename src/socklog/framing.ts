@@ -1,14 +1,14 @@
 /**
- * Streams of bytes become whole lines.
+ * Bytes that come in pieces become whole lines.
  *
  * @module
  */
-import { type Bytes, NEWLINE } from "../bytes.ts";
+import { type Bytes, encode, NEWLINE } from "../bytes.ts";
 import { noPriority, type Priority, priority } from "./priorities.ts";
 
 /** The longest line that is kept in one piece, in bytes. */
 export const LONGEST = 65536;
-/** The longest prefix that a stream can have, in bytes. */
+/** The longest prefix that a line can have, in bytes. */
 export const LONGEST_PREFIX = 32768;
 
 /** The room that all unfinished lines together may take, in bytes. */
@@ -30,9 +30,9 @@ const GREATER = 0x3e;
  *
  * const options: FramerOptions = { form: "raw" };
  * const framer = new Framer(options);
- * const stream = new Stream(new Uint8Array(0));
+ * const lines = new LineBuffer(new Uint8Array(0));
  * const { read } = new TextEncoder().encodeInto("<13>up\n", framer.input);
- * framer.take(stream, 0, read);
+ * framer.take(lines, 0, read);
  * assertEquals(new TextDecoder().decode(framer.output()), "<13>up\n");
  * ```
  */
@@ -42,34 +42,54 @@ export interface FramerOptions {
    * stays. `"both"`: first the one line, raw, and then the other.
    */
   form?: "cooked" | "raw" | "both";
+  /**
+   * Whether a connection whose first bytes are a length, a space and a `<` is
+   * taken for octet-counted (RFC 6587): each message is its length, a space,
+   * and so many bytes.
+   */
+  octetCounting?: boolean;
 }
 
+/** No message's length has more digits; a longer number is none. */
+const MOST_DIGITS = 9;
+const SPACE = 0x20;
+const ZERO = 0x30;
+
 /**
- * What belongs to one stream between two reads.
+ * What belongs to one connection between two reads: its unfinished line.
  *
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
  *
  * const framer = new Framer();
- * const stream = new Stream(new TextEncoder().encode("192.0.2.7: "));
+ * const lines = new LineBuffer(new TextEncoder().encode("192.0.2.7: "));
  * const { read } = new TextEncoder().encodeInto("half a li", framer.input);
- * framer.take(stream, 0, read);
- * assertEquals([framer.size, stream.length], [0, 9]);
+ * framer.take(lines, 0, read);
+ * assertEquals([framer.size, lines.length], [0, 9]);
  * ```
  */
-export class Stream {
+export class LineBuffer {
   /** What each of its lines begins with. */
   readonly prefix: Bytes;
   /** The unfinished line; nothing where there is none. */
   held: Bytes | undefined = undefined;
   /** How many bytes of it there are. */
   length = 0;
-  /** The priority of a line whose first pieces have gone out already. */
+  /** The priority of a line or message whose beginning has gone out already. */
   continues: Priority | undefined = undefined;
+  /**
+   * What comes next: lines to the end; either kind, since nothing was seen yet,
+   * or no more than a length and a space; a message's length; its rest.
+   */
+  expects: "lines" | "anything" | "length" | "message" = "anything";
+  /** A message's length as far as it is read, or how much of it is to come. */
+  count = 0;
+  /** Whether the space after the length was read. */
+  counted = false;
 
   /**
-   * Makes an empty stream.
+   * Makes an empty one.
    *
    * @param prefix What each of its lines is to begin with, at most
    * {@linkcode LONGEST_PREFIX} bytes; more is cut off
@@ -81,7 +101,9 @@ export class Stream {
 
 /** Room for unfinished lines, by size, so that it is used again. */
 const spare: Bytes[][] = [];
+/** The powers of two that it comes in. */
 const SMALLEST = 9;
+const LARGEST = 16;
 const KEPT = 64;
 
 /** Powers of two, so that what one line gives back fits another. */
@@ -94,22 +116,27 @@ function roomFor(length: number): Bytes {
   return spare[31 - Math.clz32(size)]?.pop() ?? new Uint8Array(size);
 }
 
+function powerOf(room: Bytes): number {
+  return 31 - Math.clz32(room.length);
+}
+
 function giveBack(room: Bytes): void {
-  const power = 31 - Math.clz32(room.length);
+  const power = powerOf(room);
   const list = spare[power] ??= [];
   if (list.length < KEPT) list.push(room);
 }
 
 /**
- * Splits any number of streams into lines, and puts the lines together in one
- * output.
+ * Splits the bytes of any number of connections into lines, and puts the lines
+ * together in one output.
  *
- * A line ends with a newline, a NUL, or its stream; empty ones are dropped.
- * It comes out as its stream's prefix, its `facility.priority: ` where it
- * begins with a known `<n>`, the line, and a newline. A line longer than
- * {@linkcode LONGEST} comes out in pieces of that length, each with the same
- * prefix and priority, wherever its bytes were split on their way. (Only when
- * unfinished lines take 128 MiB together are pieces shorter.)
+ * A line ends with a newline, a NUL, or its connection; empty ones are
+ * dropped. It comes out as its connection's prefix, its `facility.priority: `
+ * where it begins with a known `<n>`, the line, and a newline. A line longer
+ * than {@linkcode LONGEST} comes out in pieces of that length, each with the
+ * same prefix and priority, wherever its bytes were split on their way; and so
+ * do the lines of one octet-counted message. (When unfinished lines take 128
+ * MiB together, the longest of them are cut.)
  *
  * Input and output are parts of one memory, so that a line gets from the one
  * to the other without an object being made for it.
@@ -120,10 +147,10 @@ function giveBack(room: Bytes): void {
  *
  * const framer = new Framer();
  * const encoder = new TextEncoder();
- * const stream = new Stream(encoder.encode("10.0.0.1: "));
+ * const lines = new LineBuffer(encoder.encode("10.0.0.1: "));
  * const { read } = encoder.encodeInto("<13>up\n<86>so", framer.input);
- * framer.take(stream, 0, read);
- * framer.end(stream);
+ * framer.take(lines, 0, read);
+ * framer.end(lines);
  * assertEquals(
  *   new TextDecoder().decode(framer.output()),
  *   "10.0.0.1: user.notice: up\n10.0.0.1: authpriv.info: so\n",
@@ -133,7 +160,8 @@ function giveBack(room: Bytes): void {
 export class Framer {
   /**
    * Where input is to be put, from its beginning, by nobody else until it has
-   * been taken: streams whose reads wait at the same time need a framer each.
+   * been taken: connections whose reads wait at the same time need a framer
+   * each.
    */
   readonly input: Bytes;
   /** How much room unfinished lines take now, in bytes. */
@@ -146,6 +174,13 @@ export class Framer {
   readonly #start: number;
   readonly #cooked: boolean;
   readonly #raw: boolean;
+  readonly #octetCounting: boolean;
+  /**
+   * Who holds room, by its size (which power of two), the longest first. They
+   * are kept here for as long as they hold it, also if nobody else does any
+   * more.
+   */
+  readonly #holders: Set<LineBuffer>[] = [];
 
   /**
    * Makes one.
@@ -153,73 +188,159 @@ export class Framer {
    * @param options How lines come out
    */
   constructor(options: FramerOptions = {}) {
-    // Behind the input is one byte for the newline that stops every search.
+    // After the input is one byte for the newline that stops every search.
     this.#start = INPUT + 1;
     this.#memory = new Uint8Array(this.#start + OUTPUT);
     this.input = this.#memory.subarray(0, INPUT);
     this.#first = this.#end = this.#start;
     this.#cooked = options.form !== "raw";
     this.#raw = options.form === "raw" || options.form === "both";
+    this.#octetCounting = options.octetCounting ?? false;
   }
 
   /**
    * Takes input.
    *
-   * @param stream The stream that it belongs to
+   * @param lines The connection that it belongs to
    * @param at Where it begins in {@linkcode Framer.input}
    * @param to Where it ends
    * @returns How far it was taken: less than `to` only when
    * {@linkcode Framer.output} is full and must be emptied before the rest is
    * taken in another call
    */
-  take(stream: Stream, at: number, to: number): number {
+  take(lines: LineBuffer, at: number, to: number): number {
+    if (!this.#octetCounting) return this.#takeLines(lines, at, to, false);
+    while (at < to) {
+      if (lines.expects === "lines") {
+        return this.#takeLines(lines, at, to, false);
+      }
+      if (lines.expects === "message") {
+        const end = Math.min(to, at + lines.count);
+        const whole = end - at === lines.count;
+        // The newline that stops the search takes the next message's place.
+        const next = this.#memory[end]!;
+        const taken = this.#takeLines(lines, at, end, true, whole);
+        this.#memory[end] = next;
+        lines.count -= taken - at;
+        if (taken < end) return taken;
+        at = end;
+        if (whole) {
+          lines.expects = "length";
+          lines.continues = undefined;
+        }
+      } else at = this.#takeLength(lines, at);
+    }
+    return to;
+  }
+
+  /** Takes one byte before a message, or finds out that there is none. */
+  #takeLength(lines: LineBuffer, at: number): number {
+    const byte = this.#memory[at]!;
+    if (lines.counted) {
+      // At first only what can't be anything else; then also what has no
+      // priority.
+      if (lines.expects === "length" || byte === LESS) {
+        lines.counted = false;
+        lines.expects = "message";
+        return at;
+      }
+    } else if (byte === SPACE && lines.count > 0) {
+      lines.counted = true;
+      return at + 1;
+    } else if (byte >= ZERO && byte <= ZERO + 9) {
+      const count = 10 * lines.count + byte - ZERO;
+      // A length doesn't begin with 0.
+      if (count > 0 && count < 10 ** MOST_DIGITS) {
+        lines.count = count;
+        return at + 1;
+      }
+    } else if (lines.expects === "length" && lines.count === 0) {
+      // Some put a newline after a message nevertheless.
+      if (byte === NEWLINE || byte === 0) return at + 1;
+    }
+    this.#expectLines(lines);
+    return at;
+  }
+
+  /** What looked like a length belongs to a line. */
+  #expectLines(lines: LineBuffer): void {
+    if (lines.count > 0) {
+      const text = encode(`${lines.count}${lines.counted ? " " : ""}`);
+      this.#holdBytes(lines, text);
+    }
+    lines.expects = "lines";
+    lines.count = 0;
+    lines.counted = false;
+  }
+
+  /**
+   * @param message Whether the lines are those of one message, which have its
+   * priority
+   * @param whole Whether the message ends where the input does
+   */
+  #takeLines(
+    lines: LineBuffer,
+    at: number,
+    to: number,
+    message: boolean,
+    whole = false,
+  ): number {
     const memory = this.#memory;
     const chunk = memory.subarray(at, to);
-    for (let i = chunk.indexOf(0); i >= 0; i = chunk.indexOf(0, i + 1)) {
-      chunk[i] = NEWLINE;
+    for (let i = chunk.indexOf(0); i >= 0; i = chunk.indexOf(0, i)) {
+      while (chunk[i] === 0) chunk[i++] = NEWLINE;
     }
     memory[to] = NEWLINE;
     while (at < to) {
-      const end = memory.indexOf(NEWLINE, at);
-      let length = stream.length + end - at;
-      if (length === 0) {
-        stream.continues = undefined;
+      // Most searches in a flood of short lines would cost more than this.
+      if (memory[at] === NEWLINE && lines.length === 0) {
+        if (!message) lines.continues = undefined;
         at++;
         continue;
       }
+      const end = memory.indexOf(NEWLINE, at);
+      let length = lines.length + end - at;
       while (length > LONGEST) {
         if (!this.#hasRoom(LONGEST)) return at;
-        const part = LONGEST - stream.length;
-        this.#put(stream, at, part, true);
+        const part = LONGEST - lines.length;
+        this.#put(lines, at, part, true);
         at += part;
         length -= LONGEST;
       }
-      if (end === to) {
-        if (this.#mayHold(stream, length)) this.#hold(stream, at, to);
-        else if (this.#hasRoom(length)) this.#put(stream, at, to - at, true);
+      if (end === to && !whole) {
+        const room = this.#makeRoom(lines, length);
+        if (room === "full") return at;
+        if (room === "granted") this.#hold(lines, at, to);
+        else if (this.#hasRoom(length)) this.#put(lines, at, to - at, true);
         else return at;
         return to;
       }
       if (!this.#hasRoom(length)) return at;
-      this.#put(stream, at, end - at, false);
-      at = end + 1;
+      this.#put(lines, at, end - at, message);
+      at = Math.min(end + 1, to);
     }
     return to;
   }
 
   /**
-   * Ends a stream: what it holds becomes a line.
+   * Ends a connection: what it holds becomes a line.
    *
-   * @param stream The stream; it can be used again
+   * @param lines The connection's; it can be used for another
    * @returns Whether that was done; else the output is full and must be
    * emptied first
    */
-  end(stream: Stream): boolean {
-    if (stream.length > 0) {
-      if (!this.#hasRoom(stream.length)) return false;
-      this.#put(stream, 0, 0, false);
+  end(lines: LineBuffer): boolean {
+    if (lines.expects === "anything" && lines.count > 0) {
+      this.#expectLines(lines);
     }
-    stream.continues = undefined;
+    if (lines.length > 0) {
+      if (!this.#hasRoom(lines.length)) return false;
+      this.#put(lines, 0, 0, false);
+    }
+    lines.continues = undefined;
+    lines.expects = "anything";
+    lines.count = 0;
+    lines.counted = false;
     return true;
   }
 
@@ -251,7 +372,7 @@ export class Framer {
   #hasRoom(length: number): boolean {
     const need = (this.#raw && this.#cooked ? 2 : 1) * length + EXTRA;
     if (this.#memory.length - this.#end >= need) return true;
-    // Output that was partly written leaves room in front.
+    // Output that was partly written leaves room before it.
     if (this.#memory.length - this.#start - this.size < need) return false;
     this.#memory.copyWithin(this.#start, this.#first, this.#end);
     this.#end -= this.#first - this.#start;
@@ -259,26 +380,25 @@ export class Framer {
     return true;
   }
 
-  /** Puts out what a stream holds and what follows, as a line or a piece. */
-  #put(stream: Stream, at: number, length: number, more: boolean): void {
-    let words = stream.continues;
+  /** Puts out what is held and what follows, as a line or a piece. */
+  #put(lines: LineBuffer, at: number, length: number, more: boolean): void {
+    let words = lines.continues;
     const whole = words === undefined;
-    words ??= this.#cooked ? this.#priorityAt(stream, at, length) : noPriority;
-    if (this.#raw) this.#line(stream, noPriority, 0, at, length);
+    words ??= this.#cooked ? this.#priorityAt(lines, at, length) : noPriority;
+    if (this.#raw) this.#line(lines, noPriority, 0, at, length);
     if (this.#cooked) {
-      this.#line(stream, words, whole ? words.length : 0, at, length);
+      this.#line(lines, words, whole ? words.length : 0, at, length);
     }
-    if (stream.held !== undefined) {
-      giveBack(stream.held);
-      this.held -= stream.held.length;
-      stream.held = undefined;
-      stream.length = 0;
+    if (lines.held !== undefined) {
+      this.#release(lines, lines.held);
+      lines.held = undefined;
+      lines.length = 0;
     }
-    stream.continues = more ? words : undefined;
+    lines.continues = more ? words : undefined;
   }
 
   #line(
-    stream: Stream,
+    lines: LineBuffer,
     words: Priority,
     skip: number,
     at: number,
@@ -286,18 +406,18 @@ export class Framer {
   ): void {
     const memory = this.#memory;
     let out = this.#end;
-    if (stream.prefix.length > 0) {
-      memory.set(stream.prefix, out);
-      out += stream.prefix.length;
+    if (lines.prefix.length > 0) {
+      memory.set(lines.prefix, out);
+      out += lines.prefix.length;
     }
     if (words.text.length > 0) {
       memory.set(words.text, out);
       out += words.text.length;
     }
-    if (stream.held !== undefined) {
-      const held = Math.min(skip, stream.length);
-      memory.set(stream.held.subarray(held, stream.length), out);
-      out += stream.length - held;
+    if (lines.held !== undefined) {
+      const held = Math.min(skip, lines.length);
+      memory.set(lines.held.subarray(held, lines.length), out);
+      out += lines.length - held;
       skip -= held;
     }
     memory.copyWithin(out, at + skip, at + length);
@@ -306,19 +426,19 @@ export class Framer {
     this.#end = out + 1;
   }
 
-  /** What `<n>` a line begins with, whether in what is held or behind it. */
-  #priorityAt(stream: Stream, at: number, length: number): Priority {
+  /** What `<n>` a line begins with, in what is held or after it. */
+  #priorityAt(lines: LineBuffer, at: number, length: number): Priority {
     const memory = this.#memory;
-    const { held } = stream;
+    const { held } = lines;
     if ((held === undefined ? memory[at] : held[0]) !== LESS) {
       return noPriority;
     }
     let number = 0;
-    const last = Math.min(stream.length + length, 5);
+    const last = Math.min(lines.length + length, 5);
     for (let i = 1; i < last; i++) {
-      const byte = i < stream.length
+      const byte = i < lines.length
         ? held![i]!
-        : memory[at + i - stream.length]!;
+        : memory[at + i - lines.length]!;
       if (byte === GREATER) {
         return i > 1 ? priority(number, i - 1) : noPriority;
       }
@@ -328,24 +448,58 @@ export class Framer {
     return noPriority;
   }
 
-  #mayHold(stream: Stream, length: number): boolean {
-    const room = stream.held?.length ?? 0;
-    return length <= room || this.held - room + sizeFor(length) <= MOST_HELD;
+  /**
+   * Sees to the room for an unfinished line. Where there is no more, those who
+   * have the most of it are cut: not everybody's short lines.
+   *
+   * @returns `"granted"`; `"refused"` when nobody holds more than that; or
+   * `"full"` when the output must be emptied first
+   */
+  #makeRoom(lines: LineBuffer, length: number): "granted" | "refused" | "full" {
+    const own = lines.held?.length ?? 0;
+    if (length <= own) return "granted";
+    const size = sizeFor(length);
+    while (this.held - own + size > MOST_HELD) {
+      let longest: LineBuffer | undefined;
+      for (let power = LARGEST; power >= SMALLEST && !longest; power--) {
+        if (1 << power < size) break;
+        for (const holder of this.#holders[power] ?? []) {
+          if (holder === lines) continue;
+          longest = holder;
+          break;
+        }
+      }
+      if (longest === undefined) return "refused";
+      if (!this.#hasRoom(longest.length)) return "full";
+      this.#put(longest, 0, 0, true);
+    }
+    return "granted";
   }
 
-  #hold(stream: Stream, at: number, to: number): void {
-    const length = stream.length + to - at;
-    let { held } = stream;
+  #hold(lines: LineBuffer, at: number, to: number): void {
+    this.#holdBytes(lines, this.#memory.subarray(at, to));
+  }
+
+  #holdBytes(lines: LineBuffer, bytes: Uint8Array): void {
+    const length = lines.length + bytes.length;
+    let { held } = lines;
     if (held === undefined || held.length < length) {
       const larger = roomFor(length);
       if (held !== undefined) {
-        larger.set(held.subarray(0, stream.length));
-        giveBack(held);
+        larger.set(held.subarray(0, lines.length));
+        this.#release(lines, held);
       }
-      this.held += larger.length - (held?.length ?? 0);
-      stream.held = held = larger;
+      this.held += larger.length;
+      (this.#holders[powerOf(larger)] ??= new Set()).add(lines);
+      lines.held = held = larger;
     }
-    held.set(this.#memory.subarray(at, to), stream.length);
-    stream.length = length;
+    held.set(bytes, lines.length);
+    lines.length = length;
+  }
+
+  #release(lines: LineBuffer, room: Bytes): void {
+    this.#holders[powerOf(room)]?.delete(lines);
+    this.held -= room.length;
+    giveBack(room);
   }
 }

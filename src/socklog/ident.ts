@@ -5,6 +5,7 @@
  */
 import { encode, latin1, NEWLINE } from "../bytes.ts";
 import { close, EAGAIN, read, write } from "../sys/descriptors.ts";
+import { Epoll } from "../sys/epoll.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
 import {
@@ -15,7 +16,7 @@ import {
   socket,
   socketError,
 } from "../sys/sockets.ts";
-import { tame } from "./ucspi.ts";
+import { printable } from "./connection_info.ts";
 
 const PORT = 113;
 const LONGEST_ANSWER = 1000;
@@ -37,17 +38,71 @@ const EINPROGRESS = errorNumber("EINPROGRESS");
  */
 export function userOf(answer: string): string | undefined {
   const [, , , ...user] = answer.replace(/[ \t\r]/g, "").split(":");
-  return user.length > 0 ? tame(user.join(":")) : undefined;
+  return user.length > 0 ? printable(user.join(":")) : undefined;
+}
+
+/** A socket that is waited for. */
+interface Awaited {
+  /** Until when, on `performance.now()`'s clock. */
+  readonly end: number;
+  readonly resolve: (ready: boolean) => void;
+}
+
+/** By descriptor. All of them are waited for in one thread. */
+const awaited = new Map<number, Awaited>();
+let watch: { epoll: Epoll; poller: Poller } | undefined;
+let watching = false;
+/** What `watch` has; it leaves by being closed. */
+const watched = new Set<number>();
+
+/** Waits until a socket has something to tell; not longer than until `end`. */
+async function ready(
+  fd: number,
+  events: number,
+  end: number,
+): Promise<boolean> {
+  watch ??= { epoll: new Epoll(), poller: new Poller(1) };
+  if (watched.has(fd)) watch.epoll.change(fd, events);
+  else watch.epoll.add(fd, events);
+  watched.add(fd);
+  return await new Promise<boolean>((resolve) => {
+    awaited.set(fd, { end, resolve });
+    if (watching) watch!.poller.wake();
+    else waitForAll(watch!);
+  });
+}
+
+/** Waits as long as there is anything to be waited for. */
+async function waitForAll(
+  { epoll, poller }: { epoll: Epoll; poller: Poller },
+): Promise<void> {
+  watching = true;
+  while (awaited.size > 0) {
+    let next = Infinity;
+    for (const { end } of awaited.values()) next = Math.min(next, end);
+    poller.set(0, epoll.fd, READABLE);
+    await poller.wait(Math.max(0, next - performance.now()));
+    const found = epoll.poll();
+    for (let i = 0; i < found; i++) settle(epoll.fdAt(i), true);
+    const now = performance.now();
+    for (const [fd, { end }] of awaited) if (end <= now) settle(fd, false);
+  }
+  watching = false;
+}
+
+function settle(fd: number, ready: boolean): void {
+  awaited.get(fd)?.resolve(ready);
+  awaited.delete(fd);
 }
 
 /**
- * Asks.
+ * Asks. However many ask at the same time, none waits for another.
  *
  * @param local This end of the connection
  * @param remote The other end
  * @param seconds How long it may take
- * @returns The user that the other host names, or `undefined` when it names
- * none, for whatever reason
+ * @returns The user that the other host names, a character for each byte, or
+ * `undefined` when it names none, for whatever reason
  */
 export async function identify(
   local: Endpoint,
@@ -57,45 +112,46 @@ export async function identify(
   if (seconds <= 0) return undefined;
   const end = performance.now() + seconds * 1000;
   let fd: number | undefined;
-  let poller: Poller | undefined;
   try {
     fd = socket(remote);
-    poller = new Poller(1);
     bind(fd, endpoint(local.bytes, 0));
-    const ready = async (events: number): Promise<boolean> => {
-      const left = end - performance.now();
-      if (left <= 0) return false;
-      poller!.set(0, fd!, events);
-      await poller!.wait(left);
-      return poller!.found(0) !== 0;
-    };
     const errno = -connect(fd, endpoint(remote.bytes, PORT));
     if (errno !== 0) {
-      if (errno !== EINPROGRESS || !await ready(WRITABLE)) return undefined;
+      if (errno !== EINPROGRESS) return undefined;
+      if (!await ready(fd, WRITABLE, end)) return undefined;
       if (socketError(fd) !== undefined) return undefined;
     }
     const question = encode(`${remote.port} , ${local.port}\r\n`);
     if (write(fd, question) !== question.length) return undefined;
-    const buffer = new Uint8Array(LONGEST_ANSWER);
-    let length = 0;
-    while (length < buffer.length) {
-      const n = read(fd, buffer.subarray(length));
-      if (n === -EAGAIN) {
-        if (!await ready(READABLE)) return undefined;
-      } else if (n <= 0) return undefined;
-      else {
-        length += n;
-        const line = buffer.subarray(0, length).indexOf(NEWLINE);
-        if (line >= 0) return userOf(latin1(buffer.subarray(0, line)));
-      }
-    }
-    return undefined;
+    return await readAnswer(fd, end);
   } catch (error) {
     // No descriptor left, no route: then nothing is known.
     if (error instanceof SysError) return undefined;
     throw error;
   } finally {
-    poller?.close();
-    if (fd !== undefined) close(fd);
+    if (fd !== undefined) {
+      close(fd);
+      watched.delete(fd);
+    }
   }
+}
+
+async function readAnswer(
+  fd: number,
+  end: number,
+): Promise<string | undefined> {
+  const buffer = new Uint8Array(LONGEST_ANSWER);
+  let length = 0;
+  while (length < buffer.length) {
+    const n = read(fd, buffer.subarray(length));
+    if (n === -EAGAIN) {
+      if (!await ready(fd, READABLE, end)) return undefined;
+    } else if (n <= 0) return undefined;
+    else {
+      length += n;
+      const line = buffer.subarray(0, length).indexOf(NEWLINE);
+      if (line >= 0) return userOf(latin1(buffer.subarray(0, line)));
+    }
+  }
+  return undefined;
 }

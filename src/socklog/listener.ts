@@ -16,9 +16,26 @@ import {
 } from "../sys/sockets.ts";
 import { setgid, setuid } from "../sys/users.ts";
 import { writeAll } from "../sys/write_all.ts";
-import type { ServerArguments } from "./arguments.ts";
 import { attempt } from "./fatal.ts";
 import { KEEP_ALIVE_SECONDS, resolve } from "./addresses.ts";
+
+/** Where to listen, and how. */
+export interface ListenOptions {
+  /** The host: a name, a number, or `0` for any address. */
+  host: string;
+  /** The port: a number or a name; 0 for any free one. */
+  port: string;
+  /** How many connections may wait to be accepted (`-b`). */
+  backlog: number;
+  /** Whether small writes are sent at once (`-D`). */
+  noDelay: boolean;
+  /** The group to become (`-g`, `-U`). */
+  gid: number | undefined;
+  /** The user to become (`-u`, `-U`). */
+  uid: number | undefined;
+  /** Whether the port is told on standard output (`-1`). */
+  printPort: boolean;
+}
 
 /** An open listener. */
 export interface Listener {
@@ -32,24 +49,29 @@ export interface Listener {
  * Prepares to receive connections, tells the port where that is asked for,
  * and gives up root.
  *
- * @param args The command line
+ * @param options Where, and how
  * @returns The listener
  * @throws {Fatal} When anything of that fails
  */
-export async function openListener(args: ServerArguments): Promise<Listener> {
-  const [address] = await resolve(args.host, args.port, "any");
-  const fd = attempt("create socket", () => socket(address!));
+export async function openListener(
+  options: ListenOptions,
+): Promise<Listener> {
+  const [address] = await resolve(options.host, options.port, "any") as [
+    Endpoint,
+  ];
+  const where = `${address.ip} port ${address.port}`;
+  const fd = attempt("create socket", () => socket(address));
   try {
-    attempt("bind", () => bind(fd, address!));
+    attempt(`bind to ${where}`, () => bind(fd, address));
     const local = attempt("get local address", () => getsockname(fd));
     // Connections inherit both from the listener, at no cost for each.
     setKeepAlive(fd, KEEP_ALIVE_SECONDS);
-    if (args.noDelay) setNoDelay(fd);
-    attempt("listen", () => listen(fd, args.backlog));
-    const { gid, uid } = args;
+    if (options.noDelay) setNoDelay(fd);
+    attempt(`listen at ${where}`, () => listen(fd, options.backlog));
+    const { gid, uid } = options;
     if (gid !== undefined) attempt("set gid", () => setgid(gid));
     if (uid !== undefined) attempt("set uid", () => setuid(uid));
-    if (args.printPort) writeAll(1, encode(`${local.port}\n`));
+    if (options.printPort) writeAll(1, encode(`${local.port}\n`));
     return { fd, local };
   } catch (error) {
     close(fd);

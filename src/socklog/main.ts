@@ -4,13 +4,13 @@
  * @module
  */
 import { Diagnostics } from "../diagnostics.ts";
-import { raiseDescriptorLimit } from "../sys/limits.ts";
 import { VERSION } from "../version.ts";
 import {
   ArgumentError,
   type Arguments,
+  type LogServerArguments,
   parseArguments,
-  type ServerArguments,
+  type ProgramServerArguments,
 } from "./arguments.ts";
 import { connectFor } from "./tcpclient.ts";
 import { Unreachable } from "./dialling.ts";
@@ -18,39 +18,41 @@ import { Fatal } from "./fatal.ts";
 import { HELP } from "./help.ts";
 import { openListener } from "./listener.ts";
 import { Messages, Verbosity } from "./messages.ts";
-import { Output } from "./output.ts";
+import { DescriptorOutput } from "./output.ts";
 import { canRun, ProgramServer } from "./tcpserver.ts";
 import { send, sourceOf } from "./sender.ts";
 import { socklog } from "./socklog.ts";
-import { LogServer, OTHER_DESCRIPTORS } from "./server.ts";
+import { LogServer, raiseLimit } from "./server.ts";
 
 const OWN_NAME = "socklog-tcp";
 
-async function serve(
-  args: ServerArguments,
+async function servePrograms(
+  args: ProgramServerArguments,
   messages: Messages,
   program: string,
 ): Promise<void> {
-  const { task } = args;
   // A wrong NAME would otherwise be found out by the first sender. In place of
   // tcpserver, whose programs may come and go, it isn't ours to say.
-  if ("program" in task && program === OWN_NAME && !canRun(task.program[0]!)) {
+  if (program === OWN_NAME && !canRun(args.program[0]!)) {
     throw new Fatal(
-      `${task.program[0]}: neither NAMEs, nor ucspi, nor a program to run`,
+      `${args.program[0]}: neither NAMEs, nor ucspi, nor a program to run`,
       100,
     );
   }
-  if ("program" in task) {
-    const listener = await openListener(args);
-    await new ProgramServer(args, task.program, listener, messages).run();
-    return;
-  }
+  const listener = await openListener(args);
+  await new ProgramServer(args, listener, messages).run();
+}
+
+async function serveLogs(
+  args: LogServerArguments,
+  messages: Messages,
+): Promise<void> {
   // First, because opening the listener gives up root: standard output may be
   // root's, and only root may raise the limit without a bound.
-  const output = new Output();
-  raiseDescriptorLimit(args.limit + OTHER_DESCRIPTORS);
+  const output = await DescriptorOutput.open(1, messages);
+  raiseLimit(args);
   const listener = await openListener(args);
-  await new LogServer(args, task, listener, output, messages).run();
+  await new LogServer(args, listener, output, messages).run();
 }
 
 async function carryOut(
@@ -79,8 +81,11 @@ async function carryOut(
         messages.flush();
       }
       break;
-    case "server":
-      await serve(args, messages, program);
+    case "serve programs":
+      await servePrograms(args, messages, program);
+      break;
+    case "serve logs":
+      await serveLogs(args, messages);
   }
   return 0;
 }

@@ -1,10 +1,11 @@
 /**
- * What a server or sender tells on standard error.
+ * What a server or client tells on standard error.
  *
  * @module
  */
-import { encode } from "../bytes.ts";
+import { type Bytes, encode, fromLatin1, NEWLINE } from "../bytes.ts";
 import { writePatiently } from "../diagnostics.ts";
+import { PIPE_BUF } from "../sys/descriptors.ts";
 import { writeAll } from "../sys/write_all.ts";
 
 /** How much is told: nothing (`-q`), errors, or everything (`-v`). */
@@ -26,6 +27,7 @@ export class Messages {
   readonly #program: string;
   readonly #verbosity: Verbosity;
   readonly #fd: number;
+  /** A character for each byte. */
   #collected = "";
 
   /**
@@ -41,45 +43,73 @@ export class Messages {
     this.#fd = fd;
   }
 
-  /** Whether {@linkcode Messages.status} writes anything. */
+  /** Whether {@linkcode Messages.report} writes anything. */
   get verbose(): boolean {
     return this.#verbosity === Verbosity.Everything;
   }
 
   /**
-   * Says what happens.
+   * Tells what happens, to who has asked for that (`-v`).
    *
-   * @param text The text behind `program: `
+   * @param text The text after `program: `, a character for each byte
+   * (Latin-1): a stranger's name may be any bytes
    */
-  status(text: string): void {
+  report(text: string): void {
     if (this.verbose) this.#collected += `${this.#program}: ${text}\n`;
   }
 
   /**
-   * Says what went wrong.
+   * Tells what went wrong.
    *
-   * @param text The text behind `program: `
+   * @param text The text after `program: `
    */
   error(text: string): void {
     if (this.#verbosity === Verbosity.Quiet) return;
-    this.#collected += `${this.#program}: ${text}\n`;
+    for (const byte of encode(`${this.#program}: ${text}\n`)) {
+      this.#collected += String.fromCharCode(byte);
+    }
+  }
+
+  /**
+   * Tells what went wrong, and that the program goes on.
+   *
+   * @param text The text after `program: warning: `
+   */
+  warn(text: string): void {
+    this.error(`warning: ${text}`);
   }
 
   /** Writes what was collected. */
   flush(): void {
-    const text = this.#take();
-    if (text !== "") writeAll(this.#fd, encode(text));
+    for (const bytes of this.#take()) writeAll(this.#fd, bytes);
   }
 
   /** Writes what was collected, but waits for no reader that stands still. */
   async flushPatiently(): Promise<void> {
-    const text = this.#take();
-    if (text !== "") await writePatiently(this.#fd, encode(text));
+    for (const bytes of this.#take()) await writePatiently(this.#fd, bytes);
   }
 
-  #take(): string {
-    const text = this.#collected;
+  /** Takes what was collected, in parts that are each written at once. */
+  *#take(): Generator<Bytes> {
+    const bytes = fromLatin1(this.#collected);
     this.#collected = "";
-    return text;
+    for (let at = 0; at < bytes.length;) {
+      const end = endOfWhole(bytes, at);
+      yield bytes.subarray(at, end);
+      at = end;
+    }
   }
+}
+
+/**
+ * Where as many whole messages end as a pipe takes in one piece: a program
+ * that is killed while it waits for the pipe's reader has written no part of
+ * one, after which the next program's first would stand.
+ */
+function endOfWhole(bytes: Bytes, from: number): number {
+  if (bytes.length - from <= PIPE_BUF) return bytes.length;
+  const last = bytes.lastIndexOf(NEWLINE, from + PIPE_BUF - 1) + 1;
+  if (last > from) return last;
+  // One that is longer than that: alone, at least.
+  return bytes.indexOf(NEWLINE, from) + 1;
 }

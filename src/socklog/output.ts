@@ -1,5 +1,5 @@
 /**
- * Standard output of a server: written without ever standing still in a write.
+ * Where a log server's lines go.
  *
  * @module
  */
@@ -13,11 +13,52 @@ import {
 } from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import { mayHaveBeenClosed, open, stat } from "../sys/files.ts";
-import { Readiness, WRITABLE } from "../sys/poll.ts";
+import { Poller, Readiness, WRITABLE } from "../sys/poll.ts";
 import { sendNonblocking } from "../sys/sockets.ts";
 import { Fatal } from "./fatal.ts";
+import type { Messages } from "./messages.ts";
+
+/** Where lines go. */
+export interface Output {
+  /**
+   * What hangs up when nobody will ever take another line, to be watched for
+   * that; -1 where that can't happen.
+   */
+  readonly fd: number;
+
+  /**
+   * Writes lines, as many as it takes.
+   *
+   * @param lines Whole lines, at least one, or the rest of them that an earlier
+   * call has left; they aren't changed before the promise is kept
+   * @returns How many bytes were taken, at least one; a promise where that has
+   * to be waited for
+   * @throws {Fatal} When nothing can be written any more
+   */
+  write(lines: Bytes): number | Promise<number>;
+
+  /**
+   * Makes all that was written as safe as it gets here, before that is
+   * acknowledged.
+   *
+   * @throws {Fatal} When it can't
+   */
+  sync(): void | Promise<void>;
+
+  /**
+   * Says that the end is near: from now on it isn't waited for trouble to
+   * pass.
+   */
+  stop(): void;
+
+  /** What to die of when `fd` has hung up. */
+  gone(): Fatal;
+}
 
 const EPIPE = errorNumber("EPIPE");
+
+/** How long to wait when it can't be written, in milliseconds. */
+const PAUSE = 5000;
 
 /**
  * Errors that somebody may put right while the server waits; all others end
@@ -25,9 +66,7 @@ const EPIPE = errorNumber("EPIPE");
  */
 const PASSING = ["ENOSPC", "EDQUOT", "EFBIG", "EIO", "ENOMEM", "ENOBUFS"];
 
-function outputError(error: SysError): Fatal {
-  return new Fatal(`unable to write to standard output: ${error.message}`);
-}
+const WHAT = "unable to write to standard output";
 
 /** The size that a pipe on standard output is given, in bytes. */
 const WIDE_PIPE = 256 * 1024;
@@ -36,7 +75,7 @@ const WIDE_PIPE = 256 * 1024;
  * What of lines to write at once to a pipe, so that it takes whole ones. A
  * full pipe takes a part of what it is given; a server that is killed then has
  * written half a line, and the next one's first, which is acknowledged, would
- * stand behind that half.
+ * stand after that half.
  */
 function wholeLines(bytes: Bytes, room: number): Bytes {
   if (bytes.length <= room) return bytes;
@@ -72,55 +111,76 @@ function wayTo(fd: number): (bytes: Bytes) => number {
   };
 }
 
-/** What became of a write. */
-export type Written =
-  /** So many bytes were taken. */
-  | number
-  /** None was: the error may pass, and a later try may succeed. */
-  | SysError;
-
-/** Standard output. */
-export class Output {
-  /** The descriptor. */
+/**
+ * A descriptor, such as standard output, that is written without ever
+ * standing still in a write. What it has taken is the reader's, or the
+ * kernel's: there is nothing to sync.
+ */
+export class DescriptorOutput implements Output {
   readonly fd: number;
   readonly #write: (bytes: Bytes) => number;
+  readonly #messages: Messages;
+  readonly #poller = new Poller(1);
+  #stopping = false;
 
-  /**
-   * Looks at what standard output is.
-   *
-   * @param fd The descriptor
-   * @throws {Fatal} When it is closed
-   */
-  constructor(fd = 1) {
+  private constructor(fd: number, messages: Messages) {
     this.fd = fd;
-    if (mayHaveBeenClosed(fd)) throw new Fatal("standard output is closed");
+    this.#messages = messages;
     this.#write = wayTo(fd);
   }
 
   /**
-   * Writes what can be written at once.
+   * Looks at what a descriptor is.
    *
-   * @param bytes The bytes
-   * @returns How many were taken, 0 when it is full, or the error when that
-   * may pass
-   * @throws {Fatal} When nothing can be written any more
+   * @param fd The descriptor
+   * @param messages Where to tell that it has to be waited for
+   * @throws {Fatal} When it is closed
    */
-  write(bytes: Bytes): Written {
-    const n = this.#write(bytes);
-    if (n >= 0) return n;
-    if (-n === EAGAIN) return 0;
-    const error = new SysError(-n);
-    if (PASSING.includes(error.code)) return error;
-    throw outputError(error);
+  static async open(fd: number, messages: Messages): Promise<DescriptorOutput> {
+    if (mayHaveBeenClosed(fd)) throw new Fatal("standard output is closed");
+    const output = new DescriptorOutput(fd, messages);
+    // The first wait takes descriptors, which connections may use up later.
+    await output.#poller.wait(0);
+    return output;
   }
 
-  /**
-   * What to die of when the reader has gone before there was anything to
-   * write.
-   *
-   * @returns The error
-   */
+  write(lines: Bytes): number | Promise<number> {
+    const n = this.#write(lines);
+    return n > 0 ? n : this.#retry(lines, n);
+  }
+
+  async #retry(lines: Bytes, result: number): Promise<number> {
+    for (let n = result; true; n = this.#write(lines)) {
+      if (n > 0) return n;
+      if (n === 0 || -n === EAGAIN) {
+        this.#poller.set(0, this.fd, WRITABLE);
+        await this.#poller.wait();
+      } else {
+        // One that has hung up would end the pause at once.
+        this.#poller.set(0, -1, 0);
+        await this.#pause(new SysError(-n));
+      }
+    }
+  }
+
+  /** Waits for somebody to make room; not when the end is being waited for. */
+  async #pause(error: SysError): Promise<void> {
+    if (this.#stopping || !PASSING.includes(error.code)) {
+      throw new Fatal(`${WHAT}: ${error.message}`);
+    }
+    this.#messages.warn(`${WHAT}, pausing: ${error.message}`);
+    this.#messages.flush();
+    await this.#poller.wait(PAUSE);
+  }
+
+  sync(): void {}
+
+  stop(): void {
+    this.#stopping = true;
+    this.#poller.wake();
+  }
+
   gone(): Fatal {
-    return outputError(new SysError(EPIPE));
+    return new Fatal(`${WHAT}: ${new SysError(EPIPE).message}`);
   }
 }

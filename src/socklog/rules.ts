@@ -9,9 +9,11 @@
 import { fromLatin1, latin1 } from "../bytes.ts";
 import { close, read } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
-import { open, stat } from "../sys/files.ts";
-import { CdbError, find } from "./cdb.ts";
-import { Fatal } from "./fatal.ts";
+import { type FileInfo, open, stat } from "../sys/files.ts";
+import { CdbError, find, keysOf } from "./cdb.ts";
+
+const AT = 0x40;
+const EQUALS = 0x3d;
 
 /** Of whom the rules are asked. */
 export interface Subject {
@@ -29,6 +31,26 @@ export interface Ruling {
   deny: boolean;
   /** The variables to set. */
   variables: [name: string, value: string][];
+}
+
+/** What has to be known of a connection before the rules can be asked. */
+export interface Needs {
+  /** The other end's name. */
+  host: boolean;
+  /** Whose connection its host says it is. */
+  info: boolean;
+}
+
+/** What rules want to know: what at least one of their keys speaks of. */
+function needsOf(database: Uint8Array): Needs {
+  const needs = { host: false, info: false };
+  for (const key of keysOf(database)) {
+    const at = key.lastIndexOf(AT);
+    if (at >= 0) needs.info = true;
+    if (key[at + 1] === EQUALS) needs.host = true;
+    if (needs.host && needs.info) break;
+  }
+  return needs;
 }
 
 /** All prefixes of an address that end with its separator, longest first. */
@@ -56,7 +78,10 @@ function* prefixes(ip: string): Generator<string> {
  * ```
  */
 export function* keys(subject: Subject): Generator<string> {
-  const { ip, host, info } = subject;
+  const { host, info } = subject;
+  // The zone of a link-local address is this machine's own number for a
+  // network, which no rule can know.
+  const [ip] = subject.ip.split("%") as [string];
   if (info !== undefined) {
     yield `${info}@${ip}`;
     if (host !== undefined) yield `${info}@=${host}`;
@@ -108,12 +133,23 @@ export function judge(database: Uint8Array, subject: Subject): Ruling {
   return ruling;
 }
 
+/** The access rules can't be read: the connection is to be dropped. */
+export class RulesError extends Error {
+  /** The class's name. */
+  override name = "RulesError";
+}
+
+/** For how long, in seconds, a change may not show in a file's times. */
+const CLOCK_GRAIN = 2;
+
 /** The rules' file, which may be replaced while the server runs. */
 export class Rules {
   readonly #path: string;
   readonly #mayBeMissing: boolean;
-  #seen = "";
-  #database: Uint8Array = new Uint8Array(0);
+  /** What the file looked like that was read, if a change of it would show. */
+  #seen: string | undefined;
+  #database: Uint8Array | undefined;
+  #needs: Needs = { host: false, info: false };
 
   /**
    * Names the file.
@@ -127,47 +163,96 @@ export class Rules {
   }
 
   /**
+   * What the rules that are there now want to know.
+   *
+   * @returns Everything where they can't be read
+   */
+  needs(): Needs {
+    try {
+      this.#refresh();
+      return this.#needs;
+    } catch (error) {
+      if (!(error instanceof RulesError)) throw error;
+      return { host: true, info: true };
+    }
+  }
+
+  /**
    * Asks the rules that are there now.
    *
    * @param subject Of whom
    * @returns What they say
-   * @throws {Fatal} When they can't be read; the connection is to be dropped
+   * @throws {RulesError} When they can't be read
    */
   judge(subject: Subject): Ruling {
+    this.#refresh();
+    if (this.#database === undefined) return { deny: false, variables: [] };
     try {
-      if (!this.#refresh()) return { deny: false, variables: [] };
       return judge(this.#database, subject);
     } catch (error) {
-      if (!(error instanceof SysError || error instanceof CdbError)) {
-        throw error;
-      }
-      throw new Fatal(`unable to read ${this.#path}: ${error.message}`);
+      throw this.#problem(error);
     }
   }
 
-  /** Reads the file when it isn't the one that was read last. */
-  #refresh(): boolean {
-    const found = stat(this.#path);
-    if (found === undefined && this.#mayBeMissing) return false;
-    const seen = found === undefined
-      ? ""
-      : `${found.identity} ${found.size} ${found.mtime}`;
-    if (seen !== "" && seen === this.#seen) return true;
+  #problem(error: unknown): unknown {
+    return error instanceof SysError || error instanceof CdbError
+      ? new RulesError(`unable to read ${this.#path}: ${error.message}`)
+      : error;
+  }
+
+  /** Reads the file, unless it surely is the one that was read last. */
+  #refresh(): void {
+    try {
+      const found = stat(this.#path);
+      if (found !== undefined && this.#seen === appearance(found)) return;
+      this.#seen = this.#database = undefined;
+      this.#needs = { host: false, info: false };
+      if (found === undefined && this.#mayBeMissing) return;
+      this.#read();
+    } catch (error) {
+      throw this.#problem(error);
+    }
+  }
+
+  #read(): void {
     const fd = open(this.#path, "read");
     try {
-      const database = new Uint8Array((found?.size ?? 0) + 1);
-      let length = 0;
-      while (length < database.length) {
-        const n = read(fd, database.subarray(length));
-        if (n < 0) throw new SysError(-n);
-        if (n === 0) break;
-        length += n;
-      }
-      this.#database = database.subarray(0, length);
-      this.#seen = seen;
+      const before = stat("", fd)!;
+      // Read later than looked at, and looked at again: what is changed while
+      // it is read looks different at the next connection.
+      const now = Date.now() / 1000;
+      this.#database = readAll(fd, before.size);
+      this.#needs = needsOf(this.#database);
+      const sure = now - before.ctime > CLOCK_GRAIN &&
+        this.#database.length === before.size;
+      this.#seen = sure ? appearance(before) : undefined;
     } finally {
       close(fd);
     }
-    return true;
+  }
+}
+
+/**
+ * What changes with a file. Contents of the same size can come with the same
+ * modification time into the same inode (`cp -p`), but not without the time of
+ * the change itself.
+ */
+function appearance({ identity, size, mtime, ctime }: FileInfo): string {
+  return `${identity} ${size} ${mtime} ${ctime}`;
+}
+
+function readAll(fd: number, size: number): Uint8Array {
+  let buffer = new Uint8Array(size + 1);
+  let length = 0;
+  while (true) {
+    const n = read(fd, buffer.subarray(length));
+    if (n < 0) throw new SysError(-n);
+    if (n === 0) return buffer.subarray(0, length);
+    length += n;
+    if (length < buffer.length) continue;
+    // It has grown meanwhile.
+    const larger = new Uint8Array(2 * length);
+    larger.set(buffer);
+    buffer = larger;
   }
 }

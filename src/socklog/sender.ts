@@ -68,9 +68,9 @@ export function sourceOf(fd: number): Source {
 /** Where to send, and how. */
 export interface SendOptions extends DialOptions {
   /** Whether only an acknowledgement of every byte is success (`-a`). */
-  readonly acknowledge: boolean;
+  acknowledge: boolean;
   /** Which messages are written. */
-  readonly verbosity: Verbosity;
+  verbosity: Verbosity;
 }
 
 /** What a sender has to do with. */

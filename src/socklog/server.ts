@@ -1,109 +1,132 @@
 /**
- * The log server: every connection's lines to standard output.
+ * The log server: every connection's lines to one output.
  *
  * @module
  */
-import { fromLatin1 } from "../bytes.ts";
 import { close, EAGAIN, read, write } from "../sys/descriptors.ts";
 import { getenv } from "../sys/environment.ts";
-import { errorNumber, SysError } from "../sys/errors.ts";
+import { Epoll } from "../sys/epoll.ts";
 import { raiseDescriptorLimit } from "../sys/limits.ts";
 import {
-  FAILED,
+  FAILED as POLL_FAILED,
   HUNG_UP,
   Poller,
   READABLE,
-  WRITABLE,
   yieldToEventLoop,
 } from "../sys/poll.ts";
-import {
-  accept,
-  closeWithReset,
-  dropOptions,
-  getsockname,
-} from "../sys/sockets.ts";
+import { closeWithReset } from "../sys/sockets.ts";
 import { onTermination, settleSignals } from "../sys/signals.ts";
-import { Epoll } from "../sys/epoll.ts";
 import { answer } from "./acknowledgement.ts";
-import type { ServerArguments } from "./arguments.ts";
-import { Fatal } from "./fatal.ts";
-import { Framer, type FramerOptions, Stream } from "./framing.ts";
+import { prefixOf, VARIABLES } from "./connection_info.ts";
+import { Framer, type FramerOptions, LineBuffer } from "./framing.ts";
 import type { Listener } from "./listener.ts";
-import { lookUp, type Questions, questions } from "./lookups.ts";
 import type { Messages } from "./messages.ts";
 import type { Output } from "./output.ts";
-import { Rules } from "./rules.ts";
-import { describe, type Peers, peersOf, variables } from "./ucspi.ts";
+import {
+  type Connection,
+  ENDED,
+  FAILED,
+  Reception,
+  type ReceptionOptions,
+} from "./reception.ts";
+
+/** How lines are served. */
+export interface LogServerOptions extends ReceptionOptions {
+  /** The variables that each line begins with. */
+  names: readonly string[];
+  /** How lines come out, and may come in (`-r`, `-R`, `-f`). */
+  framing: FramerOptions;
+  /** After how many idle seconds a connection is ended (`-w`); 0 for never. */
+  idle: number;
+  /** Whether the bytes written are acknowledged (`-a`). */
+  acknowledge: boolean;
+}
 
 /** How often a busy server looks whether a signal has come, milliseconds. */
 const TURN_EVERY = 5;
-/** How many connections one round takes. */
-const ACCEPTS = 128;
-/** How long to accept nothing when there are no descriptors, milliseconds. */
-const ACCEPT_PAUSE = 1000;
-/** How long to wait when standard output can't be written, milliseconds. */
-const OUTPUT_PAUSE = 5000;
-/** How many NAMEs count. */
-const MOST_NAMES = 8;
+/** What all connections together have read in one round, in bytes, at most. */
+const ROUND = 256 * 1024;
+/** What each of many connections may have read in one round, in bytes. */
+const SHARE = 16 * 1024;
 /** Descriptors that aren't connections. */
-export const OTHER_DESCRIPTORS = 64;
+const OTHER_DESCRIPTORS = 64;
 
-/** Trouble of the moment, not of the server: it goes on after a pause. */
-const SHORTAGES = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"].map(errorNumber);
-
-/** What `end` lines say, as a program's exit status would be there. */
-const ENDED = 0;
-const DENIED = 100 << 8;
-const FAILED_STATUS = 111 << 8;
-
-/** One connection. */
-interface Connection {
-  fd: number;
-  /** Its number, counted from 1; where the original has a process's. */
-  id: number;
-  peers: Peers;
-  /** Its lines; none while names are looked up. */
-  stream: Stream | undefined;
+/** A connection that is served. */
+interface Served extends Connection {
+  readonly lines: LineBuffer;
   /** How many bytes it has sent. */
   received: number;
   /** When it sent something last, in milliseconds. */
   active: number;
-  /** Whether it has ended, and when it has, how. */
-  status: number | undefined;
+  /** How it has ended, when it has. */
+  ending: number | undefined;
+}
+
+/**
+ * Raises the limit of descriptors to what a server may need, as far as it is
+ * allowed to.
+ *
+ * @param options How it serves
+ * @returns How many it needs, and how many it may have
+ */
+export function raiseLimit(
+  options: LogServerOptions,
+): { needed: number; allowed: number } {
+  // One more for each who is asked whose connection it is.
+  const each = options.askIdentity ? 2 : 1;
+  const needed = each * options.limit + OTHER_DESCRIPTORS;
+  return { needed, allowed: raiseDescriptorLimit(needed) };
+}
+
+/**
+ * What to say at the start of a NAME that isn't set and looks like a slip of
+ * one that always is; such a slip would otherwise be found in the log, one day.
+ *
+ * @param name The NAME
+ * @returns The one that may be meant
+ */
+export function meantName(name: string): string | undefined {
+  const known: readonly string[] = VARIABLES;
+  if (known.includes(name) || getenv(name) !== undefined) return undefined;
+  return known.find((one) => distance(name.toUpperCase(), one) <= 2);
+}
+
+/** How many letters have to be put in, left out or replaced. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let k = 1; k <= b.length; k++) {
+      const replaced = row[k - 1]! + (a[i - 1] === b[k - 1] ? 0 : 1);
+      next.push(Math.min(replaced, row[k]! + 1, next[k - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
 }
 
 /**
  * A log server. All its connections live in one loop: look, read, put lines
  * together, write, wait. What was read in one round is written before the next
- * begins, so when standard output is full, nothing is read.
+ * begins, so when the output is full, nothing is read.
  */
 export class LogServer {
-  readonly #args: ServerArguments;
+  readonly #options: LogServerOptions;
   readonly #messages: Messages;
   readonly #listener: Listener;
-  readonly #names: string[];
   readonly #framer: Framer;
   readonly #output: Output;
-  readonly #watcher = new Epoll(512);
+  readonly #reception: Reception;
+  readonly #watched = new Epoll(512);
   readonly #poller = new Poller(2);
-  readonly #rules: Rules | undefined;
-  readonly #questions: Questions | undefined;
-  /** Whether this end's address differs from connection to connection. */
-  readonly #manyLocals: boolean;
 
   /** By descriptor. */
-  readonly #connections: (Connection | undefined)[] = [];
-  #count = 0;
-  #lastId = 0;
-  /** Those whose look-ups are done. */
-  #admitted: Connection[] = [];
+  readonly #served: (Served | undefined)[] = [];
   /** Those that have ended, to be closed when their lines are written. */
-  #ended: Connection[] = [];
+  #ended: Served[] = [];
   #listening = true;
-  /** Until when nothing is accepted. */
-  #pausedUntil = 0;
   #stopping = false;
-  /** For how long standard output has been waited for, milliseconds. */
+  /** For how long the output has been waited for, milliseconds. */
   #stood = 0;
   /** The server's own clock, see `#readClock`. */
   #now = 0;
@@ -113,58 +136,61 @@ export class LogServer {
   /**
    * Makes the server.
    *
-   * @param args The command line
-   * @param task Its NAMEs, and how lines come out
+   * @param options How it serves
    * @param listener Its open listener
    * @param output Where lines go
    * @param messages Where to say what happens
    */
   constructor(
-    args: ServerArguments,
-    task: { names: string[]; form: NonNullable<FramerOptions["form"]> },
+    options: LogServerOptions,
     listener: Listener,
     output: Output,
     messages: Messages,
   ) {
-    this.#args = args;
+    this.#options = options;
     this.#messages = messages;
     this.#listener = listener;
-    this.#names = task.names;
-    this.#framer = new Framer({ form: task.form });
+    this.#framer = new Framer(options.framing);
     this.#output = output;
-    this.#rules = args.rules === undefined
-      ? undefined
-      : new Rules(args.rules, args.rulesMayBeMissing);
-    this.#questions = questions(args);
-    this.#manyLocals = ["0.0.0.0", "::"].includes(listener.local.ip);
+    const shown = (name: string) =>
+      messages.verbose || options.names.includes(name);
+    this.#reception = new Reception(options, listener, messages, {
+      shown: {
+        localHost: shown("TCPLOCALHOST"),
+        remoteHost: shown("TCPREMOTEHOST"),
+        remoteInfo: shown("TCPREMOTEINFO"),
+      },
+      numbering: true,
+      wake: () => this.#poller.wake(),
+    });
   }
 
   /**
    * Serves until a signal asks for the end: SIGTERM, SIGINT or SIGHUP, since
    * all of them would lose what was read.
    *
-   * @throws {Fatal} When standard output fails; every connection is reset
+   * @throws {Fatal} When the output fails; every connection is reset
    */
   async run(): Promise<void> {
     const stopListening = onTermination(() => {
       this.#stopping = true;
+      this.#output.stop();
       this.#poller.wake();
     });
     settleSignals();
     try {
-      this.#raiseLimit();
-      this.#watcher.add(this.#listener.fd, READABLE);
-      this.#poller.set(0, this.#watcher.fd, READABLE);
+      this.#warn();
+      this.#watched.add(this.#listener.fd, READABLE);
+      this.#poller.set(0, this.#watched.fd, READABLE);
       // Asked for nothing, it still tells when the reader is gone.
       this.#poller.set(1, this.#output.fd, 0);
-      this.#reportStatus();
       this.#messages.flush();
       // The first wait takes descriptors, which connections may use up later.
       await this.#poller.wait(0);
       while (!this.#stopping) await this.#round();
       await this.#stop();
     } catch (error) {
-      for (const connection of this.#connections) {
+      for (const connection of this.#served) {
         if (connection !== undefined) closeWithReset(connection.fd);
       }
       throw error;
@@ -174,53 +200,57 @@ export class LogServer {
     }
   }
 
-  #raiseLimit(): void {
-    const wanted = this.#args.limit + OTHER_DESCRIPTORS;
-    const allowed = raiseDescriptorLimit(wanted);
-    if (allowed < wanted) {
-      this.#messages.error(
-        `warning: ${this.#args.limit} connections need ${wanted} ` +
-          `descriptors, but only ${allowed} are allowed`,
+  #warn(): void {
+    const { limit, names } = this.#options;
+    const { needed, allowed } = raiseLimit(this.#options);
+    if (allowed < needed) {
+      this.#messages.warn(
+        `${limit} connections need ${needed} descriptors, but only ` +
+          `${allowed} are allowed`,
       );
     }
-  }
-
-  #reportStatus(): void {
-    if (!this.#messages.verbose) return;
-    this.#messages.status(`status: ${this.#count}/${this.#args.limit}`);
+    for (const name of names) {
+      const meant = meantName(name);
+      if (meant === undefined) continue;
+      this.#messages.warn(`$${name} is not set; is $${meant} meant?`);
+    }
   }
 
   /** Looks, and does what there is to be done; waits when there is nothing. */
   async #round(): Promise<void> {
-    const found = this.#watcher.poll();
-    if (found === 0 && this.#admitted.length === 0) {
+    const found = this.#watched.poll();
+    if (found === 0 && !this.#reception.hasKnown) {
       await this.#poller.wait(this.#untilNext());
       this.#turned = this.#now = this.#readClock();
       // A pipe fails when its reader is gone, a socket or terminal hangs up.
-      if (this.#poller.found(1) & (FAILED | HUNG_UP)) throw this.#output.gone();
+      if (this.#poller.found(1) & (POLL_FAILED | HUNG_UP)) {
+        throw this.#output.gone();
+      }
       // First what came while this server was stopped, or waited: who has sent
       // isn't idle.
       if (this.#poller.found(0) !== 0) return;
     }
     this.#now = this.#readClock();
+    // However much one sends, and of whatever kind, the others wait no longer
+    // for it than it takes to read their part.
+    const share = Math.max(SHARE, Math.floor(ROUND / Math.max(found, 1)));
     for (let i = 0; i < found; i++) {
-      const fd = this.#watcher.fdAt(i);
+      const fd = this.#watched.fdAt(i);
       if (fd === this.#listener.fd) {
-        this.#accept();
+        this.#reception.accept(this.#now, true);
         continue;
       }
-      const connection = this.#connections[fd];
+      const connection = this.#served[fd];
       if (connection === undefined) continue;
       // Awaited only when there is something to wait for: this is the hot path.
-      const waiting = this.#receive(connection);
+      const waiting = this.#receive(connection, share);
       if (waiting !== undefined) await waiting;
     }
-    for (const connection of this.#admitted.splice(0)) {
-      this.#begin(connection);
-      const waiting = this.#receive(connection);
+    for (const connection of this.#reception.admit()) {
+      const waiting = this.#receive(this.#begin(connection), share);
       if (waiting !== undefined) await waiting;
     }
-    if (this.#args.idle > 0) await this.#checkIdle();
+    if (this.#options.idle > 0) await this.#checkIdle();
     await this.#write();
     this.#messages.flush();
     this.#checkListening();
@@ -231,8 +261,8 @@ export class LogServer {
   }
 
   /**
-   * The time in milliseconds, without the waits for standard output: what
-   * nobody could do meanwhile, nobody is late with.
+   * The time in milliseconds, without the waits for the output: what nobody
+   * could do meanwhile, nobody is late with.
    */
   #readClock(): number {
     return performance.now() - this.#stood;
@@ -240,193 +270,109 @@ export class LogServer {
 
   /** How long a wait may be, in milliseconds. */
   #untilNext(): number {
-    const times = [];
-    if (this.#pausedUntil > 0) times.push(this.#pausedUntil);
-    if (this.#args.idle > 0 && this.#count > 0) times.push(this.#idleCheck);
-    return times.length === 0
-      ? -1
-      : Math.max(0, Math.min(...times) - this.#readClock());
-  }
-
-  #accept(): void {
-    const { limit, keepOptions, banner } = this.#args;
-    for (let i = 0; i < ACCEPTS && this.#count < limit; i++) {
-      const accepted = accept(this.#listener.fd);
-      if (typeof accepted === "number") {
-        if (-accepted === EAGAIN) return;
-        // Whoever has given up while waiting is no trouble.
-        if (!SHORTAGES.includes(-accepted)) continue;
-        this.#messages.error(
-          `warning: unable to accept a connection: ${
-            new SysError(-accepted).message
-          }`,
-        );
-        this.#pausedUntil = this.#now + ACCEPT_PAUSE;
-        return;
-      }
-      const { fd, remote } = accepted;
-      if (!keepOptions) dropOptions(fd);
-      const local = this.#manyLocals ? getsockname(fd) : this.#listener.local;
-      const connection: Connection = {
-        fd,
-        id: ++this.#lastId,
-        peers: peersOf(local, remote, this.#args.localName),
-        stream: undefined,
-        received: 0,
-        active: this.#now,
-        status: undefined,
-      };
-      this.#connections[fd] = connection;
-      this.#count++;
-      this.#reportStatus();
-      this.#messages.status(`pid ${connection.id} from ${remote.ip}`);
-      if (banner.length > 0) write(fd, banner);
-      if (this.#questions === undefined) this.#admitted.push(connection);
-      else this.#lookUp(connection, this.#questions);
+    let next = Infinity;
+    const { pausedUntil, count } = this.#reception;
+    if (pausedUntil > 0) next = pausedUntil;
+    if (this.#options.idle > 0 && count > 0) {
+      next = Math.min(next, this.#idleCheck);
     }
+    return next === Infinity ? -1 : Math.max(0, next - this.#readClock());
   }
 
-  #lookUp(connection: Connection, asked: Questions): void {
-    lookUp(connection.peers, asked).then(() => {
-      this.#admitted.push(connection);
-      this.#poller.wake();
+  /** Begins to serve a connection. */
+  #begin(connection: Connection): Served {
+    this.#reception.welcome(connection);
+    const prefix = prefixOf(this.#options.names, connection.info, getenv);
+    const served = Object.assign(connection, {
+      lines: new LineBuffer(prefix),
+      received: 0,
+      active: this.#now,
+      ending: undefined,
     });
-  }
-
-  /** Lets a connection in, or not, and begins to watch it. */
-  #begin(connection: Connection): void {
-    const { peers, fd, id } = connection;
-    if (this.#rules !== undefined) {
-      try {
-        const { deny, variables } = this.#rules.judge({
-          ip: peers.remote.ip,
-          host: peers.remoteHost,
-          info: peers.remoteInfo,
-        });
-        peers.rules = variables;
-        if (deny) {
-          this.#messages.status(`deny ${id} ${describe(peers)}`);
-          this.#turnAway(connection, DENIED);
-          return;
-        }
-      } catch (error) {
-        if (!(error instanceof Fatal)) throw error;
-        this.#messages.error(
-          `warning: dropping connection, ${error.message}`,
-        );
-        this.#turnAway(connection, FAILED_STATUS);
-        return;
-      }
-    }
-    if (this.#messages.verbose) {
-      this.#messages.status(`ok ${id} ${describe(peers)}`);
-    }
-    connection.stream = new Stream(this.#prefix(peers));
-    this.#watcher.add(fd, READABLE);
-  }
-
-  /** Drops a connection. Without a banner to be read, it sees a failure. */
-  #turnAway(connection: Connection, status: number): void {
-    connection.status = status;
-    if (this.#args.banner.length > 0) close(connection.fd);
-    else closeWithReset(connection.fd);
-    this.#forget(connection);
-  }
-
-  #prefix(peers: Peers): Uint8Array<ArrayBuffer> {
-    const own = variables(peers);
-    const parts: number[] = [];
-    let set = 0;
-    for (const name of this.#names) {
-      const value = own.has(name) ? own.get(name) : getenv(name);
-      if (value === undefined) continue;
-      if (++set > MOST_NAMES) break;
-      parts.push(...(typeof value === "string" ? fromLatin1(value) : value));
-      parts.push(0x3a, 0x20);
-    }
-    return Uint8Array.from(parts);
+    this.#served[served.fd] = served;
+    this.#watched.add(served.fd, READABLE);
+    return served;
   }
 
   /**
    * Reads what a connection has sent.
    *
+   * @param most How many bytes at most
    * @returns A promise only when the output is full
    */
-  #receive(connection: Connection): Promise<void> | undefined {
-    const { stream } = connection;
-    if (stream === undefined || connection.status !== undefined) return;
-    const n = read(connection.fd, this.#framer.input);
+  #receive(connection: Served, most: number): Promise<void> | undefined {
+    if (connection.ending !== undefined) return;
+    const { input } = this.#framer;
+    const n = read(
+      connection.fd,
+      most < input.length ? input.subarray(0, most) : input,
+    );
     if (n > 0) {
       connection.received += n;
       connection.active = this.#now;
-      const at = this.#framer.take(stream, 0, n);
-      return at === n ? undefined : this.#takeRest(stream, at, n);
+      const at = this.#framer.take(connection.lines, 0, n);
+      return at === n ? undefined : this.#takeRest(connection.lines, at, n);
     }
     if (n === -EAGAIN) return;
-    return this.#end(connection, n === 0 ? ENDED : FAILED_STATUS);
+    return this.#end(connection, n === 0 ? ENDED : FAILED);
   }
 
-  async #takeRest(stream: Stream, at: number, to: number): Promise<void> {
+  async #takeRest(lines: LineBuffer, at: number, to: number): Promise<void> {
     while (at < to) {
       await this.#empty();
-      at = this.#framer.take(stream, at, to);
+      at = this.#framer.take(lines, at, to);
     }
   }
 
-  #end(connection: Connection, status: number): Promise<void> | undefined {
-    connection.status = status;
+  #end(connection: Served, ending: number): Promise<void> | undefined {
+    connection.ending = ending;
     this.#ended.push(connection);
-    const { stream } = connection;
-    if (stream === undefined || this.#framer.end(stream)) return;
-    return this.#empty().then(() => void this.#framer.end(stream));
+    const { lines } = connection;
+    if (this.#framer.end(lines)) return;
+    return this.#empty().then(() => void this.#framer.end(lines));
   }
 
   async #checkIdle(): Promise<void> {
     if (this.#now < this.#idleCheck) return;
     this.#idleCheck = this.#now + 1000;
-    const oldest = this.#now - this.#args.idle * 1000;
-    for (const connection of this.#connections) {
-      if (connection?.stream === undefined) continue;
-      if (connection.status !== undefined) continue;
+    const oldest = this.#now - this.#options.idle * 1000;
+    for (const connection of this.#served) {
+      if (connection === undefined || connection.ending !== undefined) continue;
       if (connection.active > oldest) continue;
-      this.#messages.status(`idle ${connection.id}`);
-      const waiting = this.#end(connection, FAILED_STATUS);
+      this.#messages.report(`idle ${connection.id}`);
+      const waiting = this.#end(connection, FAILED);
       if (waiting !== undefined) await waiting;
     }
   }
 
   /** Listens again after a pause, or when there is room for connections. */
   #checkListening(): void {
-    if (this.#pausedUntil > 0 && this.#now >= this.#pausedUntil) {
-      this.#pausedUntil = 0;
-    }
-    const wanted = this.#pausedUntil === 0 &&
-      this.#count < this.#args.limit;
+    const wanted = this.#reception.accepts(this.#now);
     if (wanted === this.#listening) return;
     this.#listening = wanted;
-    this.#watcher.change(this.#listener.fd, wanted ? READABLE : 0);
+    this.#watched.change(this.#listener.fd, wanted ? READABLE : 0);
   }
 
   /** Writes everything, then closes the connections that have ended. */
   async #write(): Promise<void> {
     if (this.#framer.size > 0) await this.#empty();
     if (this.#ended.length === 0) return;
+    const { acknowledge } = this.#options;
+    // Once for all that have ended in this round.
+    if (acknowledge) {
+      const syncing = this.#output.sync();
+      if (syncing !== undefined) await this.#standing(syncing);
+    }
     for (const connection of this.#ended) {
-      const { fd, status, received } = connection;
-      if (status === ENDED) {
-        if (this.#args.acknowledge) write(fd, answer(received));
+      const { fd, ending, received } = connection;
+      this.#served[fd] = undefined;
+      if (ending === ENDED) {
+        if (acknowledge) write(fd, answer(received));
         close(fd);
       } else closeWithReset(fd);
-      this.#forget(connection);
+      this.#reception.end(connection, ending ?? FAILED);
     }
     this.#ended.length = 0;
-  }
-
-  #forget({ fd, id, status }: Connection): void {
-    this.#connections[fd] = undefined;
-    this.#count--;
-    this.#messages.status(`end ${id} status ${status}`);
-    this.#reportStatus();
   }
 
   /** Writes everything that is finished, however long that takes. */
@@ -435,41 +381,26 @@ export class LogServer {
     this.#messages.flush();
     while (this.#framer.size > 0) {
       const written = this.#output.write(this.#framer.output());
-      if (typeof written === "number" && written > 0) {
-        this.#framer.taken(written);
-        continue;
-      }
-      const since = performance.now();
-      this.#poller.set(0, -1, 0);
-      if (written instanceof SysError) {
-        // One that has hung up would end the pause at once.
-        this.#poller.set(1, -1, 0);
-        await this.#pause(written);
-      } else {
-        this.#poller.set(1, this.#output.fd, WRITABLE);
-        await this.#poller.wait();
-      }
-      this.#poller.set(1, this.#output.fd, 0);
-      this.#poller.set(0, this.#watcher.fd, READABLE);
-      this.#stood += performance.now() - since;
+      this.#framer.taken(
+        typeof written === "number" ? written : await this.#standing(written),
+      );
     }
   }
 
-  /** Waits for somebody to make room; not when the end is being waited for. */
-  async #pause(error: SysError): Promise<void> {
-    const what = `unable to write to standard output`;
-    if (this.#stopping) throw new Fatal(`${what}: ${error.message}`);
-    this.#messages.error(`warning: ${what}, pausing: ${error.message}`);
-    this.#messages.flush();
-    await this.#poller.wait(OUTPUT_PAUSE);
+  /** Waits for the output; that time is nobody's. */
+  async #standing<T>(waiting: Promise<T>): Promise<T> {
+    const since = performance.now();
+    const result = await waiting;
+    this.#stood += performance.now() - since;
+    return result;
   }
 
   /** Writes what was read, and lets nobody believe that more was. */
   async #stop(): Promise<void> {
     close(this.#listener.fd);
-    for (const connection of this.#connections) {
-      if (connection === undefined || connection.status !== undefined) continue;
-      const waiting = this.#end(connection, FAILED_STATUS);
+    for (const connection of this.#served) {
+      if (connection === undefined || connection.ending !== undefined) continue;
+      const waiting = this.#end(connection, FAILED);
       if (waiting !== undefined) await waiting;
     }
     await this.#write();

@@ -19,8 +19,9 @@ import { writeAll } from "../sys/write_all.ts";
 import { VERSION } from "../version.ts";
 import { DatagramServer, dropPermissions } from "./datagram_server.ts";
 import { Fatal } from "./fatal.ts";
-import { Framer, type FramerOptions, Stream } from "./framing.ts";
-import { Output } from "./output.ts";
+import { Framer, type FramerOptions, LineBuffer } from "./framing.ts";
+import { Messages, Verbosity } from "./messages.ts";
+import { DescriptorOutput } from "./output.ts";
 
 /** Where a local service sends its lines, as in syslog(3). */
 const DEFAULT_PATH = "/dev/log";
@@ -115,7 +116,8 @@ export async function socklog(
 ): Promise<void> {
   if (options.mode === "ucspi") return await readUcspi(options.names);
   // Standard output may be root's, which this process won't be for long.
-  const output = new Output();
+  const messages = new Messages(program, Verbosity.Errors);
+  const output = await DescriptorOutput.open(1, messages);
   const { fd, where } = options.mode === "unix"
     ? openUnix(options.path, options.keepUmask)
     : await openInet(options.ip, options.port);
@@ -123,8 +125,10 @@ export async function socklog(
   await new DatagramServer(fd, output, {
     form: options.form,
     prefixed: options.mode === "inet",
-    warn: (message) =>
-      void writeAll(2, encode(`${program}: warning: ${message}\n`)),
+    warn: (message) => {
+      messages.warn(message);
+      messages.flush();
+    },
   }).run(() =>
     void writeAll(2, encode(`listening on ${where}, ${user}starting.\n`))
   );
@@ -190,7 +194,7 @@ async function readUcspi(names: readonly string[]): Promise<void> {
   const prefix = names.map(getenv).filter((value) => value !== undefined)
     .slice(0, MOST_NAMES).map((value) => `${latin1(value)}: `).join("");
   const framer = new Framer();
-  const stream = new Stream(fromLatin1(prefix));
+  const lines = new LineBuffer(fromLatin1(prefix));
   const poller = new Poller(1);
   let terminating = false;
   const stopListening = onTermination(() => {
@@ -216,9 +220,9 @@ async function readUcspi(names: readonly string[]): Promise<void> {
         );
       }
       if (n === 0) break;
-      for (let at = 0; at < n; write()) at = framer.take(stream, at, n);
+      for (let at = 0; at < n; write()) at = framer.take(lines, at, n);
     }
-    while (!framer.end(stream)) write();
+    while (!framer.end(lines)) write();
     write();
   } finally {
     stopListening();

@@ -4,36 +4,25 @@
  * @module
  */
 import { latin1 } from "../bytes.ts";
-import { close, EAGAIN, write } from "../sys/descriptors.ts";
+import { close } from "../sys/descriptors.ts";
 import { environ, getenv } from "../sys/environment.ts";
 import { SysError } from "../sys/errors.ts";
 import { stat } from "../sys/files.ts";
 import { Poller, READABLE } from "../sys/poll.ts";
 import { spawn, waitForAny } from "../sys/process.ts";
-import { accept, dropOptions, getsockname } from "../sys/sockets.ts";
 import { settleSignals } from "../sys/signals.ts";
-import type { ServerArguments } from "./arguments.ts";
-import { Fatal } from "./fatal.ts";
+import { variables, withVariables } from "./connection_info.ts";
 import type { Listener } from "./listener.ts";
-import { lookUp, type Questions, questions } from "./lookups.ts";
 import type { Messages } from "./messages.ts";
-import { Rules } from "./rules.ts";
 import {
-  describe,
-  type Peers,
-  peersOf,
-  variables,
-  withVariables,
-} from "./ucspi.ts";
+  type Connection,
+  FAILED,
+  Reception,
+  type ReceptionOptions,
+} from "./reception.ts";
 
-/** How long to accept nothing when a connection can't be had, milliseconds. */
-const ACCEPT_PAUSE = 1000;
 /** Where programs are looked for when the environment doesn't say. */
 const DEFAULT_PATH = "/bin:/usr/bin";
-
-/** What `end` lines say of a connection that no program was run for. */
-const DENIED = 100 << 8;
-const FAILED_STATUS = 111 << 8;
 
 /**
  * Whether a program is there to be run.
@@ -59,45 +48,45 @@ export function canRun(name: string): boolean {
   });
 }
 
+/** How programs are served. */
+export interface ProgramServerOptions extends ReceptionOptions {
+  /** The program and its arguments. */
+  program: readonly string[];
+}
+
 /** A server of programs. */
 export class ProgramServer {
-  readonly #args: ServerArguments;
   readonly #program: readonly string[];
   readonly #listener: Listener;
   readonly #messages: Messages;
+  readonly #reception: Reception;
   readonly #poller = new Poller(1);
-  readonly #rules: Rules | undefined;
-  readonly #questions: Questions | undefined;
   readonly #environment = environ();
-  #count = 0;
-  /** The programs' process ids. */
-  readonly #running = new Set<number>();
-  #lastId = 0;
+  /** The connections whose programs run, by process id. */
+  readonly #running = new Map<number, Connection>();
   #stopping = false;
-  #pausedUntil = 0;
 
   /**
    * Makes the server.
    *
-   * @param args The command line
-   * @param program The program and its arguments
+   * @param options How it serves
    * @param listener Its open listener
    * @param messages Where to say what happens
    */
   constructor(
-    args: ServerArguments,
-    program: readonly string[],
+    options: ProgramServerOptions,
     listener: Listener,
     messages: Messages,
   ) {
-    this.#args = args;
-    this.#program = program;
+    this.#program = options.program;
     this.#listener = listener;
     this.#messages = messages;
-    this.#rules = args.rules === undefined
-      ? undefined
-      : new Rules(args.rules, args.rulesMayBeMissing);
-    this.#questions = questions(args);
+    this.#reception = new Reception(options, listener, messages, {
+      // A program sees all.
+      shown: { localHost: true, remoteHost: true, remoteInfo: true },
+      numbering: false,
+      wake: () => this.#poller.wake(),
+    });
   }
 
   /** Serves until SIGTERM. Programs that run then go on. */
@@ -111,22 +100,9 @@ export class ProgramServer {
     Deno.addSignalListener("SIGCHLD", child);
     settleSignals();
     try {
-      this.#reportStatus();
       // The first wait takes descriptors, which connections may use up later.
       await this.#poller.wait(0);
-      while (!this.#stopping) {
-        this.#messages.flush();
-        const now = performance.now();
-        const paused = now < this.#pausedUntil;
-        const accepting = !paused && this.#count < this.#args.limit;
-        this.#poller.set(0, accepting ? this.#listener.fd : -1, READABLE);
-        await this.#poller.wait(paused ? this.#pausedUntil - now : -1);
-        for (let one = waitForAny(); one !== undefined; one = waitForAny()) {
-          // Whoever became this server, or is its child, may have left more.
-          if (this.#running.delete(one.pid)) this.#end(one.pid, one.status);
-        }
-        if (accepting && this.#poller.found(0) !== 0) this.#accept();
-      }
+      while (!this.#stopping) await this.#round();
     } finally {
       this.#messages.flush();
       Deno.removeSignalListener("SIGTERM", stop);
@@ -134,85 +110,46 @@ export class ProgramServer {
     }
   }
 
-  #reportStatus(): void {
-    this.#messages.status(`status: ${this.#count}/${this.#args.limit}`);
-  }
-
-  #accept(): void {
-    while (this.#count < this.#args.limit) {
-      const accepted = accept(this.#listener.fd, false);
-      if (accepted === -EAGAIN) return;
-      if (typeof accepted === "number") {
-        const error = new SysError(-accepted);
-        if (error.code === "ECONNABORTED") continue;
-        this.#messages.error(
-          `warning: unable to accept a connection: ${error.message}`,
-        );
-        this.#pausedUntil = performance.now() + ACCEPT_PAUSE;
-        return;
-      }
-      const { fd, remote } = accepted;
-      if (!this.#args.keepOptions) dropOptions(fd);
-      this.#count++;
-      this.#reportStatus();
-      const { banner, localName } = this.#args;
-      if (banner.length > 0) write(fd, banner);
-      const peers = peersOf(getsockname(fd), remote, localName);
-      if (this.#questions === undefined) this.#start(fd, peers);
-      else {
-        lookUp(peers, this.#questions).then(() => {
-          this.#start(fd, peers);
-          this.#poller.wake();
-        });
-      }
+  async #round(): Promise<void> {
+    this.#messages.flush();
+    const now = performance.now();
+    const accepts = this.#reception.accepts(now);
+    const { pausedUntil, hasKnown } = this.#reception;
+    this.#poller.set(0, accepts ? this.#listener.fd : -1, READABLE);
+    if (hasKnown) this.#poller.look();
+    else await this.#poller.wait(pausedUntil > 0 ? pausedUntil - now : -1);
+    for (let one = waitForAny(); one !== undefined; one = waitForAny()) {
+      // Whoever became this server, or is its child, may have left more.
+      const connection = this.#running.get(one.pid);
+      this.#running.delete(one.pid);
+      if (connection !== undefined) this.#reception.end(connection, one.status);
     }
+    if (accepts && this.#poller.found(0) !== 0) {
+      this.#reception.accept(performance.now(), false);
+    }
+    for (const connection of this.#reception.admit()) this.#start(connection);
   }
 
-  #start(fd: number, peers: Peers): void {
+  #start(connection: Connection): void {
+    const { fd, info } = connection;
     try {
-      if (this.#denied(peers)) {
-        const id = ++this.#lastId;
-        this.#messages.status(`pid ${id} from ${peers.remote.ip}`);
-        this.#messages.status(`deny ${id} ${describe(peers)}`);
-        this.#end(id, DENIED);
-        return;
-      }
       const pid = spawn({
         args: this.#program,
-        env: withVariables(this.#environment, variables(peers)),
+        env: withVariables(this.#environment, variables(info)),
         fds: new Map([[0, fd], [1, fd]]),
       });
-      this.#running.add(pid);
-      this.#messages.status(`pid ${pid} from ${peers.remote.ip}`);
-      this.#messages.status(`ok ${pid} ${describe(peers)}`);
+      this.#running.set(pid, connection);
+      this.#reception.introduce(connection, pid);
+      this.#reception.welcome(connection);
     } catch (error) {
-      if (!(error instanceof Fatal || error instanceof SysError)) throw error;
-      const why = error instanceof Fatal
-        ? error.message
-        : `unable to run ${this.#program[0]}: ${error.message}`;
-      const id = ++this.#lastId;
-      this.#messages.status(`pid ${id} from ${peers.remote.ip}`);
-      this.#messages.error(`warning: dropping connection, ${why}`);
-      this.#end(id, FAILED_STATUS);
+      if (!(error instanceof SysError)) throw error;
+      this.#messages.warn(
+        `dropping connection, unable to run ${this.#program[0]}: ` +
+          error.message,
+      );
+      this.#reception.end(connection, FAILED);
     } finally {
       close(fd);
     }
-  }
-
-  #denied(peers: Peers): boolean {
-    if (this.#rules === undefined) return false;
-    const { deny, variables } = this.#rules.judge({
-      ip: peers.remote.ip,
-      host: peers.remoteHost,
-      info: peers.remoteInfo,
-    });
-    peers.rules = variables;
-    return deny;
-  }
-
-  #end(id: number, status: number): void {
-    this.#count--;
-    this.#messages.status(`end ${id} status ${status}`);
-    this.#reportStatus();
   }
 }

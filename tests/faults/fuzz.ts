@@ -13,7 +13,7 @@ import { UsageError } from "../../src/getopt.ts";
 import { complaint } from "../../src/socklog/acknowledgement.ts";
 import { parseArguments } from "../../src/socklog/arguments.ts";
 import { CdbError, find } from "../../src/socklog/cdb.ts";
-import { Framer, Stream } from "../../src/socklog/framing.ts";
+import { Framer, LineBuffer } from "../../src/socklog/framing.ts";
 import { judge } from "../../src/socklog/rules.ts";
 import { parseTask } from "../../src/tryto/arguments.ts";
 import { type Folder, installed, ours, run } from "../tools.ts";
@@ -144,7 +144,7 @@ function makeCdb(records: [key: Uint8Array, data: Uint8Array][]): Uint8Array {
 /** All that comes out of a framer, fed in pieces. */
 function frame(input: Uint8Array, piece: () => number): string {
   const framer = new Framer();
-  const stream = new Stream(encode("ip: "));
+  const stream = new LineBuffer(encode("ip: "));
   let out = "";
   const empty = () => {
     out += latin1(framer.output());

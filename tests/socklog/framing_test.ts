@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { encode, fromLatin1 } from "../../src/bytes.ts";
-import { Framer, LONGEST, Stream } from "../../src/socklog/framing.ts";
+import { Framer, LineBuffer, LONGEST } from "../../src/socklog/framing.ts";
 import { chosenSeed, latin1, seeded } from "../tools.ts";
 
 /** Feeds text in pieces of the given sizes, and returns all that comes out. */
@@ -14,7 +14,7 @@ function frame(
   } = {},
 ): string {
   const framer = new Framer({ form: options.form ?? "cooked" });
-  const stream = new Stream(encode(options.prefix ?? ""));
+  const stream = new LineBuffer(encode(options.prefix ?? ""));
   const bytes = fromLatin1(text);
   let out = "";
   const empty = () => {
@@ -179,7 +179,7 @@ Deno.test("any bytes, split anywhere, come out as they should", () => {
 
 Deno.test("streams don't get into each other's lines", () => {
   const framer = new Framer();
-  const streams = ["a", "b", "c"].map((n) => new Stream(encode(`${n}: `)));
+  const streams = ["a", "b", "c"].map((n) => new LineBuffer(encode(`${n}: `)));
   for (const text of ["one ", "two ", "three\n"]) {
     for (const stream of streams) {
       framer.input.set(encode(text));
@@ -197,7 +197,7 @@ Deno.test("unfinished lines of all streams together are bounded", () => {
   const size = 65000;
   framer.input.fill(0x78, 0, size);
   for (let i = 0; i < 4000; i++) {
-    const stream = new Stream(new Uint8Array(0));
+    const stream = new LineBuffer(new Uint8Array(0));
     while (framer.take(stream, 0, size) < size) framer.taken(framer.size);
   }
   assertEquals(framer.held <= 128 * 1024 * 1024, true);

@@ -158,7 +158,11 @@ Deno.test("wrong usage is 100, trouble 111, help and version 0", async () => {
     [["-a", "127.0.0.1", "0", "sh"], 100, /-a has no use for a program/],
     [["127.0.0.1", "no-such-service"], 111, /port number for no-such-service/],
     [["127.0.0.1", "65536"], 111, /port number for 65536/],
-    [["192.0.2.1", "0"], 111, /fatal: unable to bind: address not available/],
+    [
+      ["192.0.2.1", "0"],
+      111,
+      /fatal: unable to bind to 192.0.2.1 port 0: address not available/,
+    ],
     [["", "0"], 111, /no IP address for /],
     [["send"], 100, /usage: socklog-tcp send/],
     [["send", "127.0.0.1", "1", "cat"], 100, /send takes no program: cat/],
