@@ -217,21 +217,22 @@ patterns.`,
           text:
             `Prints a table of logs: the size of \`current\` and the size at which it
 is big enough (\`?\` unless a \`multilog\` writes to it whose arguments the user may
-see); how many old files there are, and their bytes; the age of the newest line;
-the writer's process number, or \`-\`, or \`cut off\`; and for how long a processor
+see); how many old files there are, and their bytes; how many finished files wait for
+the processor, and their bytes; the age of the newest line; the writer's process number, or \`-\`, or \`cut off\`; and for how long a processor
 has been \`running\`, \`failing\`, or is \`due\` at the next start. Below stands the
 last line of the processor's notes, if there are any.
 
 No lock is taken and no file written. Whether a processor fails is seen from
 outside: \`multilog\` had to run it again, or tryto(1) says in \`state\` that it kept
 the log; the time goes back as far as there are old files. The exit code is 111
-when a directory couldn't be read.`,
+when a directory couldn't be read, or is no log.`,
         },
         {
           tag: "--json",
           text: `With \`--status\`: for each log one line of JSON instead, with
-\`directory\`, \`current\`, \`limit\`, \`oldFiles\`, \`oldBytes\` (bytes), \`newest\`
-(seconds), \`running\` (whether there is a writer), \`writer\` (its process number),
+\`directory\`, \`current\`, \`limit\`, \`oldFiles\`, \`oldBytes\` (bytes), \`waitingFiles\`,
+\`waitingBytes\`, \`keptFiles\` (by \`tryto -p\` since it has sent one),
+\`keptBytes\`, \`newest\` (seconds), \`running\` (whether there is a writer), \`writer\` (its process number),
 \`cutOff\`, \`processing\`, \`failing\` (seconds) and \`notice\`; \`null\` for what there
 isn't, or what can't be known.`,
         },
@@ -242,7 +243,7 @@ isn't, or what can't be known.`,
 when files are finished, processed, or cut off, or when the writer is another
 one, until INT or TERM, or until nobody reads it. What a processor does to lines
 isn't seen. When files were finished and removed faster than they could be
-opened, it says how many.`,
+opened, it says how many. To a terminal a control character goes as \`\\x1b\`.`,
         },
         {
           tag: "--local",

@@ -6,7 +6,7 @@
  * @module
  */
 import { fromLatin1, latin1 } from "../bytes.ts";
-import { close, read } from "../sys/descriptors.ts";
+import { close, read, seek } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { type Name, open, readdir, stat } from "../sys/files.ts";
 import type { LogSettings } from "../log/settings.ts";
@@ -117,6 +117,37 @@ export function readAll(name: Name, directory?: number): string | undefined {
     while ((n = read(fd, buffer)) > 0) text += latin1(buffer.subarray(0, n));
     close(fd);
     return n < 0 ? undefined : text;
+  });
+}
+
+/**
+ * Reads the end of a file.
+ *
+ * @param name Its name
+ * @param directory An open directory that the name is relative to
+ * @param most How many bytes
+ * @returns Its last bytes as text, a character for each; `undefined` where it
+ * can't be read
+ */
+export function readEnd(
+  name: Name,
+  directory: number,
+  most: number,
+): string | undefined {
+  return attempt(() => {
+    const fd = open(name, "read", 0, directory);
+    try {
+      seek(fd, Math.max((stat("", fd)?.size ?? 0) - most, 0));
+      const buffer = new Uint8Array(most);
+      let length = 0;
+      let n = 0;
+      while (
+        length < most && (n = read(fd, buffer.subarray(length))) > 0
+      ) length += n;
+      return n < 0 ? undefined : latin1(buffer.subarray(0, length));
+    } finally {
+      close(fd);
+    }
   });
 }
 

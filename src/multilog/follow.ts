@@ -6,13 +6,20 @@
 import { encode } from "../bytes.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import { Changes } from "../sys/changes.ts";
-import { close, isSeekable, PIPE_BUF, write } from "../sys/descriptors.ts";
+import {
+  close,
+  isSeekable,
+  isTerminal,
+  PIPE_BUF,
+  write,
+} from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { openDirectory, stat } from "../sys/files.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
 import { onTermination } from "../sys/signals.ts";
 import { FileSequence } from "./file_sequence.ts";
 import { LocalStamps } from "./local_stamps.ts";
+import { TerminalText } from "../terminal.ts";
 
 const OUTPUT = 1;
 /** How many lines are printed that were there before. */
@@ -108,6 +115,7 @@ export async function follow(
   try {
     let log = new Followed(path, diagnostics, LINES);
     const stamps = paths.length < args.length ? new LocalStamps() : undefined;
+    const terminal = isTerminal(OUTPUT) ? new TerminalText() : undefined;
     const buffer = new Uint8Array(CHUNK);
     const most = isSeekable(OUTPUT) ? CHUNK : PIPE_BUF;
     let output = buffer.subarray(0, 0);
@@ -115,6 +123,7 @@ export async function follow(
       if (output.length === 0) {
         const bytes = buffer.subarray(0, log.chain.read(buffer));
         output = stamps ? stamps.turn(bytes) : bytes;
+        if (terminal) output = terminal.turn(output);
         // Behind the last line of the one comes the first of the other.
         if (bytes.length === 0 && log.isReplaced()) {
           const next = new Followed(path, diagnostics);

@@ -4,24 +4,27 @@
  *
  * @module
  */
-import { fromLatin1 } from "../bytes.ts";
+import { encode, fromLatin1 } from "../bytes.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import { readClock } from "../sys/clock.ts";
 import { close, isTerminal } from "../sys/descriptors.ts";
-import { type FileInfo, openDirectory, readdir, stat } from "../sys/files.ts";
+import { eachName, type FileInfo, openDirectory, stat } from "../sys/files.ts";
 import { parseLabel } from "../tai64n.ts";
-import { isOld } from "../log/names.ts";
+import { isOld, isUnprocessed } from "../log/names.ts";
 import { StartError, startStep } from "../log/retrier.ts";
-import { findWriter, readAll } from "./find_writer.ts";
+import { TerminalText } from "../terminal.ts";
+import { findWriter, readEnd } from "./find_writer.ts";
 
 const COMPLETE_BIT = 0o100;
 /** A terminal's width. */
 const COLUMNS = 80;
 /** Characters of a notice that are worth showing. */
 const NOTICE_SIGHT = 200;
+/** How many bytes of a processor's state are looked at. */
+const NOTICES_END = 64 * 1024;
 /**
- * A processor whose files are emptied so many seconds after `previous` came
- * has been started again: multilog pauses 5 seconds when one fails.
+ * A processor that begins so many seconds after its file's turn came has been
+ * started again: multilog pauses 5 seconds when one fails.
  */
 const RESTARTED = 4;
 
@@ -45,10 +48,18 @@ export interface LogStatus {
   writer: number | null;
   /** Whether the last writer was cut off. */
   cutOff: boolean;
-  /** For how long a finished file has been with, or waits for, a processor. */
+  /** How many finished files are with a processor, or wait for it. */
+  waitingFiles: number;
+  /** Their bytes. */
+  waitingBytes: number;
+  /** For how long the first of them has waited; `null` where there is none. */
   processing: number | null;
   /** For how long the processor has failed, as far back as can be seen. */
   failing: number | null;
+  /** How many files `tryto -p` has kept since it has sent one. */
+  keptFiles: number;
+  /** Their bytes. */
+  keptBytes: number;
   /** The last line that the processor has left in its state. */
   notice: string | null;
 }
@@ -78,110 +89,187 @@ export function lookAt(path: string, now: number): LogStatus {
 
 function lookInto(fd: number, path: string, now: number): LogStatus {
   const current = stat("current", fd);
+  // Every multilog makes both.
+  if (current === undefined && stat("lock", fd) === undefined) {
+    throw new StartError(`${path} is no log directory`);
+  }
   const previous = stat("previous", fd);
-  const old = oldFiles(fd);
+  const files = sum(fd);
   const writer = findWriter(fd);
   const age = (seconds: number) => Math.max(now - seconds, 0);
-  const newest = newestLine(current, previous, old);
-  const trouble = processorTrouble(fd, previous, old);
+  const newest = newestLine(current, previous, files.newest);
+  const trouble = processorTrouble(fd, previous, files);
+  const waits = waitingSince(previous, files);
   return {
     directory: path,
     current: current?.size ?? 0,
     limit: writer?.settings?.size ?? null,
-    oldFiles: old.length,
-    oldBytes: old.reduce((sum, { size }) => sum + size, 0),
+    oldFiles: files.count,
+    oldBytes: files.bytes,
     newest: newest === undefined ? null : age(newest),
     running: writer === null ? null : writer !== undefined,
     writer: writer?.pid ?? null,
     cutOff: writer === undefined && current !== undefined &&
       (current.mode & COMPLETE_BIT) === 0,
-    processing: previous === undefined ? null : age(previous.ctime),
+    waitingFiles: files.waiting + (previous ? 1 : 0),
+    waitingBytes: files.waitingBytes + (previous?.size ?? 0),
+    processing: waits === undefined ? null : age(waits),
     failing: trouble.since === undefined ? null : age(trouble.since),
+    keptFiles: trouble.kept,
+    keptBytes: trouble.keptBytes,
     notice: trouble.notice ?? null,
   };
 }
 
 interface OldFile {
   readonly name: string;
-  readonly size: number;
-  readonly modified: number;
+  readonly info: FileInfo;
 }
 
-/** The old files, the oldest first. */
-function oldFiles(directory: number): OldFile[] {
-  const files: OldFile[] = [];
-  for (const name of readdir(directory).filter(isOld).sort()) {
-    const found = stat(fromLatin1(name), directory);
-    if (found === undefined) continue; // it went meanwhile
-    files.push({ name, size: found.size, modified: found.mtime });
-  }
-  return files;
+/** What there is to know of all old files; there may be very many. */
+interface Sum {
+  /** Those that have been processed, or need not be. */
+  count: number;
+  bytes: number;
+  /** The one with the largest name, and the largest that is empty. */
+  newest: OldFile | undefined;
+  newestEmpty: OldFile | undefined;
+  /** Those that wait for a processor. */
+  waiting: number;
+  waitingBytes: number;
+  /** The one with the smallest name. */
+  firstWaiting: OldFile | undefined;
+}
+
+function sum(directory: number): Sum {
+  const sum: Sum = {
+    count: 0,
+    bytes: 0,
+    newest: undefined,
+    newestEmpty: undefined,
+    waiting: 0,
+    waitingBytes: 0,
+    firstWaiting: undefined,
+  };
+  eachOld(directory, (file) => {
+    const { name, info } = file;
+    const { newest, newestEmpty, firstWaiting } = sum;
+    if (isUnprocessed(name)) {
+      sum.waiting++;
+      sum.waitingBytes += info.size;
+      if (!firstWaiting || name < firstWaiting.name) sum.firstWaiting = file;
+      return;
+    }
+    sum.count++;
+    sum.bytes += info.size;
+    if (!newest || name > newest.name) sum.newest = file;
+    if (info.size > 0) return;
+    if (!newestEmpty || name > newestEmpty.name) sum.newestEmpty = file;
+  });
+  return sum;
+}
+
+function eachOld(directory: number, see: (file: OldFile) => void): void {
+  eachName(directory, (name) => {
+    if (!isOld(name)) return;
+    const info = stat(fromLatin1(name), directory);
+    // It may have gone in the meantime.
+    if (info !== undefined) see({ name, info });
+  });
 }
 
 /** When the newest line came, as well as files tell. */
 function newestLine(
   current: FileInfo | undefined,
   previous: FileInfo | undefined,
-  old: readonly OldFile[],
+  newest: OldFile | undefined,
 ): number | undefined {
   if (current && current.size > 0) return current.mtime;
   if (previous) return previous.mtime;
-  const last = old.at(-1);
-  if (last === undefined) return undefined;
+  if (newest === undefined) return undefined;
   // A processor wrote it later than the lines came, but the name was given
   // later still.
-  return Math.min(parseLabel(last.name)?.seconds ?? Infinity, last.modified);
+  const named = parseLabel(newest.name)?.seconds ?? Infinity;
+  return Math.min(named, newest.info.mtime);
+}
+
+/** Since when the file waits whose turn it is. */
+function waitingSince(
+  previous: FileInfo | undefined,
+  { firstWaiting }: Sum,
+): number | undefined {
+  return previous?.ctime ?? firstWaiting?.info.ctime;
+}
+
+interface Trouble {
+  since: number | undefined;
+  notice: string | undefined;
+  kept: number;
+  keptBytes: number;
 }
 
 /**
  * What the files say of a processor that fails.
  *
- * One that multilog has to run again finds `previous` as old as the first run.
- * Under `tryto -p` each run ends well: what failed is told in the last line of
- * `state`, and its old file isn't empty, because the log was kept.
+ * Each run begins with new `processed` and `newstate`. One that multilog has to
+ * start again begins long after the file's turn came: when it got its name, or
+ * when the file before it was done. Under `tryto -p` each run ends well: what
+ * failed is told in the last line of `state`, and its old file isn't empty,
+ * because the log was kept.
  */
 function processorTrouble(
   directory: number,
   previous: FileInfo | undefined,
-  old: readonly OldFile[],
-): { since: number | undefined; notice: string | undefined } {
-  const newstate = previous && stat("newstate", directory);
-  const now = newstate ? linesOf("newstate", directory) : [];
-  const before = linesOf("state", directory);
-  let since: number | undefined;
+  files: Sum,
+): Trouble {
+  const trouble: Trouble = {
+    since: undefined,
+    notice: undefined,
+    kept: 0,
+    keptBytes: 0,
+  };
+  const waits = waitingSince(previous, files);
+  const newstate = waits === undefined
+    ? undefined
+    : stat("newstate", directory);
+  const now = newstate ? lastLines("newstate", directory) : [];
+  const before = lastLines("state", directory);
   if (before.at(-1)?.startsWith("tryto: fatal: ")) {
-    const sent = old.findLastIndex(({ name, size }) =>
-      name.endsWith(".s") && size === 0
-    );
-    const kept = old.slice(sent + 1).find(({ name }) => name.endsWith(".s"));
-    since = kept && parseLabel(kept.name)?.seconds;
+    let first: string | undefined;
+    eachOld(directory, ({ name, info }) => {
+      if (isUnprocessed(name) || info.size === 0) return;
+      if (files.newestEmpty && name < files.newestEmpty.name) return;
+      trouble.kept++;
+      trouble.keptBytes += info.size;
+      if (first === undefined || name < first) first = name;
+    });
+    trouble.since = first === undefined
+      ? undefined
+      : parseLabel(first)?.seconds;
   }
-  if (previous && newstate) {
-    // Each run empties both; what it writes makes one of them newer.
+  if (waits !== undefined && newstate) {
     const processed = stat("processed", directory);
-    const started = Math.min(
-      newstate.mtime,
-      processed?.mtime ?? Infinity,
-    );
-    const again = started - previous.ctime > RESTARTED;
+    const started = Math.min(newstate.mtime, processed?.mtime ?? Infinity);
+    const turn = Math.max(waits, files.newest?.info.ctime ?? 0);
     const failed = now.some((line) => /^tryto: (warning|fatal): /.test(line));
-    if (failed || again) since ??= previous.ctime;
+    if (failed || started - turn > RESTARTED) trouble.since ??= waits;
   }
   // Nothing that a terminal could take for a command.
-  const notice = [...before, ...now].at(-1)?.slice(0, NOTICE_SIGHT)
+  trouble.notice = [...before, ...now].at(-1)?.slice(0, NOTICE_SIGHT)
     .replace(/[^ -~]/g, "?");
-  return { since, notice };
+  return trouble;
 }
 
-function linesOf(name: string, directory: number): string[] {
-  const lines = (readAll(name, directory) ?? "").split("\n");
-  return lines.filter((line) => line !== "");
+/** The last lines of a file, which may be as large as a program likes. */
+function lastLines(name: string, directory: number): string[] {
+  const text = readEnd(name, directory, NOTICES_END) ?? "";
+  return text.split("\n").filter((line) => line !== "");
 }
 
 /**
  * Runs `multilog --status`.
  *
- * @param args What stands behind `--status`
+ * @param args What comes after `--status`
  * @param diagnostics Where trouble is told
  * @returns The exit code
  */
@@ -191,7 +279,11 @@ export function showStatus(
 ): number {
   const paths = args.filter((arg) => arg !== "--json");
   const wrong = paths.find((arg) => arg.startsWith("-"));
-  if (wrong !== undefined || paths.length === 0) {
+  if (wrong !== undefined) {
+    diagnostics.say(`fatal: unknown option ${wrong}, see --help`);
+    return 100;
+  }
+  if (paths.length === 0) {
     diagnostics.say("usage: multilog --status dir ... [--json]");
     return 100;
   }
@@ -206,9 +298,13 @@ export function showStatus(
       diagnostics.warn(error);
     }
   }
-  const text = paths.length < args.length
+  const terminal = isTerminal(1);
+  let text = paths.length < args.length
     ? found.map((log) => `${JSON.stringify(log)}\n`).join("")
-    : table(found, isTerminal(1) ? COLUMNS : Infinity);
+    : table(found, terminal ? COLUMNS : Infinity);
+  if (terminal) {
+    text = new TextDecoder().decode(new TerminalText().turn(encode(text)));
+  }
   const code = diagnostics.answer(text);
   return found.length === paths.length ? code : 111;
 }
@@ -224,12 +320,14 @@ export function showStatus(
 export function table(logs: readonly LogStatus[], columns: number): string {
   if (logs.length === 0) return "";
   const rows = [
-    ["CURRENT", "OF", "OLD", "BYTES", "NEWEST", "WRITER", "PROCESSOR"],
+    "CURRENT OF OLD BYTES WAITING BYTES NEWEST WRITER PROCESSOR".split(" "),
     ...logs.map((log) => [
       `${log.current}`,
       log.limit === null ? "?" : `${log.limit}`,
       `${log.oldFiles}`,
       `${log.oldBytes}`,
+      `${log.waitingFiles}`,
+      `${log.waitingBytes}`,
       log.newest === null ? "-" : duration(log.newest),
       writerWord(log),
       processorWord(log),

@@ -7,6 +7,7 @@ import {
 } from "../../src/multilog/status.ts";
 import {
   AS_NOBODY,
+  bytes,
   folder,
   forOthers,
   installed,
@@ -244,22 +245,80 @@ Deno.test("--status goes on after a directory that isn't there", async () => {
   const [head, row] = text.split("\n") as [string, string];
   assertEquals(
     head,
-    "CURRENT  OF  OLD  BYTES  NEWEST  WRITER  PROCESSOR  DIRECTORY",
+    "CURRENT  OF  OLD  BYTES  WAITING  BYTES  NEWEST  WRITER  PROCESSOR  DIRECTORY",
   );
-  assertMatch(row, /^ {6}7 {3}\? {4}0 {6}0 {6}\d+s {7}- {10}- {2}\.\/log$/);
+  assertMatch(row, /^ {6}7 {3}\? {4}0 {6}0 {8}0 {6}0 {6}\d+s {7}- {10}- {2}\.\/log$/);
 });
 
-Deno.test("--status without directories, or with an unknown word, is wrong usage", async () => {
-  for (const words of [[], ["--json"], ["-x", "./log"]]) {
+Deno.test("--status without directories, or with an unknown option, is wrong usage", async () => {
+  const usage = "usage: multilog --status dir ... [--json]";
+  for (
+    const [words, said] of [
+      [[], usage],
+      [["--json"], usage],
+      [["./log", "--jsn"], "fatal: unknown option --jsn, see --help"],
+    ] as const
+  ) {
     const { code, text, stderr } = await run(
       [ours.multilog, "--status", ...words],
     );
-    assertEquals([code, text, stderr], [
-      100,
-      "",
-      "multilog: usage: multilog --status dir ... [--json]\n",
-    ]);
+    assertEquals([code, text, stderr], [100, "", `multilog: ${said}\n`]);
   }
+});
+
+Deno.test("--status says of a directory that is no log that it is none", async () => {
+  using work = folder();
+  const { code, text, stderr } = await run(
+    [ours.multilog, "--status", work.path],
+  );
+  assertEquals([code, text, stderr], [
+    111,
+    "",
+    `multilog: warning: ${work.path} is no log directory\n`,
+  ]);
+});
+
+Deno.test("--status counts what waits for a processor, and what tryto -p kept", async () => {
+  using work = folder();
+  {
+    await using writer = await start(["!exit 1", "./log"], { cwd: work.path });
+    for (const line of ["one\n", "two and\n"]) {
+      await writer.write(line);
+      await until(
+        "it is written",
+        () => look(`${work.path}/log`).current?.text === line,
+      );
+      writer.signal("SIGALRM");
+      await until(
+        "it waits",
+        () => look(`${work.path}/log`).current?.text === "",
+      );
+    }
+    const log = await one(work.path);
+    assertEquals([log.waitingFiles, log.waitingBytes], [2, 12]);
+    assertEquals([log.oldFiles, log.keptFiles], [0, 0]);
+    assert(log.processing! >= 0 && log.processing! < 100);
+    writer.signal("SIGTERM");
+    assertEquals(await writer.code(), 0);
+  }
+  const at = `${work.path}/log`;
+  for (const [name, text] of [["0a", ""], ["0b", "kept\n"], ["0c", "too\n"]]) {
+    Deno.writeTextFileSync(`${at}/@40000000${name}00000000000000.s`, text!);
+  }
+  Deno.writeTextFileSync(`${at}/state`, "tryto: fatal: child crashed\n");
+  const log = await one(work.path);
+  assertEquals([log.keptFiles, log.keptBytes], [2, 9]);
+});
+
+Deno.test("--status reads the end of a state, however large it is", async () => {
+  using work = folder();
+  await run([ours.multilog, "./log"], { cwd: work.path, stdin: "x\n" });
+  const state = Deno.openSync(`${work.path}/log/state`, { append: true });
+  const lines = bytes("a: b\n".repeat(200_000));
+  for (let i = 0; i < 33; i++) state.writeSync(lines);
+  state.writeSync(bytes("the last notice\n"));
+  state.close();
+  assertEquals((await one(work.path)).notice, "the last notice");
 });
 
 Deno.test("--status and --follow are patterns in any other place", async () => {
@@ -283,8 +342,12 @@ Deno.test("a table fits a terminal", () => {
     running: true,
     writer: 4194304,
     cutOff: false,
+    waitingFiles: 3,
+    waitingBytes: 299997,
     processing: 7200,
     failing: 172800,
+    keptFiles: 0,
+    keptBytes: 0,
     notice: "x".repeat(200),
   };
   const lines = table([log], 80).split("\n");
