@@ -10,7 +10,7 @@ import { readClock } from "../sys/clock.ts";
 import { close, isTerminal } from "../sys/descriptors.ts";
 import { type FileInfo, openDirectory, readdir, stat } from "../sys/files.ts";
 import { parseLabel } from "../tai64n.ts";
-import { isOld } from "../log/names.ts";
+import { isOld, isUnprocessed } from "../log/names.ts";
 import { StartError, startStep } from "../log/retrier.ts";
 import { findWriter, readAll } from "./find_writer.ts";
 
@@ -78,8 +78,8 @@ export function lookAt(path: string, now: number): LogStatus {
 
 function lookInto(fd: number, path: string, now: number): LogStatus {
   const current = stat("current", fd);
-  const previous = stat("previous", fd);
   const old = oldFiles(fd);
+  const previous = stat("previous", fd) ?? processed(fd, old);
   const writer = findWriter(fd);
   const age = (seconds: number) => Math.max(now - seconds, 0);
   const newest = newestLine(current, previous, old);
@@ -105,6 +105,16 @@ interface OldFile {
   readonly name: string;
   readonly size: number;
   readonly modified: number;
+}
+
+/** The file that a processor is at, if it is at any: the oldest that waits. */
+function processed(
+  directory: number,
+  old: readonly OldFile[],
+): FileInfo | undefined {
+  const name = old.find(({ name }) => isUnprocessed(name))?.name;
+  if (name === undefined || !stat("newstate", directory)) return undefined;
+  return stat(fromLatin1(name), directory);
 }
 
 /** The old files, the oldest first. */
