@@ -16,7 +16,7 @@ export const PAUSE = 5000;
  * @example
  * ```ts
  * import { assertRejects } from "@std/assert";
- * import { logStream } from "./stream.ts";
+ * import { logStream } from "../multilog/log_stream.ts";
  *
  * const stream = logStream(["/proc/no/log"]);
  * const writer = stream.getWriter();

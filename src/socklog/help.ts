@@ -23,6 +23,7 @@ for each NAME that is set, such as TCPREMOTEIP. Its options are tcpserver's:
   -l name   is this host's name                  -v -q   say more, nothing
   -D        send small writes at once            -o      keep IP options
   -w n      end connections that are idle for n seconds
+  -f        take octet-counted messages, too (RFC 6587)
   -a        acknowledge what is written to standard output
 
 send and connect know -v -q -D -h -H -r -R -t -l, and -T x+y (seconds to try

@@ -275,11 +275,6 @@ export async function yieldToEventLoop(): Promise<void> {
   else await timerTurn();
 }
 
-/** Lets the event loop turn until each signal that has arrived is seen. */
-export async function seeSignals(): Promise<void> {
-  for (let i = 0; i < TURNS; i++) await yieldToEventLoop();
-}
-
 /** Whether there is a thread to wait in, or one could be started. */
 function hasThread(): boolean {
   return performance.now() < threadUntil || canStartThread();

@@ -4,9 +4,11 @@
  * @module
  */
 import { load } from "./libc.ts";
+import { yieldToEventLoop } from "./poll.ts";
 
 const lib = load({
   sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  kill: { parameters: ["i32", "i32"], result: "i32" },
   sigprocmask: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
 });
 
@@ -30,6 +32,31 @@ export function unblockSignals(): void {
 export function settleSignals(): void {
   Deno.addSignalListener("SIGXFSZ", () => {});
   unblockSignals();
+}
+
+/** A signal that nobody sends us, and that does nothing by itself. */
+const SIGURG = 23;
+/** After how many milliseconds it isn't waited for any more. */
+const PATIENCE = 1000;
+/** In how many turns of the event loop a signal is surely handled. */
+const TURNS = 5;
+
+/**
+ * Waits until each signal that has arrived is handled.
+ *
+ * The runtime hears of signals in a thread of its own, which may not have run
+ * since, and hands them on in their order. So one more that this process sends
+ * itself comes after them.
+ */
+export async function seeSignals(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  Deno.addSignalListener("SIGURG", resolve);
+  const timer = setTimeout(resolve, PATIENCE);
+  lib.kill(Deno.pid, SIGURG);
+  await promise;
+  clearTimeout(timer);
+  Deno.removeSignalListener("SIGURG", resolve);
+  for (let i = 0; i < TURNS; i++) await yieldToEventLoop();
 }
 
 /** The signals that this program sends, hears of, or tells of: their numbers. */

@@ -247,7 +247,10 @@ Deno.test("--status goes on after a directory that isn't there", async () => {
     head,
     "CURRENT  OF  OLD  BYTES  WAITING  BYTES  NEWEST  WRITER  PROCESSOR  DIRECTORY",
   );
-  assertMatch(row, /^ {6}7 {3}\? {4}0 {6}0 {8}0 {6}0 {6}\d+s {7}- {10}- {2}\.\/log$/);
+  assertMatch(
+    row,
+    /^ {6}7 {3}\? {4}0 {6}0 {8}0 {6}0 {6}\d+s {7}- {10}- {2}\.\/log$/,
+  );
 });
 
 Deno.test("--status without directories, or with an unknown option, is wrong usage", async () => {

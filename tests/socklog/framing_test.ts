@@ -9,11 +9,15 @@ function frame(
   options: {
     prefix?: string;
     form?: "cooked" | "raw" | "both";
+    octetCounting?: boolean;
     piece?: () => number;
     end?: boolean;
   } = {},
 ): string {
-  const framer = new Framer({ form: options.form ?? "cooked" });
+  const framer = new Framer({
+    form: options.form ?? "cooked",
+    octetCounting: options.octetCounting ?? false,
+  });
   const stream = new LineBuffer(encode(options.prefix ?? ""));
   const bytes = fromLatin1(text);
   let out = "";
@@ -202,4 +206,71 @@ Deno.test("unfinished lines of all streams together are bounded", () => {
   }
   assertEquals(framer.held <= 128 * 1024 * 1024, true);
   assertEquals(framer.held > 127 * 1024 * 1024, true);
+});
+
+Deno.test("those who hold the most are cut when memory runs out, not short lines", () => {
+  const framer = new Framer();
+  const size = 65000;
+  // Held by nobody else any more: what was dropped doesn't count for ever.
+  for (let i = 0; i < 2100; i++) {
+    framer.input.fill(0x78, 0, size);
+    const lines = new LineBuffer(new Uint8Array(0));
+    while (framer.take(lines, 0, size) < size) framer.taken(framer.size);
+    framer.taken(framer.size);
+  }
+  const innocent = new LineBuffer(encode("i: "));
+  const take = (text: string) => {
+    framer.input.set(encode(text));
+    assertEquals(framer.take(innocent, 0, text.length), text.length);
+  };
+  take("<13>an inno");
+  take("cent line\n");
+  const out = latin1(framer.output()).split("\n").filter((line) =>
+    !line.startsWith("x")
+  );
+  assertEquals(out, ["i: user.notice: an innocent line", ""]);
+  assertEquals(framer.held <= 128 * 1024 * 1024, true);
+});
+
+Deno.test("octet-counted messages come out as messages, at any split", () => {
+  const counted = (...messages: string[]) =>
+    messages.map((text) => `${text.length} ${text}`).join("");
+  const rows: [input: string, output: string][] = [
+    [counted("<13>a", "<14>b c"), "p: user.notice: a\np: user.info: b c\n"],
+    // A newline inside is no new message, and forges none.
+    [
+      counted("<13>a\n<14>b\0\nc\n", "<14>d"),
+      "p: user.notice: a\np: user.notice: <14>b\np: user.notice: c\n" +
+      "p: user.info: d\n",
+    ],
+    [`${counted("<13>a")}\n${counted("b")}`, "p: user.notice: a\np: b\n"],
+    ["20 <13>cut off", "p: user.notice: cut off\n"],
+    // Others send lines as ever.
+    ["<13>a\n12 <x\n", "p: user.notice: a\np: 12 <x\n"],
+    ["12 monkeys\n5 <13>b\n", "p: 12 monkeys\np: 5 <13>b\n"],
+    ["12\n", "p: 12\n"],
+    ["12", "p: 12\n"],
+    ["12 ", "p: 12 \n"],
+    ["0 <13>a", "p: 0 <13>a\n"],
+    ["012 <13>a", "p: 012 <13>a\n"],
+    ["1234567890 <13>a\n", "p: 1234567890 <13>a\n"],
+    // Nothing is lost where the count goes wrong.
+    [`${counted("<13>a")}x y\nz`, "p: user.notice: a\np: x y\np: z\n"],
+  ];
+  for (const [input, output] of rows) {
+    for (const size of [1, 2, 3, 5, 1000]) {
+      const piece = () => size;
+      assertEquals(
+        frame(input, { prefix: "p: ", octetCounting: true, piece }),
+        output,
+        `${JSON.stringify(input)} by ${size}`,
+      );
+    }
+  }
+  const long = "<13>" + "y".repeat(LONGEST) + "z";
+  assertEquals(
+    frame(counted(long, "<14>b"), { octetCounting: true }),
+    `user.notice: ${"y".repeat(LONGEST - 4)}\nuser.notice: yyyyz\n` +
+      "user.info: b\n",
+  );
 });

@@ -954,3 +954,124 @@ Deno.test("as many programs run at once as -c says", async () => {
   assert(!server.messages.includes("status: 4/3"));
   assert(server.messages.includes("status: 3/3"));
 });
+
+Deno.test("-f: counted and plain senders at one port", async () => {
+  await using server = await startOurs([...PLAIN, "-f", "@", "PROTO"]);
+  await transmit(server.port, "10 <13>a\n<14>5 <86>b");
+  await transmit(server.port, "<13>5 plain\n");
+  await server.stop();
+  assertEquals(
+    server.data,
+    "TCP: user.notice: a\nTCP: user.notice: <14>\nTCP: authpriv.info: b\n" +
+      "TCP: user.notice: 5 plain\n",
+  );
+});
+
+Deno.test("-U without $UID and $GID is refused", async () => {
+  for (const env of [{}, { UID: "65534" }, { GID: "65534" }]) {
+    const { code, stderr } = await run(
+      ["env", "-u", "UID", "-u", "GID"]
+        .concat(Object.entries(env).map(([name, value]) => `${name}=${value}`))
+        .concat(ours.socklogTcp, "-U", "127.0.0.1", "0", "TCPREMOTEIP"),
+    );
+    assertEquals(code, 100);
+    assertMatch(stderr, /^socklog-tcp: -U wants \$UID and \$GID\n/);
+  }
+});
+
+Deno.test("a NAME that looks like a slip is warned of", async () => {
+  const names = ["TCPREMOTEPI", "TCPREMOTIP", "OTHER", "TCPREMOTEIP", "PORTO"];
+  await using server = await startOurs([...PLAIN, "@", ...names], {
+    env: { PORTO: "set" },
+  });
+  await transmit(server.port, "a\n");
+  await server.stop();
+  assertEquals(server.data, "127.0.0.1: set: a\n");
+  assertEquals(
+    server.messages,
+    ["TCPREMOTEPI", "TCPREMOTIP"].map((name) =>
+      `socklog-tcp: warning: $${name} is not set; is $TCPREMOTEIP meant?\n`
+    ).join(""),
+  );
+});
+
+Deno.test("a NAME's bytes come out as they are, but none that ends a line", async () => {
+  const name = "hö€Ċst";
+  await using server = await startOurs(
+    ["-RH", "-l", name, "@", "TCPLOCALHOST", "TWO", "LONG"],
+    { env: { TWO: "a\nb", LONG: "y".repeat(100_000) } },
+  );
+  await transmit(server.port, "x\n");
+  assertEquals(await server.stop(), 0);
+  const begin = new TextDecoder().decode(
+    Uint8Array.from(server.data, (c) => c.charCodeAt(0)),
+  );
+  assert(begin.startsWith(`${name}: a?b: yyy`), begin.slice(0, 80));
+  assert(server.data.endsWith("yx\n"));
+});
+
+testWith(
+  ["tcprules", "cp"],
+  "rules replaced by others of the same size, inode and time count at once",
+  async () => {
+    using work = folder();
+    const at = (name: string) => `${work.path}/${name}`;
+    for (
+      const [name, rules] of [
+        ["open", "127.0.0.1:allow\n:deny\n"],
+        ["shut", "127.0.0.1:deny\n:allow\n"],
+      ] as const
+    ) {
+      await run([installed("tcprules")!, at(name), at("tmp")], {
+        stdin: rules,
+      });
+      await Deno.utime(at(name), 1e9, 1e9);
+    }
+    await run(["cp", "-p", at("open"), at("cdb")]);
+    await using server = await startOurs([...PLAIN, "-x", at("cdb"), "@"]);
+    const ways = [["cp"], ["cp", "-p"]];
+    for (let round = 0; round < 100; round++) {
+      // Often enough to be read twice within one tick of the kernel's clock;
+      // and once after so long that the file counts as known.
+      if (round === 50) await new Promise((done) => setTimeout(done, 2500));
+      const way = ways[round % 2]!;
+      await run([...way, at("open"), at("cdb")]);
+      await transmit(server.port, "in\n");
+      if (round === 50) await transmit(server.port, "in\n");
+      await run([...way, at("shut"), at("cdb")]);
+      await assertRejects(
+        () => transmit(server.port, "DENIED\n"),
+        Deno.errors.ConnectionReset,
+      );
+    }
+    await server.stop();
+    assertEquals(server.data, "in\n".repeat(101));
+  },
+);
+
+Deno.test("-x asks for no name that no rule speaks of", {
+  ignore: !canAnswer,
+}, async () => {
+  using work = folder();
+  const cdb = `${work.path}/cdb`;
+  const tcprules = installed("tcprules");
+  if (tcprules === undefined) return;
+  const identd = Deno.listen(IDENT);
+  let asked = 0;
+  const listening = (async () => {
+    for await (const connection of identd) {
+      asked++;
+      connection.close();
+    }
+  })();
+  await using server = await startOurs(["-l0", "-t9", "-x", cdb, "@"]);
+  for (const [rules, questions] of [[":allow\n", 0], ["joe@:deny\n", 1]]) {
+    await run([tcprules, cdb, `${work.path}/tmp`], { stdin: `${rules}` });
+    await transmit(server.port, "a\n");
+    assertEquals(asked, questions);
+  }
+  identd.close();
+  await listening;
+  await server.stop();
+  assertEquals(server.data, "a\na\n");
+});
