@@ -6,11 +6,11 @@
  *
  * @example Write a rotated log
  * ```ts
- * import { LogDirectory, Trouble } from "./mod.ts";
+ * import { LogDirectory, Retrier } from "./mod.ts";
  *
  * const dir = Deno.makeTempDirSync();
  * const settings = { size: 4096, keep: 5, processor: "", age: 0 };
- * const log = LogDirectory.open(`${dir}/log`, settings, new Trouble(console.error));
+ * const log = LogDirectory.open(`${dir}/log`, settings, new Retrier(console.error));
  * await log.append(new TextEncoder().encode("one line\n"));
  * await log.close();
  * Deno.removeSync(dir, { recursive: true });

@@ -32,7 +32,7 @@ export class UsageError extends Error {
  * ```ts
  * import { assertEquals } from "@std/assert";
  *
- * const { options, rest } = parseOptions(["-vn2", "prog", "-x"], "vn:");
+ * const { options, rest } = getopt(["-vn2", "prog", "-x"], "vn:");
  * assertEquals(options, [
  *   { letter: "v", value: "" },
  *   { letter: "n", value: "2" },

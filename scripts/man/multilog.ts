@@ -217,10 +217,11 @@ patterns.`,
           text:
             `Prints a table of logs: the size of \`current\` and the size at which it
 is big enough (\`?\` unless a \`multilog\` writes to it whose arguments the user may
-see); how many old files there are, and their bytes; how many finished files wait for
-the processor, and their bytes; the age of the newest line; the writer's process number, or \`-\`, or \`cut off\`; and for how long a processor
-has been \`running\`, \`failing\`, or is \`due\` at the next start. Below stands the
-last line of the processor's notes, if there are any.
+see); how many old files there are, and their bytes; the age of the newest line; the writer's process number, or \`-\`, or \`cut off\`; and for how long a processor
+has been \`running\`, \`failing\`, or is \`due\` at the next start. Below, where there is
+any of that, stands how many files wait for the processor and their bytes, how
+many \`tryto -p\` has kept since it has sent one, and the last line of the
+processor's notes.
 
 No lock is taken and no file written. Whether a processor fails is seen from
 outside: \`multilog\` had to run it again, or tryto(1) says in \`state\` that it kept

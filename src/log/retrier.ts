@@ -37,7 +37,7 @@ export class StartError extends Error {
  * import { assertEquals } from "@std/assert";
  *
  * const warnings: string[] = [];
- * const trouble = new Trouble((message) => warnings.push(message));
+ * const trouble = new Retrier((message) => warnings.push(message));
  * const pause = trouble.pause("unable to write to ./log/current, pausing");
  * trouble.hurry();
  * await pause;

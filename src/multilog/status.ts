@@ -320,14 +320,12 @@ export function showStatus(
 export function table(logs: readonly LogStatus[], columns: number): string {
   if (logs.length === 0) return "";
   const rows = [
-    "CURRENT OF OLD BYTES WAITING BYTES NEWEST WRITER PROCESSOR".split(" "),
+    "CURRENT OF OLD BYTES NEWEST WRITER PROCESSOR".split(" "),
     ...logs.map((log) => [
       `${log.current}`,
       log.limit === null ? "?" : `${log.limit}`,
       `${log.oldFiles}`,
       `${log.oldBytes}`,
-      `${log.waitingFiles}`,
-      `${log.waitingBytes}`,
       log.newest === null ? "-" : duration(log.newest),
       writerWord(log),
       processorWord(log),
@@ -342,10 +340,27 @@ export function table(logs: readonly LogStatus[], columns: number): string {
     const cells = row.map((cell, column) => cell.padStart(widths[column]!));
     const line = `${cells.join("  ")}  `;
     text += `${line}${cutFront(names[index]!, columns - line.length)}\n`;
-    const notice = logs[index - 1]?.notice;
-    if (notice) text += `${`    ${notice}`.slice(0, columns)}\n`;
+    const log = logs[index - 1];
+    for (const detail of log === undefined ? [] : details(log)) {
+      text += `${`    ${detail}`.slice(0, columns)}\n`;
+    }
   });
   return text;
+}
+
+/** What isn't there most of the time, and has a line of its own. */
+function details(log: LogStatus): string[] {
+  const lines: string[] = [];
+  if (log.waitingFiles > 0) {
+    lines.push(
+      `${log.waitingFiles} waiting for the processor, ${log.waitingBytes} bytes`,
+    );
+  }
+  if (log.keptFiles > 0) {
+    lines.push(`${log.keptFiles} kept unsent, ${log.keptBytes} bytes`);
+  }
+  if (log.notice) lines.push(log.notice);
+  return lines;
 }
 
 function writerWord({ running, writer, cutOff }: LogStatus): string {
