@@ -111,11 +111,11 @@ export async function multilog(
     while (true) {
       if (rotating) {
         rotating = false;
-        // At once: each may have to wait for its processor.
+        // At once: each may have to wait for its disk.
         await Promise.all(logs.map((log) => log.rotate()));
       }
-      for (const log of logs) if (log.due()) await log.rotate();
       if (terminating && engine.atLineStart()) return 0;
+      for (const log of logs) if (log.due()) await log.rotate();
       const due = lines.untilDue();
       const room = lines.room();
       poller.set(0, room > 0 ? INPUT : NOTHING, READABLE);
