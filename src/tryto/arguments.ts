@@ -26,7 +26,7 @@ export interface Task {
 
 /** Shown for a command line that makes no sense. */
 export const USAGE =
-  "usage: tryto [-vp] [-t seconds] [-k kseconds] [-n tries] prog\n\n";
+  "usage: tryto [-pPv] [-t seconds] [-k kseconds] [-n tries] prog; see --help\n\n";
 
 /** Shown for `--help`. */
 export const HELP = `\
@@ -52,9 +52,13 @@ signal's number if a signal ended it); 111 for trouble; 1 for wrong usage
 example: multilog t '!tryto -v socklog-tcp send loghost 10116' ./main
 `;
 
-/** A number as the original reads it: leading digits; none are 0. */
-function leadingNumber(text: string): number {
-  return Number(/^[0-9]*/.exec(text)![0]);
+/**
+ * The number of an option. The original takes what isn't one for its leading
+ * digits, or for the default.
+ */
+function numberOf(letter: string, text: string): number {
+  if (/^[0-9]{1,9}$/.test(text)) return Number(text);
+  throw new UsageError(`-${letter} wants a number, not ${text || "nothing"}`);
 }
 
 /**
@@ -77,17 +81,19 @@ function leadingNumber(text: string): number {
 export function parseTask(args: readonly string[]): Task {
   const { options, rest } = getopt(args, "pPvVt:k:n:");
   const given = new Map(options.map(({ letter, value }) => [letter, value]));
-  const number = (letter: string) => leadingNumber(given.get(letter) ?? "");
+  const number = (letter: string, otherwise: number) => {
+    const value = given.get(letter);
+    return value === undefined ? otherwise : numberOf(letter, value);
+  };
   const [prog, ...more] = rest;
   if (given.has("V")) throw new UsageError(`version ${VERSION}`);
   if (prog === undefined) throw new UsageError("");
   return {
     prog: [prog, ...more],
-    // As in the original, 0 and nonsense are the default, and one try is made
-    // whatever is said.
-    limit: number("t") || 180,
-    grace: number("k") || 5,
-    tries: given.has("n") ? number("n") : 5,
+    // As in the original, 0 seconds are the default, and 0 tries one.
+    limit: number("t", 0) || 180,
+    grace: number("k", 0) || 5,
+    tries: number("n", 5),
     processor: given.has("p"),
     group: given.has("P"),
     verbose: given.has("v"),

@@ -289,7 +289,7 @@ export class Attempts implements Disposable {
       if (ending.signal !== undefined) {
         await this.#diagnostics.warn(`child killed by ${how}.`);
       } else if (this.#task.verbose) {
-        await this.#diagnostics.warn("child crashed.");
+        await this.#diagnostics.warn(`child crashed. (${how})`);
       }
       if (tries >= this.#task.tries) {
         const code = ending.code ?? 128 + ending.signal;
@@ -367,7 +367,10 @@ export class Attempts implements Disposable {
       } catch (error) {
         if (!(error instanceof SysError)) throw error;
         if (error.code !== "EAGAIN" && error.code !== "ENOMEM") {
-          await this.#diagnostics.say("fatal: unable to start child: ", error);
+          await this.#diagnostics.say(
+            `fatal: unable to start child "${prog[0]}": `,
+            error,
+          );
           return { code: TROUBLE };
         }
         await this.#diagnostics.warn(

@@ -119,8 +119,10 @@ const NOTICE = new RegExp(
   "^((tryto|socklog-tcp|tcpclient): )?(warning: |fatal: |info: )?(" +
     'child ("[^"]*" |)(crashed|terminated|timed out|not terminated|' +
     "has no input|interrupted by \\w+|killed by signal \\d+( \\(\\w+\\))?)" +
-    "(, giving up)?\\.( sending \\w+\\.\\.\\.)?|" +
+    "(, giving up)?\\.( sending \\w+\\.\\.\\.| \\(exit code \\d+\\))?|" +
     "stopped by \\w+, giving up\\.|" +
+    "kept \\d+ bytes of .+ @4[0-9a-f]{23}, not sent since [\\dT:-]+Z: .+|" +
+    "\\d+ bytes of notices left out|" +
     "\\d+ bytes were acknowledged, and \\d+ sent|" +
     "no acknowledgement: a server gives it with -a, when all went well|" +
     "connection closed before everything was sent|" +

@@ -161,7 +161,7 @@ Deno.test("lines are read and written while something is sent inside", async () 
   );
 });
 
-Deno.test("notices of all failures arrive, over restarts", async () => {
+Deno.test("notices of all failures arrive, over restarts and kills", async () => {
   using at = folder();
   const nobody = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = nobody.addr as Deno.NetAddr;
@@ -172,24 +172,79 @@ Deno.test("notices of all failures arrive, over restarts", async () => {
     `!tryto -pn1 socklog-tcp send 127.0.0.1 ${port}`,
     "./log",
   ];
+  // One file that is big enough, and a line that stays in `current`.
   const log = (text: string) =>
     run([ours.multilog, ...script], {
       cwd: at.path,
-      stdin: `${text.padEnd(3000)}\n`,
+      stdin: `${text.padEnd(3000)}\nrest\n`,
       env: { PATH: bin },
     });
   for (const text of ["one", "two", "three"]) {
     const { code, stderr } = await log(text);
     assertEquals([code, stderr], [0, ""]);
+    // As a KILL leaves it: the next run processes it first.
+    Deno.chmodSync(`${at.path}/log/current`, 0o644);
   }
   using listener = Deno.listen({ hostname: "127.0.0.1", port });
   const sending = log("four");
-  const connection = await listener.accept();
-  const got = await new Response(connection.readable).text();
+  const got: string[] = [];
+  for (let n = 0; n < 2; n++) {
+    const connection = await listener.accept();
+    got.push(await new Response(connection.readable).text());
+  }
   assertEquals((await sending).code, 0);
-  const kept = /^tryto: warning: kept 3001 bytes of (\S+) @4[0-9a-f]{23}, /gm;
-  const places = [...got.matchAll(kept)].map(([, place]) => place);
-  assertEquals(places, Array(3).fill(Deno.realPathSync(`${at.path}/log`)));
-  assertEquals(got.match(/giving up/g)?.length, 3);
+  const [first = "", second] = got;
+  const kept = /^tryto: warning: kept (\d+) bytes of (\S+) @4[0-9a-f]{23}, /gm;
+  const told = [...first.matchAll(kept)].map(([, bytes, place]) => [
+    Number(bytes),
+    place,
+  ]);
+  const place = Deno.realPathSync(`${at.path}/log`);
+  assertEquals(told, [3001, 5, 3001, 5, 3001].map((bytes) => [bytes, place]));
+  assertEquals(first.match(/giving up/g)?.length, 5);
+  assert(first.endsWith("giving up.\nrest\n"), first);
+  assertEquals(second, `${"four".padEnd(3000)}\n`);
   assertEquals(Deno.readTextFileSync(`${at.path}/log/state`), "");
+});
+
+Deno.test("what has no room to wait is kept untried, and told", async () => {
+  using at = folder();
+  // It accepts, and says nothing: the first file is under way all the time.
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const child = new Deno.Command(ours.multilog, {
+    args: [
+      "s4096",
+      "n3",
+      `!tryto -p socklog-tcp send 127.0.0.1 ${port}`,
+      "./log",
+    ],
+    cwd: at.path,
+    env: { PATH: bin },
+    stdin: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  for (let n = 0; n < 6; n++) {
+    const line = `line ${n}`.padEnd(2999);
+    await writer.write(new TextEncoder().encode(`${line}\n`));
+  }
+  const state = () => {
+    try {
+      return Deno.readTextFileSync(`${at.path}/log/state`);
+    } catch {
+      return "";
+    }
+  };
+  await until("some are kept", () => state().split("\n").length > 2);
+  assert(
+    /^tryto: warning: kept 3000 bytes of \S+ @4[0-9a-f]{23}, not sent since /
+      .test(state()),
+    state(),
+  );
+  assert(state().includes(" files wait"), state());
+  child.kill("SIGTERM");
+  await writer.close().catch(() => {});
+  const { code } = await child.output();
+  assertEquals(code, 0);
 });

@@ -207,7 +207,8 @@ async function play(client: Client, scenario: Scenario, at: string) {
 
 function finishedLogs(at: string): string[] {
   const names = [...Deno.readDirSync(`${at}/log`)].map(({ name }) => name);
-  return names.filter((name) => name.startsWith("@"));
+  // What waits for its processor ends in `.u`.
+  return names.filter((name) => /^@.*\.s$/.test(name));
 }
 
 function contents(at: string, name: string): string {

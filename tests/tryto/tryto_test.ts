@@ -117,7 +117,10 @@ bothWays("every try gets all notices and all of the log", async () => {
       assert(Deno.readTextFileSync(`${at}/try${n}`) === "notice\n" + LARGE);
     }
     assertEquals([done.code, done.out, done.err], [0, "", ""]);
-    assertEquals(done.told, "tryto: warning: child crashed.\n".repeat(2));
+    assertEquals(
+      done.told,
+      "tryto: warning: child crashed. (exit code 1)\n".repeat(2),
+    );
   }));
 });
 
@@ -439,14 +442,14 @@ Deno.test("a signal in the pause ends tryto at once; nohup's doesn't", async () 
   assert(stopped.out === LARGE);
   assertEquals(
     stopped.told,
-    "tryto: warning: child crashed.\n" +
+    "tryto: warning: child crashed. (exit code 3)\n" +
       "tryto: fatal: stopped by SIGTERM, giving up.\n",
   );
   assertEquals(deaf.code, 0);
   assert(deaf.out === LARGE);
   assertEquals(
     takeKept(deaf.told).told,
-    "tryto: warning: child crashed.\n".repeat(2) + CRASHED,
+    "tryto: warning: child crashed. (exit code 3)\n".repeat(2) + CRASHED,
   );
 });
 
@@ -541,7 +544,8 @@ Deno.test("tryto's own trouble is told, and is exit 111", async (t) => {
     assertEquals([notStarted.code, notStarted.out], [0, "log\n"]);
     assertEquals(
       takeKept(notStarted.told).told,
-      "tryto: fatal: unable to start child: file does not exist\n" + CRASHED,
+      'tryto: fatal: unable to start child "./nowhere": ' +
+        "file does not exist\n" + CRASHED,
     );
   });
 });
