@@ -58,11 +58,12 @@
  */
 export type { Bytes } from "./src/bytes.ts";
 export { LogDirectory } from "./src/log/log_directory.ts";
+export { matches } from "./src/multilog/matching.ts";
 export {
-  matches,
   type Pattern,
   pattern,
   PATTERN_SIGHT,
+  type PatternLanguage,
 } from "./src/multilog/pattern.ts";
 export {
   KEEP_DEFAULT,

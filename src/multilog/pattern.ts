@@ -3,16 +3,13 @@
  *
  * @module
  */
-import { type Bytes, encode } from "../bytes.ts";
-
-const STAR = 0x2a;
-
 /**
  * How many bytes of a line a pattern sees, its timestamp included.
  *
  * @example
  * ```ts
  * import { assert } from "@std/assert";
+ * import { matches } from "./matching.ts";
  *
  * const line = new TextEncoder().encode("x".repeat(5000));
  * const end = Math.min(line.length, PATTERN_SIGHT);
@@ -22,74 +19,65 @@ const STAR = 0x2a;
 export const PATTERN_SIGHT = 1000;
 
 /**
- * A pattern, as bytes.
+ * What a pattern is written in. `"simple"`: stars and other bytes, multilog's
+ * own. `"fnmatch"`: what fnmatch(3) takes, without flags, a byte for a
+ * character; a NUL in a line ends it, as it does for the C library.
+ * `"expression"`: an extended regular expression of POSIX, as `grep -E` takes
+ * it, but of bytes, without references back; it may match anywhere in the
+ * line.
  *
  * @example
  * ```ts
- * const patterns: Pattern[] = ["fatal: *", "* fatal: *"].map(pattern);
+ * import { assert } from "@std/assert";
+ * import { matches } from "./matching.ts";
+ *
+ * const line = new TextEncoder().encode("named[135]: Cleaned cache of 3121 RRs");
+ * const texts: [PatternLanguage, string][] = [
+ *   ["simple", "named[*]: Cleaned *"],
+ *   ["fnmatch", "named?[0-9]*Cleaned*RRs"],
+ *   ["expression", "^named.*(Cleaned|Flushed) cache"],
+ * ];
+ * for (const [language, text] of texts) {
+ *   assert(matches(pattern(text, language), line, 0, line.length), text);
+ * }
  * ```
  */
-export type Pattern = Bytes;
+export type PatternLanguage = "simple" | "fnmatch" | "expression";
+
+/**
+ * A pattern.
+ *
+ * @example
+ * ```ts
+ * const patterns: Pattern[] = ["fatal: *", "* fatal: *"].map((text) =>
+ *   pattern(text)
+ * );
+ * ```
+ */
+export interface Pattern {
+  /** What it is written in. */
+  readonly language: PatternLanguage;
+  /** What it says. */
+  readonly text: string;
+}
 
 /**
  * Makes a pattern of its text.
  *
- * @param text Stars and non-stars, see {@linkcode matches}
+ * @param text What it says, see {@linkcode PatternLanguage}
+ * @param language What it is written in
  * @returns The pattern
  *
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
  *
- * assertEquals(new TextDecoder().decode(pattern("+* fatal: *")), "+* fatal: *");
+ * assertEquals(pattern("* fatal: *").language, "simple");
  * ```
  */
-export function pattern(text: string): Pattern {
-  return encode(text);
-}
-
-/**
- * Whether a pattern matches bytes, by multilog's rule: a star followed by a
- * byte matches anything that doesn't hold this byte, so it ends at the first
- * one and nothing is ever tried twice; a star at the end matches anything; any
- * other byte matches itself.
- *
- * @param pattern The pattern
- * @param bytes Where the line is
- * @param from The offset of its first byte
- * @param to The offset behind its last byte
- * @returns Whether it matches all of it
- *
- * @example
- * ```ts
- * import { assert, assertFalse } from "@std/assert";
- *
- * const line = new TextEncoder().encode("named[135]: Cleaned cache of 3121 RRs");
- * assert(matches(pattern("named[*]: Cleaned cache *"), line, 0, line.length));
- * assertFalse(matches(pattern("*cache"), line, 0, line.length));
- * ```
- */
-export function matches(
-  pattern: Pattern,
-  bytes: Uint8Array,
-  from: number,
-  to: number,
-): boolean {
-  const end = pattern.length;
-  let at = from;
-  for (let i = 0; i < end; i++) {
-    let wanted = pattern[i]!;
-    if (wanted !== STAR) {
-      if (at === to || bytes[at] !== wanted) return false;
-      at++;
-      continue;
-    }
-    if (i + 1 === end) return true;
-    // The byte behind the star is only looked for here. It is matched, as a
-    // star of its own if it is one, in the next round.
-    wanted = pattern[i + 1]!;
-    while (at < to && bytes[at] !== wanted) at++;
-    if (at === to) return false;
-  }
-  return at === to;
+export function pattern(
+  text: string,
+  language: PatternLanguage = "simple",
+): Pattern {
+  return { language, text };
 }

@@ -11,7 +11,7 @@ import {
   SIZE_MAX,
   SIZE_MIN,
 } from "../log/settings.ts";
-import { type Pattern, pattern } from "./pattern.ts";
+import { type Pattern, pattern, type PatternLanguage } from "./pattern.ts";
 
 /** One action that is carried out for each line. */
 export type Action =
@@ -75,6 +75,7 @@ export function parseScript(args: readonly string[]): Script {
     }
     return used;
   };
+  let language: PatternLanguage = "simple";
   /** Settings that no directory has followed yet. */
   let unused: string[] = [];
   args.forEach((arg, index) => {
@@ -91,10 +92,19 @@ export function parseScript(args: readonly string[]): Script {
         else warnings.push(`${arg}: ignored, t must be the first action`);
         break;
       case "+":
-        actions.push({ kind: "select", pattern: pattern(rest) });
+        actions.push({ kind: "select", pattern: pattern(rest, language) });
         break;
       case "-":
-        actions.push({ kind: "deselect", pattern: pattern(rest) });
+        actions.push({ kind: "deselect", pattern: pattern(rest, language) });
+        break;
+      case "F":
+        language = "fnmatch";
+        break;
+      case "R":
+        language = "expression";
+        break;
+      case "S":
+        language = "simple";
         break;
       case "e":
         actions.push({ kind: "alert" });

@@ -10,7 +10,7 @@ import type { FindProcessor } from "../log/processor.ts";
 import { LineEngine } from "./engine.ts";
 import type { Script } from "./script.ts";
 import { StatusFile } from "./status_file.ts";
-import type { Retrier } from "../log/retrier.ts";
+import { type Retrier, StartError } from "../log/retrier.ts";
 
 const STANDARD_ERROR = 2;
 /** No fewer bytes are read at once where lines are selected. */
@@ -29,17 +29,14 @@ export class ScriptRunner {
 
   private constructor(
     script: Script,
+    engine: LineEngine,
     logs: readonly LogDirectory[],
     files: readonly StatusFile[],
   ) {
     this.#growth = script.timestamp ? STAMPED : 1;
+    this.engine = engine;
     this.logs = logs;
     this.#files = files;
-    this.engine = new LineEngine(script.timestamp, script.actions, {
-      append: (log, bytes, from, to) => logs[log]!.append(bytes, from, to),
-      alert: (bytes) => writeAll(STANDARD_ERROR, bytes),
-      status: (file, bytes) => files[file]!.replace(bytes),
-    });
   }
 
   /**
@@ -60,6 +57,17 @@ export class ScriptRunner {
   ): Promise<ScriptRunner> {
     const logs: LogDirectory[] = [];
     const files: StatusFile[] = [];
+    let engine: LineEngine;
+    try {
+      engine = await LineEngine.make(script.timestamp, script.actions, {
+        append: (log, bytes, from, to) => logs[log]!.append(bytes, from, to),
+        alert: (bytes) => writeAll(STANDARD_ERROR, bytes),
+        status: (file, bytes) => files[file]!.replace(bytes),
+      });
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      throw new StartError(`unable to understand pattern ${error.message}`);
+    }
     try {
       for (const action of script.actions) {
         if (action.kind === "log") {
@@ -77,7 +85,7 @@ export class ScriptRunner {
       for (const file of files) file.close();
       throw error;
     }
-    return new ScriptRunner(script, logs, files);
+    return new ScriptRunner(script, engine, logs, files);
   }
 
   /**

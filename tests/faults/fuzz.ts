@@ -6,7 +6,8 @@
  * @module
  */
 import { encode, fromLatin1, latin1 } from "../../src/bytes.ts";
-import { matches, pattern } from "../../src/multilog/pattern.ts";
+import { matches } from "../../src/multilog/matching.ts";
+import { pattern } from "../../src/multilog/pattern.ts";
 import { KEEP_MIN, SIZE_MAX, SIZE_MIN } from "../../src/log/settings.ts";
 import { parseScript } from "../../src/multilog/script.ts";
 import { UsageError } from "../../src/getopt.ts";

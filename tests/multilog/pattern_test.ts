@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { matches, pattern, PATTERN_SIGHT } from "../../src/multilog/pattern.ts";
+import { matches } from "../../src/multilog/matching.ts";
+import { pattern, PATTERN_SIGHT } from "../../src/multilog/pattern.ts";
 import { fromLatin1 } from "../../src/bytes.ts";
 
 function matched(text: string, line: string): boolean {

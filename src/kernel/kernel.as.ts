@@ -1,0 +1,371 @@
+// What is done to every byte of every line: finding newlines, stamping,
+// deciding, and putting lines side by side, 16 bytes at a time.
+//
+// This is AssemblyScript: TypeScript that compiles to WebAssembly. It isn't
+// part of the program; module.ts, which `deno task kernel` makes of it, is.
+//
+// Addresses are offsets in the one memory that lines live in. Who calls sees
+// to three things: after the last byte of what is looked through stands a
+// newline, where searches end; each area that is written to has MARGIN bytes
+// of its own after it, since bytes are moved 16 at a time; and the memory has
+// as many after its last line, since they are read so, too.
+
+const NEWLINE: u8 = 10;
+/** How many bytes of a line are decided on. */
+const SIGHT: i32 = 1000;
+/** How many bytes of a line an alert shows. */
+const ALERT_SIGHT: i32 = 200;
+
+// A stamp: a label and a space. Where it is, what it says, and where its last
+// 16 bytes begin.
+const STAMP: i32 = 26;
+const STAMP_TAIL: i32 = 10;
+/** A clock that has gone back less than so many seconds stands still. */
+const STILL: f64 = 1;
+/** The label's count of seconds at the beginning of 1970. */
+const EPOCH: i64 = 0x400000000000000a;
+let stamp: i32 = 0;
+let seconds: f64 = 0;
+let nanoseconds: i32 = 0;
+/** Where the lines end that stampLines has made. */
+export let stampedTo: i32 = 0;
+
+// What passLines and JavaScript have in common.
+export const DONE: i32 = 0;
+export const FULL: i32 = 1;
+export const UNKNOWN: i32 = 2;
+/** Where the first byte is that hasn't been handed to its logs. */
+export let line: i32 = 0;
+/** Whether it is inside a line that has been decided on. */
+export let decided: i32 = 0;
+/** Where the first state of the automaton is. */
+export let start: i32 = 0;
+/** The state, and the class of the byte, that there is no next one for. */
+export let unknownState: i32 = 0;
+export let unknownClass: i32 = 0;
+/** The next one, which the walk goes on with; 0 for one from the start. */
+export let known: i32 = 0;
+/** How far the walk had got. */
+let walked: i32 = 0;
+/** What was decided on the line in hand. */
+let outcome: i32 = 0;
+/** How many bytes of alerts there are. */
+export let alerted: i32 = 0;
+
+let classes: i32 = 0;
+let endClass: i32 = 0;
+let longRun: i32 = 0;
+let gatherRoom: i32 = 0;
+let alerts: i32 = 0;
+let alertRoom: i32 = 0;
+
+// A log's record.
+const RUN_FROM: usize = 0;
+const RUN_TO: usize = 4;
+const GATHERED: usize = 8;
+const AREA: usize = 12;
+
+// A status file's record.
+const SHOWN_FROM: usize = 0;
+const SHOWN_TO: usize = 4;
+
+// An outcome: how many alerts, status files and logs; their records' addresses.
+const OUTCOME_ALERTS: usize = 0;
+const OUTCOME_FILES: usize = 4;
+const OUTCOME_LOGS: usize = 8;
+const OUTCOME_LIST: usize = 12;
+
+// A state: three bytes that it may be left by, and whether it is left by no
+// others; then, for each class of bytes, the next state's address, minus an
+// outcome's, or 0 where nobody has asked yet.
+const STATE_EXITS: usize = 0;
+const STATE_SKIPS: usize = 3;
+const STATE_NEXT: usize = 4;
+
+/** Says where the stamp's 26 bytes are; its space stands there already. */
+export function setStamp(at: i32): void {
+  stamp = at;
+}
+
+/** Says where everything is that lines are selected with. */
+export function setSelection(
+  classesAt: i32,
+  classOfEnd: i32,
+  gather: i32,
+  run: i32,
+  alertsAt: i32,
+  alertBytes: i32,
+): void {
+  classes = classesAt;
+  endClass = classOfEnd;
+  gatherRoom = gather;
+  longRun = run;
+  alerts = alertsAt;
+  alertRoom = alertBytes;
+}
+
+/**
+ * Sets the clock that stamps are taken from. A nanosecond between two lines
+ * keeps stamps unique and in order, as long as nobody sets the clock back.
+ */
+export function setClock(s: f64, ns: i32): void {
+  const ahead = seconds - s + f64(nanoseconds - ns) / 1e9;
+  if (ahead >= 0 && ahead < STILL) return;
+  seconds = s;
+  nanoseconds = ns;
+  putHex(stamp + 1, u64(EPOCH + i64(s)), 16);
+  putHex(stamp + 17, u64(ns), 8);
+}
+
+function putHex(at: i32, value: u64, digits: i32): void {
+  for (let i = at + digits - 1; i >= at; i--) {
+    store<u8>(i, digit(u32(value) & 15));
+    value >>= 4;
+  }
+}
+
+function digit(value: u32): u8 {
+  return u8(value < 10 ? 0x30 + value : 0x57 + value);
+}
+
+/** The stamp of the next line, when more than its last digit changes. */
+function nextStamp(): void {
+  if (nanoseconds == 1000000000) {
+    nanoseconds = 0;
+    seconds += 1;
+    putHex(stamp + 1, u64(EPOCH + i64(seconds)), 16);
+  }
+  putHex(stamp + 17, u64(nanoseconds), 8);
+}
+
+/** Which of the 16 bytes at an address are a newline, a bit for each. */
+function newlines(bytes: v128): i32 {
+  return i8x16.bitmask(i8x16.eq(bytes, i8x16.splat(NEWLINE)));
+}
+
+/** The address of the next newline; there is one. */
+export function findNewline(at: i32): i32 {
+  while (true) {
+    const found = newlines(v128.load(at));
+    if (found) return at + ctz(found);
+    at += 16;
+  }
+}
+
+/** Copies bytes, and up to 15 more. */
+function copy(to: i32, from: i32, length: i32): void {
+  if (length > 512) {
+    memory.copy(to, from, length);
+    return;
+  }
+  for (let i = 0; i < length; i += 16) {
+    v128.store(to + i, v128.load(from + i));
+  }
+}
+
+/**
+ * Copies lines, each with its stamp, until there is no more room: up to MARGIN
+ * bytes more than there is.
+ *
+ * Returns where the first byte is that is left.
+ */
+export function stampLines(
+  from: i32,
+  to: i32,
+  out: i32,
+  limit: i32,
+  within: i32,
+): i32 {
+  let head = v128.load(stamp);
+  let tail = v128.load(stamp + STAMP_TAIL);
+  let ns = nanoseconds;
+  while (from < to && out < limit) {
+    if (!within) {
+      v128.store(out, head);
+      v128.store(out + STAMP_TAIL, tail);
+      out += STAMP;
+      ns++;
+      if (ns & 15) {
+        // Only the last digit differs.
+        tail = i8x16.replace_lane(tail, 14, digit(ns & 15));
+      } else {
+        nanoseconds = ns;
+        nextStamp();
+        ns = nanoseconds;
+        head = v128.load(stamp);
+        tail = v128.load(stamp + STAMP_TAIL);
+      }
+    }
+    let found: i32;
+    while (true) {
+      const bytes = v128.load(from);
+      v128.store(out, bytes);
+      found = newlines(bytes);
+      if (found) break;
+      from += 16;
+      out += 16;
+      // Not before a byte of the line: a stamp alone would look like none.
+      if (out >= limit) break;
+    }
+    if (!found) break;
+    const length = ctz(found) + 1;
+    from += length;
+    out += length;
+    within = 0;
+    if (from > to) {
+      // The newline after the last byte isn't the line's.
+      from--;
+      out--;
+      break;
+    }
+  }
+  nanoseconds = ns;
+  v128.store(stamp + STAMP_TAIL, tail);
+  stampedTo = out;
+  return from;
+}
+
+/**
+ * Decides on lines and hands them to their logs, from `line` on, until there
+ * are no more that can be decided on (DONE), what has been handed over must be
+ * delivered first (FULL), or the automaton's next state must be found
+ * (UNKNOWN). A line is decided on when it is whole, or as long as can be seen
+ * of it.
+ */
+export function passLines(to: i32): i32 {
+  let at = line;
+  while (at < to) {
+    let end = findNewline(at);
+    const whole = end < to;
+    if (!decided) {
+      if (!whole && to - at < SIGHT) break;
+      const sight = min(end, at + SIGHT);
+      if (!decide(at, sight)) {
+        line = at;
+        return UNKNOWN;
+      }
+    }
+    if (whole) end++;
+    if (!hand(at, end)) {
+      line = at;
+      return FULL;
+    }
+    decided = i32(!whole);
+    at = end;
+  }
+  line = at;
+  return DONE;
+}
+
+/** Walks the automaton over a line. Returns whether its outcome is known. */
+function decide(from: i32, to: i32): bool {
+  let at = from;
+  let next = start;
+  if (known) {
+    at = walked;
+    next = known;
+    known = 0;
+  }
+  while (next > 0) {
+    const state = next;
+    if (load<u8>(state, STATE_SKIPS)) {
+      at = min(findExit(state, at), to);
+    }
+    const byte = at < to ? i32(load<u8>(classes + load<u8>(at))) : endClass;
+    next = load<i32>(state + (byte << 2), STATE_NEXT);
+    at++;
+    if (next == 0) {
+      unknownState = state;
+      unknownClass = byte;
+      walked = at;
+      return false;
+    }
+  }
+  outcome = -next;
+  return true;
+}
+
+/** The address of the next byte that leads out of a state, or ends the line. */
+function findExit(state: i32, at: i32): i32 {
+  const a = i8x16.splat(load<u8>(state, STATE_EXITS));
+  const b = i8x16.splat(load<u8>(state, STATE_EXITS + 1));
+  const c = i8x16.splat(load<u8>(state, STATE_EXITS + 2));
+  const n = i8x16.splat(NEWLINE);
+  while (true) {
+    const bytes = v128.load(at);
+    const found = i8x16.bitmask(v128.or(
+      v128.or(i8x16.eq(bytes, a), i8x16.eq(bytes, b)),
+      v128.or(i8x16.eq(bytes, c), i8x16.eq(bytes, n)),
+    ));
+    if (found) return at + ctz(found);
+    at += 16;
+  }
+}
+
+/**
+ * Hands a piece of a line to the logs where it is selected; the first piece
+ * also to standard error and the status files. All of that, or nothing.
+ *
+ * Returns whether it was taken.
+ */
+function hand(from: i32, to: i32): bool {
+  const list = outcome + i32(OUTCOME_LIST);
+  const files = list + 4 * load<i32>(outcome, OUTCOME_FILES);
+  const end = files + 4 * load<i32>(outcome, OUTCOME_LOGS);
+  for (let each = files; each < end; each += 4) {
+    const log = load<i32>(each);
+    const last = load<i32>(log, RUN_TO);
+    if (last == from) continue;
+    const run = last - load<i32>(log, RUN_FROM);
+    if (run > longRun || load<i32>(log, GATHERED) + run > gatherRoom) {
+      return false;
+    }
+  }
+  if (!decided && !show(from, to, list, files)) return false;
+  for (let each = files; each < end; each += 4) {
+    const log = load<i32>(each);
+    if (load<i32>(log, RUN_TO) != from) {
+      gather(log);
+      store<i32>(log, from, RUN_FROM);
+    }
+    store<i32>(log, to, RUN_TO);
+  }
+  return true;
+}
+
+/** Copies a log's run to what has been put together for it. */
+function gather(log: i32): void {
+  const from = load<i32>(log, RUN_FROM);
+  const length = load<i32>(log, RUN_TO) - from;
+  if (length == 0) return;
+  const gathered = load<i32>(log, GATHERED);
+  copy(load<i32>(log, AREA) + gathered, from, length);
+  store<i32>(log, gathered + length, GATHERED);
+}
+
+/** Puts a line into the alerts, and notes it for the status files. */
+function show(from: i32, to: i32, files: i32, end: i32): bool {
+  // Without its newline, which it has unless it is longer than can be seen.
+  let length = min(to - from, SIGHT + 1);
+  if (length > SIGHT || load<u8>(from + length - 1) == NEWLINE) length--;
+  const times = load<i32>(outcome, OUTCOME_ALERTS);
+  if (times) {
+    const cut = length > ALERT_SIGHT;
+    const shown = cut ? ALERT_SIGHT : length;
+    const each = shown + (cut ? 4 : 1);
+    if (alerted + times * each > alertRoom) return false;
+    for (let i = 0; i < times; i++) {
+      const out = alerts + alerted;
+      copy(out, from, shown);
+      if (cut) store<u32>(out + shown, 0x0a2e2e2e);
+      else store<u8>(out + shown, NEWLINE);
+      alerted += each;
+    }
+  }
+  for (; files < end; files += 4) {
+    const file = load<i32>(files);
+    store<i32>(file, from, SHOWN_FROM);
+    store<i32>(file, from + length, SHOWN_TO);
+  }
+  return true;
+}

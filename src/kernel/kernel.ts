@@ -1,0 +1,81 @@
+/**
+ * The kernel: what is done to every byte of every line, in WebAssembly, with
+ * 16 bytes at a time.
+ *
+ * Its source is `kernel.as.ts`; `deno task kernel` makes `module.ts` of it,
+ * which is all that is in an executable. It is loaded by those who need it.
+ *
+ * @module
+ */
+import { MODULE } from "./module.ts";
+
+/** How many bytes may be written after each area, and read after the last. */
+export const MARGIN = 64;
+/** How many bytes a stamp has: a label, and a space that isn't the kernel's. */
+export const STAMP_LENGTH = 26;
+/** How many bytes an alert has at the most. */
+export const ALERT_LENGTH = 204;
+
+/** What {@linkcode Kernel.passLines} says: it needs more of a line. */
+export const DONE = 0;
+/** It needs room: what has been handed over must be delivered. */
+export const FULL = 1;
+/** It needs the automaton's next state. */
+export const UNKNOWN = 2;
+
+type Cell = { value: number };
+
+/** What the kernel exports; `kernel.as.ts` says what each of them does. */
+export interface Kernel {
+  readonly setStamp: (at: number) => void;
+  readonly setClock: (seconds: number, nanoseconds: number) => void;
+  readonly stampLines: (
+    from: number,
+    to: number,
+    out: number,
+    limit: number,
+    within: number,
+  ) => number;
+  readonly stampedTo: Cell;
+  readonly setSelection: (
+    classes: number,
+    endClass: number,
+    gatherRoom: number,
+    longRun: number,
+    alerts: number,
+    alertRoom: number,
+  ) => void;
+  readonly passLines: (to: number) => number;
+  readonly line: Cell;
+  readonly decided: Cell;
+  readonly start: Cell;
+  readonly unknownState: Cell;
+  readonly unknownClass: Cell;
+  readonly known: Cell;
+  readonly alerted: Cell;
+  readonly findNewline: (at: number) => number;
+}
+
+const PAGE = 64 * 1024;
+let compiled: WebAssembly.Module | undefined;
+
+/**
+ * Makes a kernel with a memory of its own.
+ *
+ * @param size How many bytes of memory it needs
+ * @returns It, and all of its memory
+ */
+export function makeKernel(
+  size: number,
+): { kernel: Kernel; memory: Uint8Array<ArrayBuffer> } {
+  compiled ??= new WebAssembly.Module(
+    Uint8Array.from(atob(MODULE), (character) => character.charCodeAt(0)),
+  );
+  const pages = Math.ceil(size / PAGE);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
+  return {
+    kernel: exports as unknown as Kernel,
+    memory: new Uint8Array(memory.buffer as ArrayBuffer),
+  };
+}
