@@ -43,7 +43,19 @@ bytes are looked at, the timestamp included.
 
     multilog t '-*' '+* fatal: *' ./main
 
-logs the lines that begin, after the timestamp, with a word and \`fatal:\`.`,
+logs the lines that begin, after the timestamp, with a word and \`fatal:\`.
+
+\`F\`, as in daemontools-encore, has the patterns that follow be those of
+fnmatch(3), without flags: \`*\` matches any string, \`?\` any byte, \`[a-z]\` one of
+several, and a backslash takes the meaning from what follows it. \`R\` has them be
+extended regular expressions, as in grep(1) with \`-E\`, which may match anywhere
+in the line; there are no references back, and braces hold at most 255. Both are
+of bytes, not of characters. \`S\` has them be simple again.
+
+    multilog '-*' R '+(error|fatal): [0-9]+' ./main
+
+Patterns are all matched at the same time, in one step for each byte of a line,
+however many there are, and no line takes longer than its length.`,
     },
     {
       title: "TIMESTAMPS, ALERTS AND STATUS FILES",

@@ -38,7 +38,7 @@ export const UNKNOWN: i32 = 2;
 export let line: i32 = 0;
 /** Whether it is inside a line that has been decided on. */
 export let decided: i32 = 0;
-/** Where the first state of the automaton is. */
+/** The address of the state that lines begin in; minus an outcome's. */
 export let start: i32 = 0;
 /** The state, and the class of the byte, that there is no next one for. */
 export let unknownState: i32 = 0;
@@ -268,9 +268,8 @@ function decide(from: i32, to: i32): bool {
   }
   while (next > 0) {
     const state = next;
-    if (load<u8>(state, STATE_SKIPS)) {
-      at = min(findExit(state, at), to);
-    }
+    // Past what can be seen of it, a line is at its end as well.
+    if (load<u8>(state, STATE_SKIPS)) at = findExit(state, at);
     const byte = at < to ? i32(load<u8>(classes + load<u8>(at))) : endClass;
     next = load<i32>(state + (byte << 2), STATE_NEXT);
     at++;

@@ -81,13 +81,16 @@ export class Automaton {
     return ROOM + 4 * (4 * words + 4 * 256);
   }
 
-  /** The address of the state that a line begins in; minus an outcome's. */
+  /**
+   * The address of the state that a line begins in; minus an outcome's. It
+   * stays, since this state is always the first to be made.
+   */
   get start(): number {
     return this.#start;
   }
 
   /**
-   * Finds a state's next one. {@linkcode Automaton.start} may change by it.
+   * Finds a state's next one. It may be that the state itself is gone then.
    *
    * @param state The state
    * @param byteClass What comes

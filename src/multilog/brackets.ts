@@ -5,7 +5,7 @@
  * @module
  */
 import type { Bytes } from "../bytes.ts";
-import { ANY_BYTE, type ByteSet } from "./places.ts";
+import { ANY_BYTE, type ByteSet, NO_BYTE } from "./places.ts";
 
 const code = (character: string) => character.charCodeAt(0);
 const OPEN = code("[");
@@ -76,6 +76,7 @@ export function readBrackets(
 ): Brackets {
   const set = new Uint8Array(256);
   let fault: Fault | undefined;
+  let open = false;
   let at = from;
   /** Reads `[:name:]` or the like; what it names, when it is that. */
   const named = (mark: number): string | undefined => {
@@ -98,6 +99,12 @@ export function readBrackets(
     if (name !== undefined) {
       if (name.length === 1) return code(name);
       fault ??= "unknown class";
+      return undefined;
+    }
+    if (text[at] === OPEN && text[at + 1] === DOT) {
+      // What is named never ends, and so names nothing.
+      at = text.length;
+      open = true;
       return undefined;
     }
     if (escapes && text[at] === BACKSLASH) at++;
@@ -133,5 +140,6 @@ export function readBrackets(
     if (low > high && !escapes) fault = "wrong range";
     for (let byte = low; byte <= high; byte++) set[byte] = 1;
   }
+  if (open) return { set: NO_BYTE, after: at, fault: "unknown class" };
   return { set, after: text.length, fault: "unmatched [" };
 }

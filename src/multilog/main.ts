@@ -8,7 +8,7 @@ import { Diagnostics } from "../diagnostics.ts";
 import { EAGAIN, read, setPipeSize } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { umask } from "../sys/files.ts";
-import { Poller, READABLE } from "../sys/poll.ts";
+import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
 import { seeSignals, settleSignals } from "../sys/signals.ts";
 import { VERSION } from "../version.ts";
 import type { FindProcessor } from "../log/processor.ts";
@@ -17,6 +17,7 @@ import { parseScript } from "./script.ts";
 import { Retrier, StartError } from "../log/retrier.ts";
 
 const INPUT = 0;
+const STANDARD_ERROR = 2;
 /** No descriptor: nothing is found there. */
 const NOTHING = -1;
 /** A read of so many bytes shows that the pipe was full. */
@@ -35,6 +36,7 @@ Each argument is one action; they are carried out in order for each line.
   t            (first) begin each line with a TAI64N timestamp
   -pattern     deselect lines that match     (a star matches anything up to
   +pattern     select lines that match        the character after it)
+  F  R  S      patterns after it are fnmatch(3)'s, grep -E's, as above again
   e            print selected lines to standard error (200 bytes of each)
   =file        keep the newest selected line in file (1000 bytes of it)
   ./dir  /dir  append selected lines to the log in dir
@@ -82,7 +84,7 @@ export async function multilog(
   const script = parseScript(args);
   for (const warning of script.warnings) diagnostics.warn(warning);
 
-  const poller = new Poller(1);
+  const poller = new Poller(2);
   const wake = () => poller.wake();
   const trouble = new Retrier((message) => diagnostics.warn(message));
   let terminating = false;
@@ -103,7 +105,7 @@ export async function multilog(
   settleSignals();
 
   const carryOut = async (lines: ScriptRunner): Promise<number> => {
-    const { engine, logs } = lines;
+    const { engine, logs, alerts } = lines;
     const space = engine.space();
     let wide = false;
     while (true) {
@@ -117,9 +119,11 @@ export async function multilog(
       const due = lines.untilDue();
       const room = lines.room();
       poller.set(0, room > 0 ? INPUT : NOTHING, READABLE);
+      poller.set(1, alerts.waiting ? STANDARD_ERROR : NOTHING, WRITABLE);
       // A processor's end comes through the event loop; signals don't need it.
       if (logs.some((log) => log.processing())) await poller.wait(due);
       else await poller.waitHere(due);
+      if (poller.found(1) !== 0) alerts.flush();
       // What came before ALRM is in the file that it finishes.
       if (poller.found(0) === 0) continue;
       if (terminating && engine.atLineStart()) continue;

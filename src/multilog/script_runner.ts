@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { writeAll } from "../sys/write_all.ts";
 import { LogDirectory } from "../log/log_directory.ts";
 import type { FindProcessor } from "../log/processor.ts";
+import { Alerts } from "./alerts.ts";
 import { LineEngine } from "./engine.ts";
 import type { Script } from "./script.ts";
 import { StatusFile } from "./status_file.ts";
@@ -24,17 +24,21 @@ export class ScriptRunner {
   readonly engine: LineEngine;
   /** The logs, in the script's order. */
   readonly logs: readonly LogDirectory[];
+  /** Alerts that wait for whoever reads standard error. */
+  readonly alerts: Alerts;
   readonly #files: readonly StatusFile[];
   readonly #growth: number;
 
   private constructor(
     script: Script,
     engine: LineEngine,
+    alerts: Alerts,
     logs: readonly LogDirectory[],
     files: readonly StatusFile[],
   ) {
     this.#growth = script.timestamp ? STAMPED : 1;
     this.engine = engine;
+    this.alerts = alerts;
     this.logs = logs;
     this.#files = files;
   }
@@ -57,11 +61,12 @@ export class ScriptRunner {
   ): Promise<ScriptRunner> {
     const logs: LogDirectory[] = [];
     const files: StatusFile[] = [];
+    const alerts = new Alerts(STANDARD_ERROR);
     let engine: LineEngine;
     try {
       engine = await LineEngine.make(script.timestamp, script.actions, {
         append: (log, bytes, from, to) => logs[log]!.append(bytes, from, to),
-        alert: (bytes) => writeAll(STANDARD_ERROR, bytes),
+        alert: (bytes) => alerts.put(bytes),
         status: (file, bytes) => files[file]!.replace(bytes),
       });
     } catch (error) {
@@ -85,7 +90,7 @@ export class ScriptRunner {
       for (const file of files) file.close();
       throw error;
     }
-    return new ScriptRunner(script, engine, logs, files);
+    return new ScriptRunner(script, engine, alerts, logs, files);
   }
 
   /**
@@ -131,7 +136,10 @@ export class ScriptRunner {
     await this.engine.end();
     // At once: one may wait for its processor for minutes, and whoever loses
     // patience and kills the program shall find the others complete.
-    await Promise.all(this.logs.map((log) => log.close()));
+    await Promise.all([
+      ...this.logs.map((log) => log.close()),
+      this.alerts.end(),
+    ]);
     for (const file of this.#files) file.close();
   }
 }

@@ -212,10 +212,9 @@ class Selection implements Block {
   }
 
   #findState(): void {
-    const { unknownState, unknownClass, known, start } = this.#kernel;
-    const automaton = this.#automaton!;
-    known.value = automaton.next(unknownState.value, unknownClass.value);
-    start.value = automaton.start;
+    const { unknownState, unknownClass, known } = this.#kernel;
+    known.value = this.#automaton!
+      .next(unknownState.value, unknownClass.value);
   }
 
   /**

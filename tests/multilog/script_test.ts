@@ -72,3 +72,15 @@ Deno.test("script: t counts only as the first action", () => {
   assertEquals(parseScript(["./log", "t"]).timestamp, false);
   assertEquals(parseScript([]).timestamp, false);
 });
+
+Deno.test("F, R and S choose what the patterns after them are written in", () => {
+  const script = ["+a", "F", "-b", "R", "+c", "./log", "S", "-d"];
+  const { actions, warnings } = parseScript(script);
+  assertEquals(
+    actions.flatMap((action) =>
+      "pattern" in action ? [action.pattern.language] : []
+    ),
+    ["simple", "fnmatch", "expression", "simple"],
+  );
+  assertEquals(warnings, []);
+});
