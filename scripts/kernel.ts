@@ -1,4 +1,4 @@
-// Builds the kernel: src/kernel/module.ts out of src/kernel/kernel.as.ts.
+// Builds the kernel: src/kernel/module.ts out of src/kernel/assembly.ts.
 //
 //   deno task kernel
 //
@@ -30,7 +30,7 @@ const OPTIONS = ["-O3", "--converge", "--noAssert", "--runtime", "stub"]
   .concat("--enable", "simd", "--importMemory", "--memoryBase", "0");
 
 /** Where the kernel's source and what is made of it are. */
-const SOURCE = new URL("../src/kernel/kernel.as.ts", import.meta.url);
+const SOURCE = new URL("../src/kernel/assembly.ts", import.meta.url);
 const MODULE = new URL("../src/kernel/module.ts", import.meta.url);
 
 /** The kernel can't be built; the message says why. */
@@ -142,7 +142,7 @@ function moduleOf(bytes: Uint8Array): string {
   const text = btoa(String.fromCharCode(...bytes));
   const lines = text.match(/.{1,74}/g)!.map((line) => `"${line}"`);
   return `/**
- * The kernel's WebAssembly, in base64. Made of kernel.as.ts by
+ * The kernel's WebAssembly, in base64. Made of assembly.ts by
  * \`deno task kernel\`; a test makes it again and compares.
  *
  * @module

@@ -2,7 +2,7 @@
  * The kernel: what is done to every byte of every line, in WebAssembly, with
  * 16 bytes at a time.
  *
- * Its source is `kernel.as.ts`; `deno task kernel` makes `module.ts` of it,
+ * Its source is `assembly.ts`; `deno task kernel` makes `module.ts` of it,
  * which is all that is in an executable. It is loaded by those who need it.
  *
  * @module
@@ -25,7 +25,7 @@ export const UNKNOWN = 2;
 
 type Cell = { value: number };
 
-/** What the kernel exports; `kernel.as.ts` says what each of them does. */
+/** What the kernel exports; `assembly.ts` says what each of them does. */
 export interface Kernel {
   readonly setStamp: (at: number) => void;
   readonly setClock: (seconds: number, nanoseconds: number) => void;

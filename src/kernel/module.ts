@@ -1,5 +1,5 @@
 /**
- * The kernel's WebAssembly, in base64. Made of kernel.as.ts by
+ * The kernel's WebAssembly, in base64. Made of assembly.ts by
  * `deno task kernel`; a test makes it again and compares.
  *
  * @module
