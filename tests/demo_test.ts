@@ -43,10 +43,17 @@ Deno.test("the demonstration loses no line and leaves nothing behind", async () 
   const output = new TextDecoder().decode(stdout);
   assertEquals(code, 0, output + new TextDecoder().decode(stderr));
   assertEquals(row(output, "lines lost"), 0);
-  assert(row(output, "notices delivered") > 0);
-  const onServer = row(output, "lines on the server");
-  const kept = row(output, "lines kept on the client");
-  assertEquals(onServer + kept, row(output, "lines in"));
+  assertEquals(row(output, "lines repeated"), 0);
+  assertEquals(row(output, "lines on the server"), row(output, "lines in"));
+  // The queue is shown, and what was in it is sent in its order, by itself.
+  const waiting = [...output.matchAll(/^ {4}(@\w+)\.u +\d+ lines$/gm)]
+    .map(([, name]) => name);
+  assert(waiting.length > 1, output);
+  assertStringIncludes(output, `newest: ${waiting.length} files\n`);
+  assert(row(output, "files that waited") >= waiting.length);
+  const sent = [...output.matchAll(/(@\w+)\.s +sent/g)].map(([, name]) => name);
+  assertEquals(sent.filter((name) => waiting.includes(name)), waiting);
+  assertEquals(output.split("\n").at(-2), "lines still on the client: 0");
   const tooLong = output.split("\n").filter((line) => line.length > 80);
   assertEquals(tooLong, []);
   assertNothingLeft(temporary.path);
@@ -96,37 +103,64 @@ Deno.test("the demonstration can be interrupted anywhere", async (t) => {
 
 const well = {
   input: ["one", "two", "two", "three", "four"],
-  host: ["h: one", "h: two", "h: refused", "h: four"],
-  all: ["up", "h: one", "h: two", "h: refused", "h: four", "down"],
-  kept: ["two", "three"],
-  notices: ["refused"],
+  host: ["h: one", "h: two", "h: two", "h: three", "h: four"],
+  all: ["up", "h: one", "h: two", "h: two", "h: three", "h: four", "down"],
+  kept: [] as string[],
+  waited: 2,
+  cut: 0,
   prefix: "h: ",
 };
 
 Deno.test("the demonstration's verdict is good only when every line is in its place", () => {
   assertEquals(judge(well), {
-    arrived: 3,
-    kept: 2,
-    notices: 1,
+    arrived: 5,
+    repeated: 0,
+    kept: 0,
+    waited: 2,
     lost: 0,
     faults: [],
   });
-  const all = (host: string[]) => ({ host, all: host });
+  const all = (...host: string[]) => ({ host, all: host });
+  const [one = "", two = "", , three = "", four = ""] = well.host;
   const cases: [Partial<typeof well>, lost: number, fault: string][] = [
-    [{ kept: ["two"] }, 1, "1 line lost"],
-    [{ kept: ["two", "three", "four"] }, 0, "1 line doubled"],
-    [{ kept: ["two", "thred"] }, 1, "1 line lost"],
-    [{ kept: ["three", "two"] }, 0, "changed their order"],
-    [{ kept: ["two", "three", "five"] }, 0, "of unknown origin"],
-    [all(["h: one", "h: two", "h: four"]), 0, "notices have not arrived"],
-    [all(["h: refused", "h: four", "h: one", "h: two"]), 0, "order"],
-    [all([...well.host, "stray"]), 0, "without its name"],
+    [all(one, two, three, four), 1, "1 line lost"],
+    [all(...well.host, four), 0, "1 line doubled"],
+    [all(one, two, two, "h: thred", four), 1, "1 line lost"],
+    [all(one, two, three, two, four), 0, "changed their order"],
+    [all(one, two, two, three, four, "h: five"), 0, "of unknown origin"],
+    [all(...well.host, "stray"), 0, "without its name"],
     [{ all: well.all.slice(0, -2) }, 0, "two logs differ"],
-    [{ notices: [] }, 0, "noticed no failure"],
+    [{ ...all(one, two, two, three), kept: ["four"] }, 0, "1 line not sent"],
+    [{ waited: 0 }, 0, "no file had to wait"],
   ];
   for (const [changes, lost, fault] of cases) {
     const verdict = judge({ ...well, ...changes });
     assertEquals(verdict.lost, lost, fault);
     assertStringIncludes(verdict.faults.join("\n"), fault);
+  }
+});
+
+Deno.test("the demonstration's verdict allows what a cut transmission repeats, and no more", () => {
+  const end = "socklog-tcp: end 7 status 0";
+  const [one = "", two = "", ...rest] = well.host;
+  const sent = (...all: string[]) => ({
+    all,
+    host: all.filter((line) => line !== end),
+  });
+  const cutOnce = sent(one, end, two, end, two, ...rest, end);
+  const { repeated, faults } = judge({ ...well, ...cutOnce, cut: 1 });
+  assertEquals(repeated, 1);
+  assertEquals(faults, []);
+  const cases: [Partial<typeof well>, fault: string][] = [
+    [{ ...cutOnce, cut: 0 }, "1 line doubled"],
+    [
+      { ...sent(one, end, two, end, two, end, two, ...rest), cut: 1 },
+      "2 lines doubled",
+    ],
+    [{ ...sent(one, two, end, two, ...rest, end, one), cut: 1 }, "doubled"],
+  ];
+  for (const [changes, fault] of cases) {
+    const { faults } = judge({ ...well, ...changes });
+    assertStringIncludes(faults.join("\n"), fault);
   }
 });

@@ -9,26 +9,30 @@
 export interface Findings {
   /** What the service wrote. */
   input: readonly string[];
-  /** What the server has in its log for this client, names in front. */
+  /** What the server has in its log for this client, names before them. */
   host: readonly string[];
   /** What the server has in its log for everything. */
   all: readonly string[];
-  /** What the client has in its files, from the oldest to the newest. */
+  /** What the client still has in its files, from the oldest to the newest. */
   kept: readonly string[];
-  /** What the server had to be told about the time when it was down. */
-  notices: readonly string[];
-  /** What the server puts in front of this client's lines. */
+  /** How many files had to wait. */
+  waited: number;
+  /** How many transmissions were cut: each may leave lines that come again. */
+  cut: number;
+  /** What the server puts before this client's lines. */
   prefix: string;
 }
 
 /** What it comes to. */
 export interface Verdict {
-  /** How many of the service's lines are on the server. */
+  /** How many of the service's lines are on the server, each counted once. */
   arrived: number;
-  /** How many lines are in the client's files. */
+  /** How many lines are there again. */
+  repeated: number;
+  /** How many lines are still in the client's files. */
   kept: number;
-  /** How many lines of notice have arrived. */
-  notices: number;
+  /** How many files had to wait. */
+  waited: number;
   /** How many of the service's lines are nowhere. */
   lost: number;
   /** What is wrong; nothing when all is well. */
@@ -36,10 +40,9 @@ export interface Verdict {
 }
 
 /**
- * Judges what was found. All is well when the server's lines, without the
- * notices, and the client's are the service's lines: each in one place, once,
- * in their order, no byte different; and the notices are on the server, once,
- * in one piece.
+ * Judges what was found. All is well when files had to wait, the client has no
+ * line left, and the server's lines are the service's: all, in their order, no
+ * byte different, none twice but what a cut transmission had brought before.
  *
  * @param findings What was found
  * @returns The verdict
@@ -49,11 +52,12 @@ export interface Verdict {
  * import { assertEquals } from "@std/assert";
  *
  * const { lost, faults } = judge({
- *   input: ["one", "two", "three"],
- *   host: ["h: one", "h: refused", "h: three"],
- *   all: ["server: up", "h: one", "h: refused", "h: three"],
- *   kept: ["two"],
- *   notices: ["refused"],
+ *   input: ["one", "two"],
+ *   host: ["h: one", "h: two"],
+ *   all: ["server: up", "h: one", "h: two"],
+ *   kept: [],
+ *   waited: 1,
+ *   cut: 0,
  *   prefix: "h: ",
  * });
  * assertEquals(lost, 0);
@@ -61,7 +65,7 @@ export interface Verdict {
  * ```
  */
 export function judge(findings: Findings): Verdict {
-  const { input, host, all, kept, notices, prefix } = findings;
+  const { input, host, all, kept, waited, cut, prefix } = findings;
   const faults: string[] = [];
   const strangers = host.filter((line) => !line.startsWith(prefix));
   if (strangers.length > 0) {
@@ -71,37 +75,29 @@ export function judge(findings: Findings): Verdict {
   if (ours.length !== host.length || ours.some((line, i) => line !== host[i])) {
     faults.push("the server's two logs differ");
   }
+  if (waited === 0) faults.push("no file had to wait");
+  if (kept.length > 0) faults.push(`${count(kept)} not sent`);
 
-  let received = host.filter((line) => line.startsWith(prefix))
+  const received = host.filter((line) => line.startsWith(prefix))
     .map((line) => line.slice(prefix.length));
-  let delivered = 0;
-  if (notices.length === 0) faults.push("the client noticed no failure");
-  else {
-    const at = findBlock(received, notices);
-    if (at < 0) faults.push("the notices have not arrived");
-    else {
-      delivered = notices.length;
-      received = [
-        ...received.slice(0, at),
-        ...received.slice(at + notices.length),
-      ];
-    }
-  }
-
   const places = [...received, ...kept];
   const lost = missing(input, places);
   const extra = missing(places, input);
   if (lost.length > 0) faults.push(`${count(lost)} lost`);
-  if (extra.length > 0) {
-    faults.push(`${count(extra)} doubled, changed, or of unknown origin`);
-  }
-  if (lost.length + extra.length === 0 && !isMerge(input, received, kept)) {
-    faults.push("lines have changed their order");
+  const { connections } = connectionsOf(all, prefix);
+  if (!isWhole(input, [...connections, kept], cut)) {
+    if (extra.length > 0) {
+      faults.push(`${count(extra)} doubled, changed, or of unknown origin`);
+    }
+    if (lost.length + extra.length === 0) {
+      faults.push("lines have changed their order");
+    }
   }
   return {
-    arrived: received.length,
+    arrived: input.length - lost.length - kept.length,
+    repeated: extra.length,
     kept: kept.length,
-    notices: delivered,
+    waited,
     lost: lost.length,
     faults,
   };
@@ -112,20 +108,28 @@ function count(lines: readonly string[]): string {
 }
 
 /**
- * Finds lines that follow one another.
+ * The lines that came with each connection.
  *
- * @param lines Where to look
- * @param block What to look for
- * @returns The index of the first, or -1
+ * @param all The server's log of everything
+ * @param prefix What the server puts before the client's lines
+ * @returns The connections' lines, without the prefix, and how many of the
+ * connections have ended
  */
-export function findBlock(
-  lines: readonly string[],
-  block: readonly string[],
-): number {
-  for (let at = 0; at + block.length <= lines.length; at++) {
-    if (block.every((line, i) => lines[at + i] === line)) return at;
+export function connectionsOf(
+  all: readonly string[],
+  prefix: string,
+): { connections: string[][]; ended: number } {
+  const connections: string[][] = [];
+  let lines: string[] = [];
+  for (const line of all) {
+    if (line.startsWith(prefix)) lines.push(line.slice(prefix.length));
+    if (!/^socklog-tcp: end \d+ status/.test(line)) continue;
+    connections.push(lines);
+    lines = [];
   }
-  return -1;
+  const ended = connections.length;
+  if (lines.length > 0) connections.push(lines);
+  return { connections, ended };
 }
 
 /** Those of `wanted` that are not in `places`, or not often enough. */
@@ -143,25 +147,28 @@ function missing(
 }
 
 /**
- * Whether `whole` is `a` and `b` put into one another, the order of each kept.
- * Real logs say the same line twice, so which of the two a line belongs to may
- * show only later: all that is possible is followed.
+ * Whether the parts, one after another, are the whole, when up to `cut` of them
+ * come again in the next one. Real logs say the same line twice, so whether a
+ * part comes again may show only later: all that is possible is followed.
  */
-function isMerge(
+function isWhole(
   whole: readonly string[],
-  a: readonly string[],
-  b: readonly string[],
+  parts: readonly (readonly string[])[],
+  cut: number,
 ): boolean {
-  if (whole.length !== a.length + b.length) return false;
-  /** How many lines of `a` may have been used so far. */
-  let used = new Set([0]);
-  whole.forEach((line, i) => {
-    const next = new Set<number>();
-    for (const n of used) {
-      if (a[n] === line) next.add(n + 1);
-      if (b[i - n] === line) next.add(n);
+  /** How many lines may be there so far, and how many parts come again then. */
+  let there = new Map([[0, 0]]);
+  for (const part of parts) {
+    const next = new Map<number, number>();
+    const add = (lines: number, again: number) => {
+      next.set(lines, Math.min(again, next.get(lines) ?? Infinity));
+    };
+    for (const [lines, again] of there) {
+      if (part.some((line, i) => line !== whole[lines + i])) continue;
+      add(lines + part.length, again);
+      if (again < cut) add(lines, again + 1);
     }
-    used = next;
-  });
-  return used.has(a.length);
+    there = next;
+  }
+  return there.has(whole.length);
 }
