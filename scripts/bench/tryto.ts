@@ -5,52 +5,11 @@
  * @module
  */
 import { installed, ours } from "../../tests/tools.ts";
-import { type BenchOptions, cost, median, ratio, table } from "./report.ts";
+import { compileSource, inTurn, milliseconds, times } from "./programs.ts";
+import { type BenchOptions, cost, median, table } from "./report.ts";
 
 const PROG = ["/bin/sh", "-c", "cat >/dev/null"];
 const SIZES = [["4 KB", 4096], ["100 KB", 100_000], ["16 MB", 16e6]] as const;
-
-/** A program that does nothing, compiled as the others are. */
-async function compileEmpty(folder: string): Promise<string> {
-  const source = `${folder}/empty.ts`;
-  const path = `${folder}/empty`;
-  await Deno.writeTextFile(source, "");
-  const { success } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "compile",
-      "--quiet",
-      "--no-check",
-      "--no-code-cache",
-      "--allow-ffi",
-      "--output",
-      path,
-      source,
-    ],
-    stdout: "null",
-  }).output();
-  if (!success) throw new Error("unable to compile an empty program");
-  return path;
-}
-
-/** Runs some commands in turn, round by round; milliseconds of each. */
-async function inTurn(
-  rounds: number,
-  commands: Record<string, { command: string[]; input: string }>,
-): Promise<Record<string, number[]>> {
-  const times: Record<string, number[]> = {};
-  // The first round finds files on the disk that later ones have in memory.
-  for (let round = -1; round < rounds; round++) {
-    for (const [name, { command, input }] of Object.entries(commands)) {
-      const { seconds } = await cost(command, input);
-      if (round >= 0) (times[name] ??= []).push(1000 * seconds);
-    }
-  }
-  return times;
-}
-
-const ms = (times: readonly number[]) => `${median(times).toFixed(1)} ms`;
-const times = (of: readonly number[], than: readonly number[]) =>
-  `${ratio(of, than).toFixed(2)}x`;
 
 /** Throughput, of what a run takes longer than one with an empty log. */
 function throughput(
@@ -103,8 +62,8 @@ export async function bench(options: BenchOptions): Promise<void> {
           : "";
       rows.push([
         title,
-        ms(found.ours!),
-        found.original ? ms(found.original) : "-",
+        milliseconds(found.ours!),
+        found.original ? milliseconds(found.original) : "-",
         found.original ? times(found.original, found.ours!) : "-",
         rate("ours"),
         rate("original"),
@@ -115,7 +74,7 @@ export async function bench(options: BenchOptions): Promise<void> {
     );
     console.log(table(rows));
 
-    const empty = await compileEmpty(folder);
+    const empty = await compileSource(folder, "empty", "");
     const nothing = "/dev/null";
     const starts = await inTurn(4 * rounds, {
       "an empty program": { command: [empty], input: nothing },
@@ -127,7 +86,7 @@ export async function bench(options: BenchOptions): Promise<void> {
     console.log(table(
       Object.entries(starts).map((
         [name, found],
-      ) => [name, ms(found), times(found, base)]),
+      ) => [name, milliseconds(found), times(found, base)]),
     ));
 
     const peaks = [["log", "ours", "original"]];
