@@ -12,12 +12,11 @@ import { type Change, compileChanged, SETTABLE_CLOCK } from "./variants.ts";
 const BROKEN: [what: string, fault: string, says: RegExp, Change][] = [
   [
     "tryto keeps only what the sender hasn't read",
-    "without server",
+    "stop and kill server",
     /lost/,
     {
-      program: "tryto",
-      from: "    this.#log.rewind();\n    const copy",
-      to: "    const copy",
+      from: "    this.#log.rewind();\n    const step",
+      to: "    const step",
     },
   ],
   [
@@ -25,9 +24,8 @@ const BROKEN: [what: string, fault: string, says: RegExp, Change][] = [
     "nothing",
     /ends within a line|no whole line/,
     {
-      program: "multilog",
-      from: "newline < end) end = newline + 1;",
-      to: "newline < end) end = Math.min(newline + 3, end);",
+      from: "newline < 0 ? end : first + newline + 1;",
+      to: "newline < 0 ? end : Math.min(first + newline + 3, end);",
     },
   ],
   [
@@ -35,9 +33,15 @@ const BROKEN: [what: string, fault: string, says: RegExp, Change][] = [
     "stop server-multilog",
     /no whole line/,
     {
-      program: "socklog-tcp",
-      from: "this.#framer.taken(written);",
-      to: "this.#framer.taken(Math.min(written + 1, this.#framer.size));",
+      from: `taken(
+        typeof written === "number" ? written : await this.#standing(written),
+      );`,
+      to: `taken(Math.min(
+        1 + (typeof written === "number"
+          ? written
+          : await this.#standing(written)),
+        this.#framer.size,
+      ));`,
     },
   ],
 ];

@@ -121,7 +121,9 @@ const NOTICE = new RegExp(
     "has no input|interrupted by \\w+|killed by signal \\d+( \\(\\w+\\))?)" +
     "(, giving up)?\\.( sending \\w+\\.\\.\\.| \\(exit code \\d+\\))?|" +
     "stopped by \\w+, giving up\\.|" +
-    "kept \\d+ bytes of .+ @4[0-9a-f]{23}, not sent since [\\dT:-]+Z: .+|" +
+    "kept \\d+ bytes of \\S+ @[0-9a-f]{24}, not sent since [\\dT:.Z-]+: " +
+    "(child timed out|stopped by \\w+|" +
+    "child crashed, (exit code \\d+|signal \\d+( \\(\\w+\\))?)|\\d+ files wait)|" +
     "\\d+ bytes of notices left out|" +
     "\\d+ bytes were acknowledged, and \\d+ sent|" +
     "no acknowledgement: a server gives it with -a, when all went well|" +
@@ -256,17 +258,22 @@ class Checker {
     /** Whether the file before was cut off. */
     let cut = false;
     let cuts = 0;
+    let pieces = 0;
+    /** Whether a file may have been cut off, and been sent in vain since. */
+    const wasCut = (name: string) =>
+      kills > 0 && where.startsWith("client") && name.endsWith(".s");
     for (const { name, bytes } of files) {
       const at = `${where}/${name}`;
       let from = 0;
       while (from < bytes.length) {
         let to = bytes.indexOf(NEWLINE, from);
         if (to < 0) {
-          if (!name.endsWith(".u")) {
+          if (!name.endsWith(".u") && !wasCut(name)) {
             this.#violation(`${at}: ends within a line`);
           }
           to = bytes.length;
           piece = { bytes: bytes.slice(from, to), where: at };
+          if (wasCut(name)) pieces++;
           break;
         }
         if (from === 0 && (piece || cut)) {
@@ -282,9 +289,16 @@ class Checker {
         cut = true;
         cuts++;
         torn();
+      } else if (wasCut(name)) {
+        // It may have been cut off where a line ended.
+        cut = true;
+        torn();
       }
     }
     if (piece) this.#tails.push(piece);
+    if (pieces > kills) {
+      this.#violation(`${where}: ${pieces} files end within a line`);
+    }
     if (kills === 0 && cuts > 0) {
       this.#violation(`${where}: a file was cut off, and nobody was killed`);
     }

@@ -125,7 +125,7 @@ export const PROMISES: readonly Promised[] = [
     name: "sender killed: nothing lost",
     fault: "kill sender",
     milliseconds: 4000,
-    options: { rate: 0, size: 65536 },
+    options: { rate: 0, size: 65536, inside: false },
     broken: lines,
   },
   {

@@ -88,6 +88,11 @@ export interface Round extends Findings {
   stall: number;
 }
 
+/** Whether a fault looks for a tryto or a sender that is a process. */
+function needsProcesses({ name }: Fault): boolean {
+  return /tryto|sender|half-open/.test(name);
+}
+
 function worldOf(
   random: () => number,
   seed: number,
@@ -102,6 +107,7 @@ function worldOf(
     longest: random() < 0.5 ? 300 : 1900,
     limit: 3 + Math.floor(3 * random()),
     rate: [30000, 60000, 0][Math.floor(random() * 3)]!,
+    inside: random() < 0.7,
   };
 }
 
@@ -122,6 +128,7 @@ export function alone(
 ): Plan {
   const random = seeded(seed);
   const options = worldOf(random, seed, can);
+  if (needsProcesses(fault)) options.inside = false;
   if (fault.needs.includes("clock") && can.clock) {
     options.executables = can.clock;
   }

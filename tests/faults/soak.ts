@@ -101,22 +101,14 @@ export async function soak(
       tell(`${told * 10}%  ${world.fed()} lines, ${restarts} restarts`);
     }
     if (random() > 1 / SAMPLES) continue;
-    // One half by the book, one half not.
-    const kind = random();
+    // One half by the book, one half not: tryto and the sender go with it.
     const second = world.clients[1]!;
-    if (kind < 0.5) {
-      if (second.logger.signal(SIGNALS.TERM)) restarts++;
-    } else {
-      const what = kind < 0.75 ? "sender" : "tryto";
+    const killed = random() < 0.5;
+    if (!second.logger.signal(killed ? SIGNALS.KILL : SIGNALS.TERM)) continue;
+    restarts++;
+    if (killed) {
       world.broken.cuts = true;
-      for (const { pid } of world.passing(second, what)) {
-        try {
-          Deno.kill(pid, "SIGKILL");
-          restarts++;
-        } catch {
-          // It was done.
-        }
-      }
+      world.broken.clientKills[1]!++;
     }
   }
   const findings = await world.finish();

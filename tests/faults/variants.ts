@@ -7,10 +7,8 @@
 import { copySync, existsSync, walkSync } from "@std/fs";
 import { inCheckout } from "../tools.ts";
 
-/** A change of a program's sources. */
+/** A change of the sources. */
 export interface Change {
-  /** The program that it is compiled into. */
-  readonly program: "multilog" | "tryto" | "socklog-tcp";
   /** What is in its sources, exactly once: in whatever file. */
   readonly from: string;
   /** What takes its place. */
@@ -22,7 +20,6 @@ export interface Change {
  * works. No preloaded library can do that: it asks the C library itself.
  */
 export const SETTABLE_CLOCK: Change = {
-  program: "multilog",
   from: `  moment.nanoseconds = words[2]!;
   return moment;
 }
@@ -50,7 +47,8 @@ function stepped(): number {
 };
 
 /**
- * Compiles a changed program, beside the others as they are.
+ * Compiles the changed executable, with all its names: multilog runs only what
+ * is the same executable inside itself.
  *
  * @param folder Where to, an empty folder
  * @param change The change
@@ -58,7 +56,7 @@ function stepped(): number {
  */
 export async function compileChanged(
   folder: string,
-  { program, from, to }: Change,
+  { from, to }: Change,
 ): Promise<string> {
   for (const name of ["cmd", "src", "deno.json", "mod.ts"]) {
     copySync(inCheckout(name), `${folder}/${name}`);
@@ -78,13 +76,12 @@ export async function compileChanged(
   const executables = `${folder}/dist`;
   Deno.mkdirSync(executables);
   for (const name of ["multilog", "tryto", "socklog-tcp"]) {
-    if (name === program) continue;
-    Deno.symlinkSync(inCheckout(`dist/${name}`), `${executables}/${name}`);
+    Deno.symlinkSync("logferry", `${executables}/${name}`);
   }
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["compile", "--quiet", "--no-check", "--no-prompt"].concat(
       ["--no-code-cache", "--allow-ffi", "--output"],
-      [`${executables}/${program}`, `cmd/${program}.ts`],
+      [`${executables}/logferry`, "cmd/logferry.ts"],
     ),
     cwd: folder,
     stdin: "null",

@@ -3,7 +3,7 @@
  * receives and logs, each kept running as by a supervisor, and what is between
  * them: a wire that can be cut, or the loopback interface.
  *
- *     client   feeder --pipe--> multilog --> sh, tryto, socklog-tcp send
+ *     client   feeder --pipe--> multilog --> tryto, socklog-tcp send
  *     server   socklog-tcp --pipe--> multilog
  *
  * The pipes are held open here, as svscan does: a program that is killed finds
@@ -81,6 +81,8 @@ export interface WorldOptions {
   acknowledge: boolean;
   /** Which programs are the originals. */
   originals: Originals;
+  /** Whether multilog runs tryto and the sender inside itself, if it can. */
+  inside: boolean;
   /** The folder of our executables. */
   executables: string;
   /** Lines after which a client's service has nothing more to say. */
@@ -101,6 +103,7 @@ export const USUAL: WorldOptions = {
   limit: 5,
   acknowledge: true,
   originals: {},
+  inside: true,
   executables: inCheckout("dist"),
   most: Infinity,
 };
@@ -127,6 +130,8 @@ export interface Client extends Side {
 type Broken = Omit<Allowed, "clientKills"> & { clientKills: number[] };
 
 const DISK = "24m";
+/** How many files may wait before a service that writes all it can pauses. */
+const MOST_WAITING = 8;
 /** How long an end may take, in seconds: two pauses, two tries, two limits. */
 const PATIENCE = 60;
 
@@ -308,7 +313,8 @@ export class World implements AsyncDisposable {
   readonly #readers: number[] = [];
 
   #startClient(number: number, address: string, port: number): void {
-    const { originals, acknowledge, stamps, size, limit } = this.options;
+    const { originals, acknowledge, stamps, size, limit, inside } =
+      this.options;
     const side = this.#makeSide(`client-${number}`);
     const on = this.wire ? this.wire.on(this.wire.client) : [];
     const { reader, writer } = pipe();
@@ -325,7 +331,8 @@ export class World implements AsyncDisposable {
         ...(stamps ? ["t"] : []),
         `s${size}`,
         "n100000",
-        `!tryto -pv -t${limit} -k1 -n2 ${sender}`,
+        // A shell's own word leaves it to a shell, and to processes.
+        `!${inside ? "" : "exec "}tryto -pv -t${limit} -k1 -n2 ${sender}`,
         side.log,
       ],
       folder: side.folder,
@@ -343,7 +350,9 @@ export class World implements AsyncDisposable {
   async #feedClient(number: number): Promise<void> {
     const client = this.clients[number]!;
     const writer = this.#writers[number]!;
-    const { rate, longest } = this.options;
+    const { rate, longest, inside } = this.options;
+    // Processes need seconds for what is sent inside in none.
+    const mayPause = rate === 0 || !inside;
     const chunk: Bytes = new Uint8Array(32768);
     const begin = performance.now();
     let written = 0;
@@ -355,6 +364,12 @@ export class World implements AsyncDisposable {
     ) {
       if (at === filled) {
         at = filled = 0;
+        // Else the end of all would be a wait for megabytes.
+        if (mayPause && waitingIn(client.log).length > MOST_WAITING) {
+          await sleep(10);
+          moved = performance.now();
+          continue;
+        }
         const allowed = rate > 0
           ? rate * (performance.now() - begin) / 1000 - written
           : Infinity;
@@ -452,6 +467,7 @@ export class World implements AsyncDisposable {
       await this.#end(logger, folder);
     }
     await this.#orphans();
+    this.#noneWaits();
     this.server.receiver.release();
     this.server.receiver.signal(SIGNALS.TERM);
     await this.#end(this.server.receiver, this.server.folder);
@@ -484,6 +500,19 @@ export class World implements AsyncDisposable {
         ? `${name} ended with exit code ${ending.code}`
         : `${name} ended of signal ${ending.signal}`,
     );
+  }
+
+  /** All faults are over, so no file may be left that waits to be sent. */
+  #noneWaits(): void {
+    // The original leaves what it was killed with to whoever looks after it.
+    if (this.options.originals.clientLog) return;
+    for (const { logger, log } of this.clients) {
+      const waiting = waitingIn(log);
+      if (waiting.length === 0) continue;
+      this.violations.push(
+        `${logger.name} ended, and ${waiting.length} files wait: ${waiting[0]}`,
+      );
+    }
   }
 
   /** Waits for what a killed multilog has left behind. */
@@ -559,6 +588,17 @@ export class World implements AsyncDisposable {
     await this.wire?.[Symbol.asyncDispose]();
     for (const disk of this.#disks) disk[Symbol.dispose]();
     Deno.removeSync(this.folder, { recursive: true });
+  }
+}
+
+/** The files of a log that wait to be sent, if it is there. */
+function waitingIn(log: string): string[] {
+  try {
+    return [...Deno.readDirSync(log)].map(({ name }) => name)
+      .filter((name) => /^@.*\.u$/.test(name));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
   }
 }
 
