@@ -121,9 +121,7 @@ const NOTICE = new RegExp(
     "has no input|interrupted by \\w+|killed by signal \\d+( \\(\\w+\\))?)" +
     "(, giving up)?\\.( sending \\w+\\.\\.\\.| \\(exit code \\d+\\))?|" +
     "stopped by \\w+, giving up\\.|" +
-    "kept \\d+ bytes of \\S+ @[0-9a-f]{24}, not sent since [\\dT:.Z-]+: " +
-    "(child timed out|stopped by \\w+|" +
-    "child crashed, (exit code \\d+|signal \\d+( \\(\\w+\\))?)|\\d+ files wait)|" +
+    "kept \\d+ bytes of .+ @4[0-9a-f]{23}, not sent since [\\dT:-]+Z: .+|" +
     "\\d+ bytes of notices left out|" +
     "\\d+ bytes were acknowledged, and \\d+ sent|" +
     "no acknowledgement: a server gives it with -a, when all went well|" +
