@@ -207,7 +207,7 @@ async function play(client: Client, scenario: Scenario, at: string) {
 
 function finishedLogs(at: string): string[] {
   const names = [...Deno.readDirSync(`${at}/log`)].map(({ name }) => name);
-  return names.filter((name) => name.startsWith("@"));
+  return names.filter((name) => /^@.*\.s$/.test(name));
 }
 
 function contents(at: string, name: string): string {
