@@ -32,7 +32,7 @@ _host_ is a name or an address; 0 is any address for a server, and 127.0.0.1 for
 the others. \`::\` is any address of IPv6, too. _port_ is a number or a name from
 services(5); 0 is any free one.
 
-Started under the name \`tcpserver\` or \`tcpclient\`, by a link for example, it has
+Started under the name \`tcpserver\`, \`tcpclient\` or \`socklog\`, by a link say, it has
 that program's command line.`,
     },
     {
@@ -71,6 +71,24 @@ Different from the original: all connections are served by one process, whose
 memory is bounded, whatever the clients do. While standard output takes nothing,
 nothing is read, and the clients have to wait. A connection is closed only after
 its lines were written.`,
+    },
+    {
+      title: "DATAGRAMS",
+      text: `
+\`socklog-tcp unix\` takes the datagrams that syslog(3) sends to the socket
+_path_, \`/dev/log\` unless given; \`socklog-tcp inet\` those of syslog over UDP at
+_ip_ and _port_, and each line then begins with the sender's address. Started
+under the name \`socklog\` it has all of socklog(8)'s command line, \`ucspi\`
+included. \`-r\` and \`-R\` are as for LINES; such lines have no address. Where
+\`$UID\` or \`$GID\` is set, the user or the group becomes that one once the socket
+is there. \`-U\` respects the umask; without it everybody may send.
+
+As in the original, 1024 bytes of a datagram are read, and one that is longer
+ends in \`...\`. Different from the original, every line of a datagram has the
+address and the priority of its first, so that no sender can make up another
+one's line; a file that isn't a socket is not removed for its name; and what the
+kernel had to drop of UDP is counted and told. TERM, INT and HUP end it with
+exit code 0, when what had arrived is written.`,
     },
     {
       title: "OPTIONS OF A SERVER",
