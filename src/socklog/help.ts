@@ -10,8 +10,7 @@ export const HELP =
        socklog-tcp [options] host port program...            on 0 and 1
        socklog-tcp send [options] host port                  standard input
        socklog-tcp connect [options] host port program...    on 6 and 7
-       socklog-tcp unix [-rRU] [path]                        /dev/log
-       socklog-tcp inet [-rR] [ip [port]]                    UDP, port 514
+       socklog-tcp unix [-rRU] [path] | inet [-rR] [ip [port]]    datagrams
 
 The log server writes each line it gets to standard output, after "$NAME: "
 for each NAME that is set, such as TCPREMOTEIP. Its options are tcpserver's:
