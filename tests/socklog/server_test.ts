@@ -1039,10 +1039,10 @@ testWith(
       await transmit(server.port, "in\n");
       if (round === 50) await transmit(server.port, "in\n");
       await run([...way, at("shut"), at("cdb")]);
-      await assertRejects(
-        () => transmit(server.port, "DENIED\n"),
-        Deno.errors.ConnectionReset,
-      );
+      const { ConnectionReset, BrokenPipe } = Deno.errors;
+      const error = await transmit(server.port, "DENIED\n").catch((e) => e);
+      // The reset is seen by the write, the one after it, or the read.
+      assert(error instanceof ConnectionReset || error instanceof BrokenPipe);
     }
     await server.stop();
     assertEquals(server.data, "in\n".repeat(101));

@@ -206,7 +206,12 @@ export async function transmit(
   text: string | Uint8Array,
 ): Promise<string> {
   const connection = await dial(port);
-  await say(connection, text);
+  try {
+    await say(connection, text);
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
   return await finish(connection);
 }
 
