@@ -79,7 +79,7 @@ testWith(
       600000,
       1,
       () => {},
-      200,
+      50,
     );
     assertEquals(violations, []);
     assertEquals([count.fed, count.lost], [600000, 0]);
