@@ -27,6 +27,12 @@ const TIME_TO_FINISH = 3000;
 const TIME_TO_DIE = 1000;
 /** How long one that was sent KILL is waited for, in milliseconds. */
 const BURIAL = 400;
+/**
+ * How long a processor that has succeeded with the file before may be at one
+ * while the log waits for it although the oldest file could go: a burst isn't
+ * an outage. In milliseconds.
+ */
+const PATIENCE = 1000;
 /** The state that takes the place of `state` while a processor has it open. */
 const KEPT = "keptstate";
 
@@ -50,6 +56,12 @@ export class Queue {
   #abandon = () => {};
   #stopping = false;
   #pausing = false;
+  /** Whether the last file was processed, and not kept unsent. */
+  #succeeding = true;
+  /** When the processor began with its file, on this process's own clock. */
+  #began = 0;
+  /** Wakes the log when patience is over. */
+  #timer: number | undefined;
   /** Whether a file that was processed is being put into its place. */
   #completing = false;
   /** Resolved when a file has left the queue. */
@@ -82,8 +94,21 @@ export class Queue {
 
   /** Whether the oldest file goes when all wait. */
   get #letsGo(): boolean {
-    return this.#settings.discard === true ||
+    const may = this.#settings.discard === true ||
       this.#processor?.keepsUnsent === true;
+    return may && !this.#isPatient();
+  }
+
+  /** Whether there will be room before long, as things go. */
+  #isPatient(): boolean {
+    if (!this.#succeeding || !this.working) return false;
+    const left = this.#began + PATIENCE - performance.now();
+    if (left <= 0) return false;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#leave();
+    }, left + 1);
+    return true;
   }
 
   /** What is going on; `undefined` when nothing waits. */
@@ -99,6 +124,7 @@ export class Queue {
   /** Goes on with what waits. */
   start(): void {
     if (this.#work || this.#stopping || this.#old.waiting.count === 0) return;
+    this.#began = performance.now();
     this.#work = this.#processAll().finally(() => {
       this.#work = undefined;
       this.#leave();
@@ -114,6 +140,7 @@ export class Queue {
   stop(): void {
     if (this.#stopping) return;
     this.#stopping = true;
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#retrier.hurry();
     this.#leave();
     if (this.#work === undefined) return;
@@ -186,11 +213,13 @@ export class Queue {
         left = true;
         const failure = await this.#process(name);
         this.#name = undefined;
+        this.#began = performance.now();
         if (failure === undefined) {
           left = false;
           failures = 0;
           this.#leave();
         } else {
+          this.#succeeding = false;
           await this.#pause(failure, failures++);
         }
       }
@@ -419,6 +448,8 @@ export class Queue {
       () => directory.unlink(name),
       `unable to remove ${path}/${name}`,
     );
+    // What a processor that keeps the unsent leaves wasn't sent.
+    this.#succeeding = empty || this.#processor?.keepsUnsent !== true;
     this.#old.processed(name, empty);
     // Where it isn't on the disk yet that the file is gone, the next start
     // sees by the other name that it is done. The state has no such mark.
