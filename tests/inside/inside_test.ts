@@ -4,6 +4,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { plainWords } from "../../src/inside.ts";
+import { startOurs } from "../socklog/servers.ts";
 import { folder, latin1, ours, run, testWith, until } from "../tools.ts";
 
 Deno.test("words that a shell would do nothing to are plain", () => {
@@ -207,6 +208,23 @@ Deno.test("notices of all failures arrive, over restarts and kills", async () =>
   assertEquals(first.match(/giving up/g)?.length, 5);
   assert(first.endsWith("giving up.\nrest\n"), first);
   assertEquals(second, `${"four".padEnd(3000)}\n`);
+  assertEquals(Deno.readTextFileSync(`${at.path}/log/state`), "");
+});
+
+Deno.test("a burst of more files than may wait all arrives while the server answers", async () => {
+  using at = folder();
+  await using server = await startOurs(["@"]);
+  const lines: string[] = [];
+  for (let n = 0; n < 60; n++) lines.push(`line ${n}`.padEnd(2999) + "\n");
+  const { code, stderr } = await run(
+    [ours.multilog, "s4096", "n3"]
+      .concat(`!tryto -p socklog-tcp send 127.0.0.1 ${server.port}`, "./log"),
+    { cwd: at.path, env: { PATH: bin }, stdin: lines.join("") },
+  );
+  assertEquals([code, stderr], [0, ""]);
+  await until("all has arrived", () => server.data.length >= 59 * 3000);
+  const all = server.data + Deno.readTextFileSync(`${at.path}/log/current`);
+  assertEquals(all, lines.join(""));
   assertEquals(Deno.readTextFileSync(`${at.path}/log/state`), "");
 });
 
