@@ -34,6 +34,20 @@ Everything that was read has been written before \`multilog\` waits for more.`,
       items: [
         { tag: "-pattern", text: "Others stay as they are." },
         { tag: "+pattern", text: "Others stay as they are." },
+        {
+          tag: "F",
+          text: `As in daemontools-encore, the patterns that follow are those of
+fnmatch(3), without flags: \`*\` matches any string, \`?\` any byte, \`[a-z]\` one of
+several, and a backslash takes the meaning from what follows it.`,
+        },
+        {
+          tag: "R",
+          text:
+            `The patterns that follow are extended regular expressions, as in
+grep(1) with \`-E\`, which may match anywhere in the line; there are no references
+back, and braces hold at most 255.`,
+        },
+        { tag: "S", text: "The patterns that follow are simple again." },
       ],
       more: `
 In a pattern, a star at the end matches anything; a star followed by a
@@ -45,12 +59,7 @@ bytes are looked at, the timestamp included.
 
 logs the lines that begin, after the timestamp, with a word and \`fatal:\`.
 
-\`F\`, as in daemontools-encore, has the patterns that follow be those of
-fnmatch(3), without flags: \`*\` matches any string, \`?\` any byte, \`[a-z]\` one of
-several, and a backslash takes the meaning from what follows it. \`R\` has them be
-extended regular expressions, as in grep(1) with \`-E\`, which may match anywhere
-in the line; there are no references back, and braces hold at most 255. Both are
-of bytes, not of characters. \`S\` has them be simple again.
+All are of bytes, not of characters.
 
     multilog '-*' R '+(error|fatal): [0-9]+' ./main
 
@@ -68,6 +77,21 @@ a space. tai64nlocal(8), or \`multilog --follow\` _dir_ \`--local\`, shows local
 
 The timestamps of lines that are read at once may be only nanoseconds apart; none
 is earlier than the one before it, unless the clock was set back.`,
+        },
+        {
+          tag: "T",
+          text:
+            `As the first action only, and as in daemontools-encore. The line
+begins with the seconds since 1970, a dot, six digits, and a space.`,
+        },
+        {
+          tag: "i",
+          text:
+            `As the first action only. The line begins with the time in UTC as ISO
+8601 has it, \`2026-11-27T02:36:15.123456Z\`, and a space. With \`T\` and \`i\`, lines
+that are read at once have the same timestamp.
+
+Different from the original, which has no such action, and ignores it.`,
         },
         {
           tag: "e",
@@ -262,8 +286,8 @@ opened, it says how many. To a terminal a control character goes as \`\\x1b\`.`,
           tag: "--local",
           text:
             `With \`--follow\`: a timestamp at a line's beginning is shown as
-local time, as tai64nlocal(8) shows it. Different from that, anything else that
-begins with \`@\` stays as it is.`,
+local time, as tai64nlocal(8) shows it; those of \`T\` and \`i\`, too. Different
+from that, anything else that begins with \`@\` stays as it is.`,
         },
         { tag: "--help", text: "Prints a summary." },
         { tag: "--version", text: "Prints the version." },

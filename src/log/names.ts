@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { latin1 } from "../bytes.ts";
 import { LABEL_LENGTH, type Moment, parseLabel } from "../tai64n.ts";
 
 /** `current` while lines are written to it, and `state`. */
@@ -96,14 +95,4 @@ export function nextTime(now: Moment, newest: Moment): Moment {
   return nanoseconds >= 999999999
     ? { seconds: seconds + 1, nanoseconds: 0 }
     : { seconds, nanoseconds: nanoseconds + 1 };
-}
-
-/**
- * The moment that a line's timestamp says.
- *
- * @param line The line's first bytes
- * @returns The moment, or `undefined` where it has no timestamp
- */
-export function stampOf(line: Uint8Array): Moment | undefined {
-  return parseLabel(latin1(line.subarray(0, LABEL_LENGTH)));
 }

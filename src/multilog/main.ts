@@ -33,7 +33,7 @@ export const HELP = `usage: multilog script
 Reads lines from standard input and appends selected ones to rotated logs.
 Each argument is one action; they are carried out in order for each line.
 
-  t            (first) begin each line with a TAI64N timestamp
+  t  T  i      (first) begin lines with TAI64N, seconds since 1970, ISO 8601
   -pattern     deselect lines that match     (a star matches anything up to
   +pattern     select lines that match        the character after it)
   F  R  S      patterns after it are fnmatch(3)'s, grep -E's, as above again

@@ -11,6 +11,7 @@ import {
   SIZE_MAX,
   SIZE_MIN,
 } from "../log/settings.ts";
+import type { StampKind } from "../stamps.ts";
 import { type Pattern, pattern, type PatternLanguage } from "./pattern.ts";
 
 /** One action that is carried out for each line. */
@@ -27,8 +28,8 @@ export type Action =
 
 /** A script. */
 export interface Script {
-  /** Whether each line begins with a timestamp. */
-  timestamp: boolean;
+  /** The timestamp that each line begins with; `undefined` for none. */
+  timestamp: StampKind | undefined;
   /** The actions, in their order. */
   actions: Action[];
   /** What in the script does nothing, or something else than it seems. */
@@ -51,7 +52,7 @@ function scan(text: string): number {
  * import { assertEquals } from "@std/assert";
  *
  * const script = parseScript(["t", "-*", "+*fatal*", "n20", "./main"]);
- * assertEquals(script.timestamp, true);
+ * assertEquals(script.timestamp, "t");
  * assertEquals(
  *   script.actions.map((action) => action.kind),
  *   ["deselect", "select", "log"],
@@ -59,7 +60,7 @@ function scan(text: string): number {
  * ```
  */
 export function parseScript(args: readonly string[]): Script {
-  const script: Script = { timestamp: false, actions: [], warnings: [] };
+  const script: Script = { timestamp: undefined, actions: [], warnings: [] };
   const { actions, warnings } = script;
   const settings: LogSettings = {
     size: SIZE_DEFAULT,
@@ -88,8 +89,14 @@ export function parseScript(args: readonly string[]): Script {
     }
     switch (arg[0]) {
       case "t":
-        if (index === 0) script.timestamp = true;
-        else warnings.push(`${arg}: ignored, t must be the first action`);
+      case "T":
+      case "i":
+        if (index === 0) script.timestamp = arg[0];
+        else {
+          warnings.push(
+            `${arg}: ignored, ${arg[0]} must be the first action`,
+          );
+        }
         break;
       case "+":
         actions.push({ kind: "select", pattern: pattern(rest, language) });

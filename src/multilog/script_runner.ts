@@ -10,13 +10,14 @@ import { Alerts } from "./alerts.ts";
 import { LineEngine } from "./engine.ts";
 import type { Script } from "./script.ts";
 import { StatusFile } from "./status_file.ts";
+import { STAMP_MOST } from "../stamps.ts";
 import { type Retrier, StartError } from "../log/retrier.ts";
 
 const STANDARD_ERROR = 2;
 /** No fewer bytes are read at once where lines are selected. */
 const LEAST_READ = 1024;
 /** How many times longer stamps make lines at most: empty ones. */
-const STAMPED = 27;
+const STAMPED = STAMP_MOST + 1;
 
 /** What a script's lines go through, and where they go. */
 export class ScriptRunner {
