@@ -131,6 +131,12 @@ Different from the original: a file without a byte, which is what remains of one
 that was sent, is removed before any that has lines.`,
         },
         {
+          tag: "wcode",
+          text:
+            `For the logs that follow, and as in daemontools-encore. It may be
+empty; a slash, and \`.u\` at its end, are not for names of finished files.`,
+        },
+        {
           tag: "d",
           alone: true,
           text: `For the logs that follow. When all files wait for the
@@ -154,7 +160,8 @@ A log is a directory. In it,
 \`current\` is the file that is written. Its mode is 0644 while \`multilog\` runs,
 and 0744 when it was written to the disk and left complete.
 
-\`@\`_timestamp_\`.s\` is an old file that is complete and on the disk.
+\`@\`_timestamp_\`.s\` is an old file that is complete and on the disk. \`w\` has it
+end otherwise.
 
 \`@\`_timestamp_\`.u\` is a file that wasn't processed. It waits for the processor,
 or, if there is none, it was \`current\` when the last run was cut off; then its

@@ -4,7 +4,7 @@
  *
  * Each file goes through the same steps, in this order; a program that is
  * killed after any of them leaves what the next start can tell apart. Without
- * a processor CODE is `s`, and the steps end with the fifth:
+ * a processor CODE is `s`, or the script's, and the steps end with the fifth:
  *
  * 1. the directory is synced where `current`'s name isn't on the disk yet;
  *    `current` is synced: its lines are on the disk.
@@ -135,8 +135,7 @@ export class LogDirectory {
     const queued = settings.processor !== "";
     this.#old = new OldFiles(
       this.#directory,
-      settings.keep,
-      queued,
+      settings,
       (message) => retrier.warn(message),
     );
     this.#queue = queued
@@ -409,7 +408,7 @@ export class LogDirectory {
     await this.#queue?.makeRoom();
     await this.#complete();
     const name = await this.#insist(
-      () => this.#old.nextName(this.#queue ? "u" : "s"),
+      () => this.#old.nextName(),
       `unable to read ${path}`,
     );
     const renamed = await this.#insist(

@@ -14,8 +14,8 @@ const COMPLETE_BIT = 0o100;
 /** Times in names that are taken seriously, in seconds since 1970. */
 const LAST_SECOND = 2 ** 40;
 
-/** The end of an old file's name: finished, or not processed. */
-export type Code = "s" | "u";
+/** The end of the name of a file that no processor has succeeded on. */
+export const UNPROCESSED = "u";
 
 /**
  * Whether a mode says that the file is complete and on the disk.
@@ -44,7 +44,7 @@ export function isOld(name: string): boolean {
  * @returns Whether it is
  */
 export function isUnprocessed(name: string): boolean {
-  return isOld(name) && name.endsWith(".u");
+  return isOld(name) && name.endsWith(`.${UNPROCESSED}`);
 }
 
 /**
@@ -52,10 +52,11 @@ export function isUnprocessed(name: string): boolean {
  * order in which the lines were written.
  *
  * @param name The waiting file's name
+ * @param code The end of the other one
  * @returns The other one
  */
-export function processedName(name: string): string {
-  return `${name.slice(0, -1)}s`;
+export function processedName(name: string, code: string): string {
+  return `${name.slice(0, -UNPROCESSED.length)}${code}`;
 }
 
 /**

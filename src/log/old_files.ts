@@ -13,14 +13,15 @@ import { eachName } from "../sys/files.ts";
 import { label, type Moment } from "../tai64n.ts";
 import type { Directory } from "./directory.ts";
 import {
-  type Code,
   isLater,
   isOld,
   isUnprocessed,
   nextTime,
   processedName,
   timeOf,
+  UNPROCESSED,
 } from "./names.ts";
+import { CODE_DEFAULT, type LogSettings } from "./settings.ts";
 
 /** How many names are known at the least, where there are so many. */
 const MOST_NAMES = 4096;
@@ -94,12 +95,18 @@ export class OldFiles {
   readonly #directory: Directory;
   /** How many there may be, with `current`. */
   readonly #most: number;
+  /** What the names of finished ones end in. */
+  readonly code: string;
   readonly #queued: boolean;
   readonly #warn: (message: string) => void;
   /** What can't be removed, or processed, and is no old file therefore. */
   readonly #stuck = new Set<string>();
   /** Those without a byte; unknown until somebody has to go. */
   #empty: Smallest | undefined;
+  /** The largest name that was there at first; names of later ones are ours. */
+  #before: string | undefined;
+  /** Whether an earlier run has given names another end. */
+  #otherCodes = false;
   /** The largest time in a name, once that is known. */
   #newest: Moment | undefined;
   /** Whether the directory has been listed, and so many names found. */
@@ -112,19 +119,19 @@ export class OldFiles {
 
   /**
    * @param directory The directory
-   * @param most How many files there may be, with `current`
-   * @param queued Whether unprocessed ones wait for a processor
+   * @param settings How many files there may be, with `current`, what their
+   * names end in, and whether unprocessed ones wait for a processor
    * @param warn Where warnings go
    */
   constructor(
     directory: Directory,
-    most: number,
-    queued: boolean,
+    settings: Readonly<LogSettings>,
     warn: (message: string) => void,
   ) {
     this.#directory = directory;
-    this.#most = most;
-    this.#queued = queued;
+    this.#most = settings.keep;
+    this.code = settings.code ?? CODE_DEFAULT;
+    this.#queued = settings.processor !== "";
     this.#warn = warn;
   }
 
@@ -153,6 +160,7 @@ export class OldFiles {
   #list(): void {
     let names = 0;
     let newest: Moment = this.#newest ?? { seconds: 0, nanoseconds: 0 };
+    let last = "";
     this.waiting.clear();
     this.#others.clear();
     this.#empty = undefined;
@@ -164,12 +172,17 @@ export class OldFiles {
       if (!isOld(name)) return;
       const time = timeOf(name);
       if (time !== undefined && isLater(time, newest)) newest = time;
+      if (name > last) last = name;
+      if (!isUnprocessed(name) && !name.endsWith(`.${this.code}`)) {
+        this.#otherCodes = true;
+      }
       if (this.#stuck.has(name)) return;
       if (this.#queued && isUnprocessed(name)) this.waiting.add(name);
       else this.#others.add(name);
     });
     if (names > MANY && (this.#listed ?? 0) <= MANY) this.#directory.watch();
     this.#listed = names;
+    this.#before ??= last;
     this.#newest = newest;
   }
 
@@ -186,9 +199,11 @@ export class OldFiles {
   /**
    * The name for the next old file, which sorts after all that are there.
    *
+   * @param code What it ends in; as those of files do that wait, or are
+   * finished, unless given
    * @throws {SysError} When the directory can't be read
    */
-  nextName(code: Code): string {
+  nextName(code: string = this.#queued ? UNPROCESSED : this.code): string {
     this.#newest = nextTime(readClock(), this.newest());
     return `${label(this.#newest)}.${code}`;
   }
@@ -199,9 +214,32 @@ export class OldFiles {
     else this.#others.add(name);
   }
 
+  /** The name that a waiting file is to have when it is processed. */
+  processedName(name: string): string {
+    return processedName(name, this.code);
+  }
+
+  /**
+   * Whether a waiting file has been processed, by a run that was cut off
+   * before it could remove it.
+   *
+   * @throws {SysError} When the directory can't be read
+   */
+  isProcessed(name: string): boolean {
+    if (this.#directory.stat(this.processedName(name))) return true;
+    if (!this.#otherCodes || name > (this.#before ?? "")) return false;
+    // That run may have had another code.
+    let found = false;
+    const start = processedName(name, "");
+    eachName(this.#directory.fd, (other) => {
+      found ||= other.startsWith(start) && !isUnprocessed(other);
+    });
+    return found;
+  }
+
   /** A waiting file has gone; another one may have taken its place. */
   processed(name: string, empty: boolean): void {
-    const next = processedName(name);
+    const next = this.processedName(name);
     this.waiting.remove(name);
     this.#others.add(next);
     if (empty) this.#empty?.add(next);

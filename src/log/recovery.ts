@@ -9,7 +9,7 @@ import { eachName, type FileInfo } from "../sys/files.ts";
 import { NEWLINE } from "../bytes.ts";
 import { readStamp, STAMP_SIGHT } from "../stamps.ts";
 import type { Directory } from "./directory.ts";
-import { type Code, isComplete, MODE_RUNNING } from "./names.ts";
+import { isComplete, MODE_RUNNING, UNPROCESSED } from "./names.ts";
 import type { OldFiles } from "./old_files.ts";
 import { startStep } from "./retrier.ts";
 
@@ -59,13 +59,13 @@ export function recover(directory: Directory, old: OldFiles): Current {
   // The original says by this mode that `previous` has been processed.
   if (processed && isComplete(processed.mode)) {
     discard("previous");
-    keepCutOff(directory, old, "processed", "s");
+    keepCutOff(directory, old, "processed", old.code);
   } else if (processed) discard("processed");
-  keepCutOff(directory, old, "previous", "u");
+  keepCutOff(directory, old, "previous", UNPROCESSED);
   if (current && isComplete(current.mode)) {
     return goOn(directory, current, old);
   }
-  keepCutOff(directory, old, "current", "u");
+  keepCutOff(directory, old, "current", UNPROCESSED);
   // A `state` is always a complete one; what it says, others wait to hear.
   close(startStep(
     () => directory.open("state", "append"),
@@ -125,7 +125,7 @@ function keepCutOff(
   directory: Directory,
   old: OldFiles,
   name: string,
-  code: Code,
+  code: string,
 ): void {
   const { path } = directory;
   const found = startStep(

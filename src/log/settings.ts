@@ -69,9 +69,13 @@ export const KEEP_MIN = 2;
  * ```
  */
 export const KEEP_DEFAULT = 10;
+/** The end of a finished file's name unless the script says. */
+export const CODE_DEFAULT = "s";
+/** How long such an end may be. */
+const CODE_MOST = 100;
 
 /**
- * What the actions `s`, `n`, `!`, `a` and `d` say of the directories after
+ * What the actions `s`, `n`, `!`, `a`, `d` and `w` say of the directories after
  * them.
  *
  * @example
@@ -99,6 +103,23 @@ export interface LogSettings {
    * processor; otherwise the log stands still then.
    */
   discard?: boolean;
+  /** What finished files' names end in, after the dot; `s` unless given. */
+  code?: string;
+}
+
+/**
+ * What is wrong with the end of a finished file's name.
+ *
+ * @param code The end
+ * @returns What, in a few words; `undefined` when it can be one
+ */
+export function codeFault(code: string): string | undefined {
+  if (code.includes("/")) return "no file's name has a slash";
+  if (code.length > CODE_MOST) return "too long for a file's name";
+  // Such a file would be processed again, or take the place of one that waits.
+  return code === "u" || code.endsWith(".u")
+    ? ".u is for files that wait"
+    : undefined;
 }
 
 /**
@@ -111,6 +132,8 @@ export function checkSettings(settings: Readonly<LogSettings>): void {
   const { size, keep } = settings;
   inRange("size", size, SIZE_MIN, SIZE_MAX);
   inRange("keep", keep, KEEP_MIN, Infinity);
+  const fault = codeFault(settings.code ?? CODE_DEFAULT);
+  if (fault) throw new RangeError(`code ${settings.code}: ${fault}`);
 }
 
 function inRange(what: string, n: number, least: number, most: number): void {

@@ -30,8 +30,8 @@ export const HELP = `usage: multilog script
        multilog --status dir... [--json]   what is in logs, who writes to them
        multilog --follow dir [--local]     what comes to a log, from now on
 
-Reads lines from standard input and appends selected ones to rotated logs.
-Each argument is one action; they are carried out in order for each line.
+Reads lines from standard input and appends selected ones to rotated logs. Each
+argument is one action; they are carried out in order for each line.
 
   t  T  i      (first) begin lines with TAI64N, seconds since 1970, ISO 8601
   -pattern     deselect lines that match     (a star matches anything up to
@@ -45,6 +45,7 @@ for the directories that follow:
   nnum         keep num files, current included, 2 or more      (10)
   asec         finish current when its oldest line is sec old   (never)
   d            when num files wait for the processor, remove the oldest
+  wcode        names of finished files end in .code             (.s)
   !processor   filter each finished file through sh -c processor
 
 TERM: finish the line in hand and exit. ALRM: finish each current now.

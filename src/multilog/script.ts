@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  codeFault,
   KEEP_DEFAULT,
   KEEP_MIN,
   type LogSettings,
@@ -131,6 +132,16 @@ export function parseScript(args: readonly string[]): Script {
         settings.age = ranged(arg, 1, Number.MAX_SAFE_INTEGER);
         unused.push(arg);
         break;
+      case "w": {
+        const fault = codeFault(rest);
+        if (fault) {
+          warnings.push(`${arg}: ignored, ${fault}`);
+          break;
+        }
+        settings.code = rest;
+        unused.push(arg);
+        break;
+      }
       case "!":
         settings.processor = rest;
         unused.push(arg);
