@@ -119,8 +119,8 @@ and only one action: the file \`lock\` in it is locked (flock(2)).`,
         {
           tag: "ssize",
           text: `For the logs that follow. \`current\` is big enough when it has
-_size_ bytes, or when it ends with a newline and has at most 2000 bytes less.
-It never has more. (99999)`,
+_size_ bytes, 4096 to 16777215, or when it ends with a newline and has at most
+2000 bytes less. It never has more. (99999)`,
         },
         {
           tag: "nnum",
@@ -129,6 +129,28 @@ with the smallest names are removed, but none that waits for the processor. (10)
 
 Different from the original: a file without a byte, which is what remains of one
 that was sent, is removed before any that has lines.`,
+        },
+        {
+          tag: "bbytes",
+          text:
+            `For the logs that follow. While the log's old files have _bytes_
+bytes or more together, those that wait included, the one with the smallest name
+is removed.
+
+Different from the original, which has no such action, and ignores it.`,
+        },
+        {
+          tag: "ksec",
+          text:
+            `For the logs that follow. An old file is removed when the time in its
+name is more than _sec_ seconds ago. It is looked when a file is finished, and
+without that once a minute if one is due.
+
+With \`n\`, \`b\` and \`k\` together a file goes when any of them says so. \`current\`
+and what waits for the processor never go. What is no number removes nothing:
+\`b\` and \`k\` are then ignored, with a warning.
+
+Different from the original, which has no such action, and ignores it.`,
         },
         {
           tag: "wcode",
@@ -147,7 +169,9 @@ Different from the original, which has no such action, and ignores it.`,
         },
         {
           tag: "asec",
-          text: `For the logs that follow. A log that is continued after a
+          text:
+            `For the logs that follow. \`current\` is finished when its oldest
+line is _sec_ seconds old. A log that is continued after a
 restart keeps its age: the first line's timestamp tells it, or else the time
 when the file was made.
 
@@ -263,8 +287,9 @@ is big enough (\`?\` unless a \`multilog\` writes to it whose arguments the user
 see); how many old files there are, and their bytes; the age of the newest line; the writer's process number, or \`-\`, or \`cut off\`; and for how long a processor
 has been \`running\`, \`failing\`, or is \`due\` at the next start. Below, where there is
 any of that, stands how many files wait for the processor and their bytes, how
-many \`tryto -p\` has kept since it has sent one, and the last line of the
-processor's notes.
+many \`tryto -p\` has kept since it has sent one, the last line of the
+processor's notes, and which file each of \`n\`, \`b\` and \`k\` removes next, and
+when.
 
 No lock is taken and no file written. Whether a processor fails is seen from
 outside: \`multilog\` had to run it again, or tryto(1) says in \`state\` that it kept
@@ -277,8 +302,10 @@ when a directory couldn't be read, or is no log.`,
 \`directory\`, \`current\`, \`limit\`, \`oldFiles\`, \`oldBytes\` (bytes), \`waitingFiles\`,
 \`waitingBytes\`, \`keptFiles\` (by \`tryto -p\` since it has sent one),
 \`keptBytes\`, \`newest\` (seconds), \`running\` (whether there is a writer), \`writer\` (its process number),
-\`cutOff\`, \`processing\`, \`failing\` (seconds) and \`notice\`; \`null\` for what there
-isn't, or what can't be known.`,
+\`cutOff\`, \`processing\`, \`failing\` (seconds), \`notice\` and \`next\`; \`null\` for what
+there isn't, or what can't be known. \`next\` lists what is removed next: \`by\` which
+letter, its \`limit\`, the \`file\`, and \`after\` how many more files (\`n\`), bytes (\`b\`)
+or seconds (\`k\`).`,
         },
         {
           tag: "--follow dir",

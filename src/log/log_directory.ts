@@ -182,7 +182,7 @@ export class LogDirectory {
 
   #start(): void {
     this.#take(recover(this.#directory, this.#old));
-    if (this.#queue) {
+    if (this.#queue || this.#settings.keepSeconds !== undefined) {
       startStep(() => this.#old.refresh(), `unable to read ${this.path}`);
     }
   }
@@ -337,6 +337,40 @@ export class LogDirectory {
     if (age === 0 || this.#length === 0 || !this.#hasRoom()) return -1;
     if (this.#wanted) return -1;
     return Math.max(this.#oldest + 1000 * age - performance.now(), 0);
+  }
+
+  /**
+   * When the next old file is too old.
+   *
+   * @returns Whole seconds since 1970; `undefined` while none gets too old
+   */
+  expiry(): number | undefined {
+    return this.#old.expiry();
+  }
+
+  /**
+   * Whether an old file is too old.
+   *
+   * @returns Whether {@linkcode LogDirectory.expire} is to be called; not again
+   * for a minute after that
+   */
+  hasExpired(): boolean {
+    return this.#old.hasExpired();
+  }
+
+  /**
+   * Removes the old files that are too old.
+   *
+   * @throws {Error} When the log is closed
+   */
+  async expire(): Promise<void> {
+    this.#assertOpen();
+    await this.#inTurn(() =>
+      this.#insist(
+        () => this.#old.expire(),
+        `unable to remove from ${this.path}`,
+      )
+    );
   }
 
   /**

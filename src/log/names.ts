@@ -60,6 +60,16 @@ export function processedName(name: string, code: string): string {
 }
 
 /**
+ * An old file's name without its end.
+ *
+ * @param name The name
+ * @returns The label, and the dot
+ */
+export function stem(name: string): string {
+  return name.slice(0, LABEL_LENGTH + 1);
+}
+
+/**
  * The time in an old file's name.
  *
  * @param name The name

@@ -18,6 +18,7 @@ import {
   isUnprocessed,
   nextTime,
   processedName,
+  stem,
   timeOf,
   UNPROCESSED,
 } from "./names.ts";
@@ -29,6 +30,8 @@ const MOST_NAMES = 4096;
 const MANY = 4096;
 /** How many names that can't be removed are remembered. */
 const MOST_STUCK = 1000;
+/** How often it is looked whether a file is too old, in seconds. */
+const LOOK = 60;
 
 /** The smallest of any number of names. */
 export class Smallest {
@@ -92,9 +95,20 @@ export class OldFiles {
   readonly waiting = new Smallest();
   /** The others. */
   readonly #others = new Smallest();
+  /** The bytes of both, where they may have only so many. */
+  #waitingBytes = 0;
+  #otherBytes = 0;
+  /** The sizes of some of them; a finished file keeps its size. */
+  #sizes = new Map<string, number>();
   readonly #directory: Directory;
   /** How many there may be, with `current`. */
   readonly #most: number;
+  /** How many bytes they may have; `undefined` for any number. */
+  readonly #mostBytes: number | undefined;
+  /** How old they may be, in seconds; `undefined` for any age. */
+  readonly #mostSeconds: number | undefined;
+  /** When it was last looked, without another reason, for one too old. */
+  #lookedAt = -Infinity;
   /** What the names of finished ones end in. */
   readonly code: string;
   readonly #queued: boolean;
@@ -130,6 +144,8 @@ export class OldFiles {
   ) {
     this.#directory = directory;
     this.#most = settings.keep;
+    this.#mostBytes = settings.keepBytes;
+    this.#mostSeconds = settings.keepSeconds;
     this.code = settings.code ?? CODE_DEFAULT;
     this.#queued = settings.processor !== "";
     this.#warn = warn;
@@ -161,6 +177,10 @@ export class OldFiles {
     let names = 0;
     let newest: Moment = this.#newest ?? { seconds: 0, nanoseconds: 0 };
     let last = "";
+    const sizes = this.#sizes;
+    this.#sizes = new Map();
+    this.#waitingBytes = 0;
+    this.#otherBytes = 0;
     this.waiting.clear();
     this.#others.clear();
     this.#empty = undefined;
@@ -177,8 +197,7 @@ export class OldFiles {
         this.#otherCodes = true;
       }
       if (this.#stuck.has(name)) return;
-      if (this.#queued && isUnprocessed(name)) this.waiting.add(name);
-      else this.#others.add(name);
+      this.#count(name, sizes.get(name));
     });
     if (names > MANY && (this.#listed ?? 0) <= MANY) this.#directory.watch();
     this.#listed = names;
@@ -210,8 +229,36 @@ export class OldFiles {
 
   /** A file has got its old file's name. */
   add(name: string): void {
-    if (this.#queued && isUnprocessed(name)) this.waiting.add(name);
-    else this.#others.add(name);
+    this.#count(name);
+  }
+
+  /** One more. */
+  #count(name: string, known?: number): void {
+    const waits = this.#queued && isUnprocessed(name);
+    (waits ? this.waiting : this.#others).add(name);
+    if (this.#mostBytes === undefined) return;
+    const size = known ?? this.#directory.stat(name)?.size ?? 0;
+    if (waits) this.#waitingBytes += size;
+    else this.#otherBytes += size;
+    if (this.#sizes.size < MOST_NAMES) this.#sizes.set(name, size);
+  }
+
+  /** One less. */
+  #discount(name: string, size = this.#sizes.get(name) ?? 0): void {
+    this.#sizes.delete(name);
+    if (this.#queued && isUnprocessed(name)) {
+      this.waiting.remove(name);
+      this.#waitingBytes -= size;
+    } else {
+      this.#others.remove(name);
+      this.#otherBytes -= size;
+    }
+    this.#empty?.remove(name);
+  }
+
+  /** A waiting file isn't there any more. */
+  gone(name: string): void {
+    this.#discount(name);
   }
 
   /** The name that a waiting file is to have when it is processed. */
@@ -230,7 +277,7 @@ export class OldFiles {
     if (!this.#otherCodes || name > (this.#before ?? "")) return false;
     // That run may have had another code.
     let found = false;
-    const start = processedName(name, "");
+    const start = stem(name);
     eachName(this.#directory.fd, (other) => {
       found ||= other.startsWith(start) && !isUnprocessed(other);
     });
@@ -240,8 +287,8 @@ export class OldFiles {
   /** A waiting file has gone; another one may have taken its place. */
   processed(name: string, empty: boolean): void {
     const next = this.processedName(name);
-    this.waiting.remove(name);
-    this.#others.add(next);
+    this.#discount(name);
+    this.#count(next, empty ? 0 : undefined);
     if (empty) this.#empty?.add(next);
     this.#last = { name: next, change: this.#directory.changes };
   }
@@ -249,16 +296,55 @@ export class OldFiles {
   /** What has this name is no file that anything can be done with. */
   setAside(name: string, why: string): void {
     this.#warn(`unable to ${why}`);
-    this.waiting.remove(name);
-    this.#others.remove(name);
-    this.#empty?.remove(name);
+    this.#discount(name);
     if (this.#stuck.size < MOST_STUCK) this.#stuck.add(name);
   }
 
   /**
-   * Removes the old files with the smallest names while there are too many;
-   * those without a byte before any that has lines. A waiting file never goes.
-   * Of very many that are too many some stay for the next time.
+   * When the next file is too old, unless others go before it.
+   *
+   * @returns Whole seconds since 1970, not within a minute of the last look;
+   * `undefined` while none gets too old
+   */
+  expiry(): number | undefined {
+    if (this.#mostSeconds === undefined) return undefined;
+    if (this.#others.exhausted) return this.#lookedAt + LOOK;
+    const name = this.#firstDated();
+    if (name === undefined) return undefined;
+    const due = finishedAt(name)! + this.#mostSeconds + 1;
+    const { seconds } = readClock();
+    // What was said of a clock that has been set back since is no minute ago.
+    return this.#lookedAt > seconds
+      ? due
+      : Math.max(due, this.#lookedAt + LOOK);
+  }
+
+  /** The first name that says a time; others make such names, too. */
+  #firstDated(): string | undefined {
+    return this.#others.names().find((name) => finishedAt(name));
+  }
+
+  /** Whether a file is too old, and it is time to look for such ones. */
+  hasExpired(): boolean {
+    const expiry = this.expiry();
+    return expiry !== undefined && expiry <= readClock().seconds;
+  }
+
+  /**
+   * Removes those that are too old, and what else is to go.
+   *
+   * @throws {SysError} When the directory can't be read, or written to disk
+   */
+  expire(): void {
+    this.#lookedAt = readClock().seconds;
+    this.trim(this.waiting.count > 0);
+  }
+
+  /**
+   * Removes old files: while there are too many, those with the smallest names,
+   * but those without a byte before any that has lines; while they have too
+   * many bytes, or are too old, those with the smallest names. A waiting file
+   * never goes. Of very many some stay for the next time.
    *
    * @param patient Whether a processor is at work: then no file with lines,
    * which may be unsent ones, makes room for files that wait only until it is
@@ -268,16 +354,17 @@ export class OldFiles {
   trim(patient = false): void {
     this.refresh();
     for (let n = 0; n < MOST_NAMES; n++) {
-      if (this.waiting.count + this.#others.count < this.#most) return;
-      const empty = this.#findEmpty();
-      if (!empty && patient && this.#others.count < this.#most) return;
-      const name = empty ?? this.#others.names()[0];
+      const name = this.#nextToGo(patient);
       if (name === undefined) return;
       // An outage might otherwise bring back the file that this one was.
       const { name: last, change } = this.#last ?? { name: "", change: 0 };
       if (name === last && !this.#directory.isSynced(change)) {
         this.#directory.sync();
       }
+      // Beyond those whose size is known there may be many.
+      const size = this.#mostBytes === undefined
+        ? 0
+        : this.#sizes.get(name) ?? this.#directory.stat(name)?.size;
       try {
         this.#directory.unlink(name);
       } catch (error) {
@@ -286,9 +373,31 @@ export class OldFiles {
         this.setAside(name, `remove ${path}/${name}: ${error.message}`);
         continue;
       }
-      this.#others.remove(name);
-      this.#empty?.remove(name);
+      this.#discount(name, size);
     }
+  }
+
+  /** The file that goes next; `undefined` when all may stay. */
+  #nextToGo(patient: boolean): string | undefined {
+    const others = this.#others.count;
+    const oldest = this.#others.names()[0];
+    const waits = this.waiting.names()[0];
+    // That it has been processed is to be known as long as it is there.
+    const twin = (name: string) => waits && stem(waits) === stem(name);
+    if (!oldest || twin(oldest)) return undefined;
+    if (this.waiting.count + others >= this.#most) {
+      const empty = this.#findEmpty();
+      if (empty) return empty;
+      if (!patient || others >= this.#most) return oldest;
+    }
+    const bytes = this.#otherBytes + (patient ? 0 : this.#waitingBytes);
+    if (bytes >= (this.#mostBytes ?? Infinity)) return oldest;
+    const dated = this.#firstDated();
+    if (dated === undefined || this.#mostSeconds === undefined) {
+      return undefined;
+    }
+    const due = finishedAt(dated)! + this.#mostSeconds;
+    return due < readClock().seconds && !twin(dated) ? dated : undefined;
   }
 
   #findEmpty(): string | undefined {
@@ -328,4 +437,10 @@ export class OldFiles {
     }
     return bytes;
   }
+}
+
+/** When a file was finished, in seconds since 1970. */
+function finishedAt(name: string): number | undefined {
+  const seconds = timeOf(name)?.seconds;
+  return seconds !== undefined && seconds > 0 ? seconds : undefined;
 }

@@ -194,7 +194,7 @@ export class Queue {
       this.#retrier.warn(
         `too many files wait in ${path}, removed unsent: ${name}, ${size} bytes`,
       );
-      this.#old.waiting.remove(name);
+      this.#old.gone(name);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       this.#old.setAside(name, `remove ${path}/${name}: ${error.message}`);
@@ -296,7 +296,7 @@ export class Queue {
         () => this.#directory.stat(name),
         `unable to stat ${path}/${name}`,
       );
-      if (found === undefined) waiting.remove(name);
+      if (found === undefined) this.#old.gone(name);
       else if (!found.isFile) {
         this.#old.setAside(name, `process ${path}/${name}: not a file`);
       } else if (
@@ -310,7 +310,7 @@ export class Queue {
           () => this.#directory.unlink(name),
           `unable to remove ${path}/${name}`,
         );
-        waiting.remove(name);
+        this.#old.gone(name);
       } else return name;
       this.#leave();
     }

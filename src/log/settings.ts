@@ -75,7 +75,7 @@ export const CODE_DEFAULT = "s";
 const CODE_MOST = 100;
 
 /**
- * What the actions `s`, `n`, `!`, `a`, `d` and `w` say of the directories after
+ * What the actions `s`, `n`, `!`, `a`, `d`, `w`, `b` and `k` say of the directories after
  * them.
  *
  * @example
@@ -105,6 +105,10 @@ export interface LogSettings {
   discard?: boolean;
   /** What finished files' names end in, after the dot; `s` unless given. */
   code?: string;
+  /** How many bytes old files may have together; any number unless given. */
+  keepBytes?: number;
+  /** How many seconds old a finished file may get; any age unless given. */
+  keepSeconds?: number;
 }
 
 /**
@@ -129,9 +133,11 @@ export function codeFault(code: string): string | undefined {
  * @throws {RangeError} When they aren't
  */
 export function checkSettings(settings: Readonly<LogSettings>): void {
-  const { size, keep } = settings;
+  const { size, keep, keepBytes = 1, keepSeconds = 1 } = settings;
   inRange("size", size, SIZE_MIN, SIZE_MAX);
   inRange("keep", keep, KEEP_MIN, Infinity);
+  inRange("keepBytes", keepBytes, 1, Infinity);
+  inRange("keepSeconds", keepSeconds, 1, Infinity);
   const fault = codeFault(settings.code ?? CODE_DEFAULT);
   if (fault) throw new RangeError(`code ${settings.code}: ${fault}`);
 }

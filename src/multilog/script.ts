@@ -132,6 +132,16 @@ export function parseScript(args: readonly string[]): Script {
         settings.age = ranged(arg, 1, Number.MAX_SAFE_INTEGER);
         unused.push(arg);
         break;
+      case "b":
+      case "k":
+        // A word that isn't meant for this must not remove anything.
+        if (!/^.0*[1-9]\d*$/.test(arg)) {
+          warnings.push(`${arg}: ignored, ${rest || '""'} is no number over 0`);
+          break;
+        }
+        settings[arg[0] === "b" ? "keepBytes" : "keepSeconds"] = scan(rest);
+        unused.push(arg);
+        break;
       case "w": {
         const fault = codeFault(rest);
         if (fault) {

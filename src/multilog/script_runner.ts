@@ -109,6 +109,20 @@ export class ScriptRunner {
   }
 
   /**
+   * When the next old file of one of the logs is too old.
+   *
+   * @returns Whole seconds since 1970; `undefined` while none gets too old
+   */
+  expiry(): number | undefined {
+    let least: number | undefined;
+    for (const log of this.logs) {
+      const expiry = log.expiry();
+      if (expiry !== undefined && expiry < (least ?? Infinity)) least = expiry;
+    }
+    return least;
+  }
+
+  /**
    * How many bytes may be read. What is read while a log is full, and no more
    * of its files may wait for the processor, for minutes perhaps, would wait in
    * memory, where a kill finds it, and the other logs' age and signals would
