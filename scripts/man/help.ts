@@ -21,7 +21,7 @@ export interface Help {
 }
 
 /** Begins like an option or an action, and is no sentence. */
-const TAG = /^(?:[-+=.!/]\S+|[a-z]+)(?: [a-z]+(?:\+[a-z]+)?)?$/;
+const TAG = /^(?:[-+=.!/]\S+|[A-Z]|[a-z]+)(?: [a-z]+(?:\+[a-z]+)?)?$/;
 /** How far a line is indented that only goes on. */
 const CONTINUED = /^ {8,}(\S.*)$/;
 

@@ -34,6 +34,20 @@ Everything that was read has been written before \`multilog\` waits for more.`,
       items: [
         { tag: "-pattern", text: "Others stay as they are." },
         { tag: "+pattern", text: "Others stay as they are." },
+        {
+          tag: "F",
+          text: `As in daemontools-encore, the patterns that follow are those of
+fnmatch(3), without flags: \`*\` matches any string, \`?\` any byte, \`[a-z]\` one of
+several, and a backslash takes the meaning from what follows it.`,
+        },
+        {
+          tag: "R",
+          text:
+            `The patterns that follow are extended regular expressions, as in
+grep(1) with \`-E\`, which may match anywhere in the line; there are no references
+back, and braces hold at most 255.`,
+        },
+        { tag: "S", text: "The patterns that follow are simple again." },
       ],
       more: `
 In a pattern, a star at the end matches anything; a star followed by a
@@ -45,12 +59,7 @@ bytes are looked at, the timestamp included.
 
 logs the lines that begin, after the timestamp, with a word and \`fatal:\`.
 
-\`F\`, as in daemontools-encore, has the patterns that follow be those of
-fnmatch(3), without flags: \`*\` matches any string, \`?\` any byte, \`[a-z]\` one of
-several, and a backslash takes the meaning from what follows it. \`R\` has them be
-extended regular expressions, as in grep(1) with \`-E\`, which may match anywhere
-in the line; there are no references back, and braces hold at most 255. Both are
-of bytes, not of characters. \`S\` has them be simple again.
+All are of bytes, not of characters.
 
     multilog '-*' R '+(error|fatal): [0-9]+' ./main
 
@@ -68,6 +77,21 @@ a space. tai64nlocal(8), or \`multilog --follow\` _dir_ \`--local\`, shows local
 
 The timestamps of lines that are read at once may be only nanoseconds apart; none
 is earlier than the one before it, unless the clock was set back.`,
+        },
+        {
+          tag: "T",
+          text:
+            `As the first action only, and as in daemontools-encore. The line
+begins with the seconds since 1970, a dot, six digits, and a space.`,
+        },
+        {
+          tag: "i",
+          text:
+            `As the first action only. The line begins with the time in UTC as ISO
+8601 has it, \`2026-11-27T02:36:15.123456Z\`, and a space. With \`T\` and \`i\`, lines
+that are read at once have the same timestamp.
+
+Different from the original, which has no such action, and ignores it.`,
         },
         {
           tag: "e",
@@ -95,8 +119,8 @@ and only one action: the file \`lock\` in it is locked (flock(2)).`,
         {
           tag: "ssize",
           text: `For the logs that follow. \`current\` is big enough when it has
-_size_ bytes, or when it ends with a newline and has at most 2000 bytes less.
-It never has more. (99999)`,
+_size_ bytes, 4096 to 16777215, or when it ends with a newline and has at most
+2000 bytes less. It never has more. (99999)`,
         },
         {
           tag: "nnum",
@@ -105,6 +129,34 @@ with the smallest names are removed, but none that waits for the processor. (10)
 
 Different from the original: a file without a byte, which is what remains of one
 that was sent, is removed before any that has lines.`,
+        },
+        {
+          tag: "bbytes",
+          text:
+            `For the logs that follow. While the log's old files have _bytes_
+bytes or more together, those that wait included, the one with the smallest name
+is removed.
+
+Different from the original, which has no such action, and ignores it.`,
+        },
+        {
+          tag: "ksec",
+          text:
+            `For the logs that follow. An old file is removed when the time in its
+name is more than _sec_ seconds ago. It is looked when a file is finished, and
+without that once a minute if one is due.
+
+With \`n\`, \`b\` and \`k\` together a file goes when any of them says so. \`current\`
+and what waits for the processor never go. What is no number removes nothing:
+\`b\` and \`k\` are then ignored, with a warning.
+
+Different from the original, which has no such action, and ignores it.`,
+        },
+        {
+          tag: "wcode",
+          text:
+            `For the logs that follow, and as in daemontools-encore. It may be
+empty; a slash, and \`.u\` at its end, are not for names of finished files.`,
         },
         {
           tag: "d",
@@ -117,7 +169,9 @@ Different from the original, which has no such action, and ignores it.`,
         },
         {
           tag: "asec",
-          text: `For the logs that follow. A log that is continued after a
+          text:
+            `For the logs that follow. \`current\` is finished when its oldest
+line is _sec_ seconds old. A log that is continued after a
 restart keeps its age: the first line's timestamp tells it, or else the time
 when the file was made.
 
@@ -130,7 +184,8 @@ A log is a directory. In it,
 \`current\` is the file that is written. Its mode is 0644 while \`multilog\` runs,
 and 0744 when it was written to the disk and left complete.
 
-\`@\`_timestamp_\`.s\` is an old file that is complete and on the disk.
+\`@\`_timestamp_\`.s\` is an old file that is complete and on the disk. \`w\` has it
+end otherwise.
 
 \`@\`_timestamp_\`.u\` is a file that wasn't processed. It waits for the processor,
 or, if there is none, it was \`current\` when the last run was cut off; then its
@@ -232,8 +287,9 @@ is big enough (\`?\` unless a \`multilog\` writes to it whose arguments the user
 see); how many old files there are, and their bytes; the age of the newest line; the writer's process number, or \`-\`, or \`cut off\`; and for how long a processor
 has been \`running\`, \`failing\`, or is \`due\` at the next start. Below, where there is
 any of that, stands how many files wait for the processor and their bytes, how
-many \`tryto -p\` has kept since it has sent one, and the last line of the
-processor's notes.
+many \`tryto -p\` has kept since it has sent one, the last line of the
+processor's notes, and which file each of \`n\`, \`b\` and \`k\` removes next, and
+when.
 
 No lock is taken and no file written. Whether a processor fails is seen from
 outside: \`multilog\` had to run it again, or tryto(1) says in \`state\` that it kept
@@ -246,8 +302,10 @@ when a directory couldn't be read, or is no log.`,
 \`directory\`, \`current\`, \`limit\`, \`oldFiles\`, \`oldBytes\` (bytes), \`waitingFiles\`,
 \`waitingBytes\`, \`keptFiles\` (by \`tryto -p\` since it has sent one),
 \`keptBytes\`, \`newest\` (seconds), \`running\` (whether there is a writer), \`writer\` (its process number),
-\`cutOff\`, \`processing\`, \`failing\` (seconds) and \`notice\`; \`null\` for what there
-isn't, or what can't be known.`,
+\`cutOff\`, \`processing\`, \`failing\` (seconds), \`notice\` and \`next\`; \`null\` for what
+there isn't, or what can't be known. \`next\` lists what is removed next: \`by\` which
+letter, its \`limit\`, the \`file\`, and \`after\` how many more files (\`n\`), bytes (\`b\`)
+or seconds (\`k\`).`,
         },
         {
           tag: "--follow dir",
@@ -262,8 +320,8 @@ opened, it says how many. To a terminal a control character goes as \`\\x1b\`.`,
           tag: "--local",
           text:
             `With \`--follow\`: a timestamp at a line's beginning is shown as
-local time, as tai64nlocal(8) shows it. Different from that, anything else that
-begins with \`@\` stays as it is.`,
+local time, as tai64nlocal(8) shows it; those of \`T\` and \`i\`, too. Different
+from that, anything else that begins with \`@\` stays as it is.`,
         },
         { tag: "--help", text: "Prints a summary." },
         { tag: "--version", text: "Prints the version." },

@@ -16,15 +16,18 @@ const SIGHT: i32 = 1000;
 /** How many bytes of a line an alert shows. */
 const ALERT_SIGHT: i32 = 200;
 
-// A stamp: a label and a space. Where it is, what it says, and where its last
-// 16 bytes begin.
-const STAMP: i32 = 26;
-const STAMP_TAIL: i32 = 10;
+// A stamp: where it is, how many bytes it has, and whether it is a label, of
+// which no two are the same; then, what it says. Of any stamp 32 bytes are
+// copied, and the line's go over those that are too many.
+const LABEL: i32 = 26;
+/** Of a label, where its last digit is in the second 16 bytes. */
+const LAST_DIGIT: u8 = 8;
 /** A clock that has gone back less than so many seconds stands still. */
 const STILL: f64 = 1;
 /** The label's count of seconds at the beginning of 1970. */
 const EPOCH: i64 = 0x400000000000000a;
 let stamp: i32 = 0;
+let stampLength: i32 = 0;
 let seconds: f64 = 0;
 let nanoseconds: i32 = 0;
 /** Where the lines end that stampLines has made. */
@@ -82,9 +85,14 @@ const STATE_EXITS: usize = 0;
 const STATE_SKIPS: usize = 3;
 const STATE_NEXT: usize = 4;
 
-/** Says where the stamp's 26 bytes are; its space stands there already. */
-export function setStamp(at: i32): void {
+/**
+ * Says where the stamp is, of 32 bytes at the most, and how many it has. One
+ * of 26 is a label, which setClock writes but for its `@` and its space;
+ * others are whole, and all lines get the same.
+ */
+export function setStamp(at: i32, length: i32): void {
   stamp = at;
+  stampLength = length;
 }
 
 /** Says where everything is that lines are selected with. */
@@ -177,23 +185,26 @@ export function stampLines(
   within: i32,
 ): i32 {
   let head = v128.load(stamp);
-  let tail = v128.load(stamp + STAMP_TAIL);
+  let tail = v128.load(stamp + 16);
   let ns = nanoseconds;
+  const length = stampLength;
+  const counts = length == LABEL;
   while (from < to && out < limit) {
     if (!within) {
       v128.store(out, head);
-      v128.store(out + STAMP_TAIL, tail);
-      out += STAMP;
-      ns++;
-      if (ns & 15) {
+      v128.store(out + 16, tail);
+      out += length;
+      if (!counts) {
+        // All lines get the same.
+      } else if (++ns & 15) {
         // Only the last digit differs.
-        tail = i8x16.replace_lane(tail, 14, digit(ns & 15));
+        tail = i8x16.replace_lane(tail, LAST_DIGIT, digit(ns & 15));
       } else {
         nanoseconds = ns;
         nextStamp();
         ns = nanoseconds;
         head = v128.load(stamp);
-        tail = v128.load(stamp + STAMP_TAIL);
+        tail = v128.load(stamp + 16);
       }
     }
     let found: i32;
@@ -208,9 +219,9 @@ export function stampLines(
       if (out >= limit) break;
     }
     if (!found) break;
-    const length = ctz(found) + 1;
-    from += length;
-    out += length;
+    const rest = ctz(found) + 1;
+    from += rest;
+    out += rest;
     within = 0;
     if (from > to) {
       // The newline after the last byte isn't the line's.
@@ -220,7 +231,7 @@ export function stampLines(
     }
   }
   nanoseconds = ns;
-  v128.store(stamp + STAMP_TAIL, tail);
+  v128.store(stamp + 16, tail);
   stampedTo = out;
   return from;
 }

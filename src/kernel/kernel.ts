@@ -11,8 +11,8 @@ import { MODULE } from "./module.ts";
 
 /** How many bytes may be written after each area, and read after the last. */
 export const MARGIN = 64;
-/** How many bytes a stamp has: a label, and a space that isn't the kernel's. */
-export const STAMP_LENGTH = 26;
+/** How many bytes a stamp has that is a label and a space. */
+export const LABEL_STAMP = 26;
 /** How many bytes an alert has at the most. */
 export const ALERT_LENGTH = 204;
 
@@ -27,7 +27,7 @@ type Cell = { value: number };
 
 /** What the kernel exports; `assembly.ts` says what each of them does. */
 export interface Kernel {
-  readonly setStamp: (at: number) => void;
+  readonly setStamp: (at: number, length: number) => void;
   readonly setClock: (seconds: number, nanoseconds: number) => void;
   readonly stampLines: (
     from: number,

@@ -4,7 +4,7 @@
  *
  * Each file goes through the same steps, in this order; a program that is
  * killed after any of them leaves what the next start can tell apart. Without
- * a processor CODE is `s`, and the steps end with the fifth:
+ * a processor CODE is `s`, or the script's, and the steps end with the fifth:
  *
  * 1. the directory is synced where `current`'s name isn't on the disk yet;
  *    `current` is synced: its lines are on the disk.
@@ -135,8 +135,7 @@ export class LogDirectory {
     const queued = settings.processor !== "";
     this.#old = new OldFiles(
       this.#directory,
-      settings.keep,
-      queued,
+      settings,
       (message) => retrier.warn(message),
     );
     this.#queue = queued
@@ -183,7 +182,7 @@ export class LogDirectory {
 
   #start(): void {
     this.#take(recover(this.#directory, this.#old));
-    if (this.#queue) {
+    if (this.#queue || this.#settings.keepSeconds !== undefined) {
       startStep(() => this.#old.refresh(), `unable to read ${this.path}`);
     }
   }
@@ -341,6 +340,40 @@ export class LogDirectory {
   }
 
   /**
+   * When the next old file is too old.
+   *
+   * @returns Whole seconds since 1970; `undefined` while none gets too old
+   */
+  expiry(): number | undefined {
+    return this.#old.expiry();
+  }
+
+  /**
+   * Whether an old file is too old.
+   *
+   * @returns Whether {@linkcode LogDirectory.expire} is to be called; not again
+   * for a minute after that
+   */
+  hasExpired(): boolean {
+    return this.#old.hasExpired();
+  }
+
+  /**
+   * Removes the old files that are too old.
+   *
+   * @throws {Error} When the log is closed
+   */
+  async expire(): Promise<void> {
+    this.#assertOpen();
+    await this.#inTurn(() =>
+      this.#insist(
+        () => this.#old.expire(),
+        `unable to remove from ${this.path}`,
+      )
+    );
+  }
+
+  /**
    * Finishes `current` now, unless it is empty: it becomes an old file, or
    * waits for the processor. A line that isn't all there yet is not cut: then
    * it happens at that line's end; and where no more files may wait, as soon
@@ -409,7 +442,7 @@ export class LogDirectory {
     await this.#queue?.makeRoom();
     await this.#complete();
     const name = await this.#insist(
-      () => this.#old.nextName(this.#queue ? "u" : "s"),
+      () => this.#old.nextName(),
       `unable to read ${path}`,
     );
     const renamed = await this.#insist(

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { latin1 } from "../bytes.ts";
 import { LABEL_LENGTH, type Moment, parseLabel } from "../tai64n.ts";
 
 /** `current` while lines are written to it, and `state`. */
@@ -15,8 +14,8 @@ const COMPLETE_BIT = 0o100;
 /** Times in names that are taken seriously, in seconds since 1970. */
 const LAST_SECOND = 2 ** 40;
 
-/** The end of an old file's name: finished, or not processed. */
-export type Code = "s" | "u";
+/** The end of the name of a file that no processor has succeeded on. */
+export const UNPROCESSED = "u";
 
 /**
  * Whether a mode says that the file is complete and on the disk.
@@ -45,7 +44,7 @@ export function isOld(name: string): boolean {
  * @returns Whether it is
  */
 export function isUnprocessed(name: string): boolean {
-  return isOld(name) && name.endsWith(".u");
+  return isOld(name) && name.endsWith(`.${UNPROCESSED}`);
 }
 
 /**
@@ -53,10 +52,21 @@ export function isUnprocessed(name: string): boolean {
  * order in which the lines were written.
  *
  * @param name The waiting file's name
+ * @param code The end of the other one
  * @returns The other one
  */
-export function processedName(name: string): string {
-  return `${name.slice(0, -1)}s`;
+export function processedName(name: string, code: string): string {
+  return `${name.slice(0, -UNPROCESSED.length)}${code}`;
+}
+
+/**
+ * An old file's name without its end.
+ *
+ * @param name The name
+ * @returns The label, and the dot
+ */
+export function stem(name: string): string {
+  return name.slice(0, LABEL_LENGTH + 1);
 }
 
 /**
@@ -96,14 +106,4 @@ export function nextTime(now: Moment, newest: Moment): Moment {
   return nanoseconds >= 999999999
     ? { seconds: seconds + 1, nanoseconds: 0 }
     : { seconds, nanoseconds: nanoseconds + 1 };
-}
-
-/**
- * The moment that a line's timestamp says.
- *
- * @param line The line's first bytes
- * @returns The moment, or `undefined` where it has no timestamp
- */
-export function stampOf(line: Uint8Array): Moment | undefined {
-  return parseLabel(latin1(line.subarray(0, LABEL_LENGTH)));
 }

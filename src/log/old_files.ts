@@ -13,14 +13,16 @@ import { eachName } from "../sys/files.ts";
 import { label, type Moment } from "../tai64n.ts";
 import type { Directory } from "./directory.ts";
 import {
-  type Code,
   isLater,
   isOld,
   isUnprocessed,
   nextTime,
   processedName,
+  stem,
   timeOf,
+  UNPROCESSED,
 } from "./names.ts";
+import { CODE_DEFAULT, type LogSettings } from "./settings.ts";
 
 /** How many names are known at the least, where there are so many. */
 const MOST_NAMES = 4096;
@@ -28,6 +30,8 @@ const MOST_NAMES = 4096;
 const MANY = 4096;
 /** How many names that can't be removed are remembered. */
 const MOST_STUCK = 1000;
+/** How often it is looked whether a file is too old, in seconds. */
+const LOOK = 60;
 
 /** The smallest of any number of names. */
 export class Smallest {
@@ -91,15 +95,32 @@ export class OldFiles {
   readonly waiting = new Smallest();
   /** The others. */
   readonly #others = new Smallest();
+  /** The bytes of both, where they may have only so many. */
+  #waitingBytes = 0;
+  #otherBytes = 0;
+  /** The sizes of some of them; a finished file keeps its size. */
+  #sizes = new Map<string, number>();
   readonly #directory: Directory;
   /** How many there may be, with `current`. */
   readonly #most: number;
+  /** How many bytes they may have; `undefined` for any number. */
+  readonly #mostBytes: number | undefined;
+  /** How old they may be, in seconds; `undefined` for any age. */
+  readonly #mostSeconds: number | undefined;
+  /** When it was last looked, without another reason, for one too old. */
+  #lookedAt = -Infinity;
+  /** What the names of finished ones end in. */
+  readonly code: string;
   readonly #queued: boolean;
   readonly #warn: (message: string) => void;
   /** What can't be removed, or processed, and is no old file therefore. */
   readonly #stuck = new Set<string>();
   /** Those without a byte; unknown until somebody has to go. */
   #empty: Smallest | undefined;
+  /** The largest name that was there at first; names of later ones are ours. */
+  #before: string | undefined;
+  /** Whether an earlier run has given names another end. */
+  #otherCodes = false;
   /** The largest time in a name, once that is known. */
   #newest: Moment | undefined;
   /** Whether the directory has been listed, and so many names found. */
@@ -112,19 +133,21 @@ export class OldFiles {
 
   /**
    * @param directory The directory
-   * @param most How many files there may be, with `current`
-   * @param queued Whether unprocessed ones wait for a processor
+   * @param settings How many files there may be, with `current`, what their
+   * names end in, and whether unprocessed ones wait for a processor
    * @param warn Where warnings go
    */
   constructor(
     directory: Directory,
-    most: number,
-    queued: boolean,
+    settings: Readonly<LogSettings>,
     warn: (message: string) => void,
   ) {
     this.#directory = directory;
-    this.#most = most;
-    this.#queued = queued;
+    this.#most = settings.keep;
+    this.#mostBytes = settings.keepBytes;
+    this.#mostSeconds = settings.keepSeconds;
+    this.code = settings.code ?? CODE_DEFAULT;
+    this.#queued = settings.processor !== "";
     this.#warn = warn;
   }
 
@@ -153,6 +176,11 @@ export class OldFiles {
   #list(): void {
     let names = 0;
     let newest: Moment = this.#newest ?? { seconds: 0, nanoseconds: 0 };
+    let last = "";
+    const sizes = this.#sizes;
+    this.#sizes = new Map();
+    this.#waitingBytes = 0;
+    this.#otherBytes = 0;
     this.waiting.clear();
     this.#others.clear();
     this.#empty = undefined;
@@ -164,12 +192,16 @@ export class OldFiles {
       if (!isOld(name)) return;
       const time = timeOf(name);
       if (time !== undefined && isLater(time, newest)) newest = time;
+      if (name > last) last = name;
+      if (!isUnprocessed(name) && !name.endsWith(`.${this.code}`)) {
+        this.#otherCodes = true;
+      }
       if (this.#stuck.has(name)) return;
-      if (this.#queued && isUnprocessed(name)) this.waiting.add(name);
-      else this.#others.add(name);
+      this.#count(name, sizes.get(name));
     });
     if (names > MANY && (this.#listed ?? 0) <= MANY) this.#directory.watch();
     this.#listed = names;
+    this.#before ??= last;
     this.#newest = newest;
   }
 
@@ -186,24 +218,77 @@ export class OldFiles {
   /**
    * The name for the next old file, which sorts after all that are there.
    *
+   * @param code What it ends in; as those of files do that wait, or are
+   * finished, unless given
    * @throws {SysError} When the directory can't be read
    */
-  nextName(code: Code): string {
+  nextName(code: string = this.#queued ? UNPROCESSED : this.code): string {
     this.#newest = nextTime(readClock(), this.newest());
     return `${label(this.#newest)}.${code}`;
   }
 
   /** A file has got its old file's name. */
   add(name: string): void {
-    if (this.#queued && isUnprocessed(name)) this.waiting.add(name);
-    else this.#others.add(name);
+    this.#count(name);
+  }
+
+  /** One more. */
+  #count(name: string, known?: number): void {
+    const waits = this.#queued && isUnprocessed(name);
+    (waits ? this.waiting : this.#others).add(name);
+    if (this.#mostBytes === undefined) return;
+    const size = known ?? this.#directory.stat(name)?.size ?? 0;
+    if (waits) this.#waitingBytes += size;
+    else this.#otherBytes += size;
+    if (this.#sizes.size < MOST_NAMES) this.#sizes.set(name, size);
+  }
+
+  /** One less. */
+  #discount(name: string, size = this.#sizes.get(name) ?? 0): void {
+    this.#sizes.delete(name);
+    if (this.#queued && isUnprocessed(name)) {
+      this.waiting.remove(name);
+      this.#waitingBytes -= size;
+    } else {
+      this.#others.remove(name);
+      this.#otherBytes -= size;
+    }
+    this.#empty?.remove(name);
+  }
+
+  /** A waiting file isn't there any more. */
+  gone(name: string): void {
+    this.#discount(name);
+  }
+
+  /** The name that a waiting file is to have when it is processed. */
+  processedName(name: string): string {
+    return processedName(name, this.code);
+  }
+
+  /**
+   * Whether a waiting file has been processed, by a run that was cut off
+   * before it could remove it.
+   *
+   * @throws {SysError} When the directory can't be read
+   */
+  isProcessed(name: string): boolean {
+    if (this.#directory.stat(this.processedName(name))) return true;
+    if (!this.#otherCodes || name > (this.#before ?? "")) return false;
+    // That run may have had another code.
+    let found = false;
+    const start = stem(name);
+    eachName(this.#directory.fd, (other) => {
+      found ||= other.startsWith(start) && !isUnprocessed(other);
+    });
+    return found;
   }
 
   /** A waiting file has gone; another one may have taken its place. */
   processed(name: string, empty: boolean): void {
-    const next = processedName(name);
-    this.waiting.remove(name);
-    this.#others.add(next);
+    const next = this.processedName(name);
+    this.#discount(name);
+    this.#count(next, empty ? 0 : undefined);
     if (empty) this.#empty?.add(next);
     this.#last = { name: next, change: this.#directory.changes };
   }
@@ -211,16 +296,55 @@ export class OldFiles {
   /** What has this name is no file that anything can be done with. */
   setAside(name: string, why: string): void {
     this.#warn(`unable to ${why}`);
-    this.waiting.remove(name);
-    this.#others.remove(name);
-    this.#empty?.remove(name);
+    this.#discount(name);
     if (this.#stuck.size < MOST_STUCK) this.#stuck.add(name);
   }
 
   /**
-   * Removes the old files with the smallest names while there are too many;
-   * those without a byte before any that has lines. A waiting file never goes.
-   * Of very many that are too many some stay for the next time.
+   * When the next file is too old, unless others go before it.
+   *
+   * @returns Whole seconds since 1970, not within a minute of the last look;
+   * `undefined` while none gets too old
+   */
+  expiry(): number | undefined {
+    if (this.#mostSeconds === undefined) return undefined;
+    if (this.#others.exhausted) return this.#lookedAt + LOOK;
+    const name = this.#firstDated();
+    if (name === undefined) return undefined;
+    const due = finishedAt(name)! + this.#mostSeconds + 1;
+    const { seconds } = readClock();
+    // What was said of a clock that has been set back since is no minute ago.
+    return this.#lookedAt > seconds
+      ? due
+      : Math.max(due, this.#lookedAt + LOOK);
+  }
+
+  /** The first name that says a time; others make such names, too. */
+  #firstDated(): string | undefined {
+    return this.#others.names().find((name) => finishedAt(name));
+  }
+
+  /** Whether a file is too old, and it is time to look for such ones. */
+  hasExpired(): boolean {
+    const expiry = this.expiry();
+    return expiry !== undefined && expiry <= readClock().seconds;
+  }
+
+  /**
+   * Removes those that are too old, and what else is to go.
+   *
+   * @throws {SysError} When the directory can't be read, or written to disk
+   */
+  expire(): void {
+    this.#lookedAt = readClock().seconds;
+    this.trim(this.waiting.count > 0);
+  }
+
+  /**
+   * Removes old files: while there are too many, those with the smallest names,
+   * but those without a byte before any that has lines; while they have too
+   * many bytes, or are too old, those with the smallest names. A waiting file
+   * never goes. Of very many some stay for the next time.
    *
    * @param patient Whether a processor is at work: then no file with lines,
    * which may be unsent ones, makes room for files that wait only until it is
@@ -230,16 +354,17 @@ export class OldFiles {
   trim(patient = false): void {
     this.refresh();
     for (let n = 0; n < MOST_NAMES; n++) {
-      if (this.waiting.count + this.#others.count < this.#most) return;
-      const empty = this.#findEmpty();
-      if (!empty && patient && this.#others.count < this.#most) return;
-      const name = empty ?? this.#others.names()[0];
+      const name = this.#nextToGo(patient);
       if (name === undefined) return;
       // An outage might otherwise bring back the file that this one was.
       const { name: last, change } = this.#last ?? { name: "", change: 0 };
       if (name === last && !this.#directory.isSynced(change)) {
         this.#directory.sync();
       }
+      // Beyond those whose size is known there may be many.
+      const size = this.#mostBytes === undefined
+        ? 0
+        : this.#sizes.get(name) ?? this.#directory.stat(name)?.size;
       try {
         this.#directory.unlink(name);
       } catch (error) {
@@ -248,9 +373,31 @@ export class OldFiles {
         this.setAside(name, `remove ${path}/${name}: ${error.message}`);
         continue;
       }
-      this.#others.remove(name);
-      this.#empty?.remove(name);
+      this.#discount(name, size);
     }
+  }
+
+  /** The file that goes next; `undefined` when all may stay. */
+  #nextToGo(patient: boolean): string | undefined {
+    const others = this.#others.count;
+    const oldest = this.#others.names()[0];
+    const waits = this.waiting.names()[0];
+    // That it has been processed is to be known as long as it is there.
+    const twin = (name: string) => waits && stem(waits) === stem(name);
+    if (!oldest || twin(oldest)) return undefined;
+    if (this.waiting.count + others >= this.#most) {
+      const empty = this.#findEmpty();
+      if (empty) return empty;
+      if (!patient || others >= this.#most) return oldest;
+    }
+    const bytes = this.#otherBytes + (patient ? 0 : this.#waitingBytes);
+    if (bytes >= (this.#mostBytes ?? Infinity)) return oldest;
+    const dated = this.#firstDated();
+    if (dated === undefined || this.#mostSeconds === undefined) {
+      return undefined;
+    }
+    const due = finishedAt(dated)! + this.#mostSeconds;
+    return due < readClock().seconds && !twin(dated) ? dated : undefined;
   }
 
   #findEmpty(): string | undefined {
@@ -290,4 +437,10 @@ export class OldFiles {
     }
     return bytes;
   }
+}
+
+/** When a file was finished, in seconds since 1970. */
+function finishedAt(name: string): number | undefined {
+  const seconds = timeOf(name)?.seconds;
+  return seconds !== undefined && seconds > 0 ? seconds : undefined;
 }

@@ -7,7 +7,7 @@ import type { Bytes } from "../bytes.ts";
 import { close, fchmod, fsync, read, write } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import type { Directory } from "./directory.ts";
-import { MODE_COMPLETE, MODE_RUNNING, processedName } from "./names.ts";
+import { MODE_COMPLETE, MODE_RUNNING } from "./names.ts";
 import type { OldFiles } from "./old_files.ts";
 import type {
   ExitStatus,
@@ -194,7 +194,7 @@ export class Queue {
       this.#retrier.warn(
         `too many files wait in ${path}, removed unsent: ${name}, ${size} bytes`,
       );
-      this.#old.waiting.remove(name);
+      this.#old.gone(name);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       this.#old.setAside(name, `remove ${path}/${name}: ${error.message}`);
@@ -296,12 +296,12 @@ export class Queue {
         () => this.#directory.stat(name),
         `unable to stat ${path}/${name}`,
       );
-      if (found === undefined) waiting.remove(name);
+      if (found === undefined) this.#old.gone(name);
       else if (!found.isFile) {
         this.#old.setAside(name, `process ${path}/${name}: not a file`);
       } else if (
         await this.#insist(
-          () => this.#directory.stat(processedName(name)),
+          () => this.#old.isProcessed(name),
           `unable to stat ${path}/${name}`,
         )
       ) {
@@ -310,7 +310,7 @@ export class Queue {
           () => this.#directory.unlink(name),
           `unable to remove ${path}/${name}`,
         );
-        waiting.remove(name);
+        this.#old.gone(name);
       } else return name;
       this.#leave();
     }
@@ -408,7 +408,7 @@ export class Queue {
   async #complete(name: string): Promise<void> {
     const directory = this.#directory;
     const { path } = directory;
-    const next = processedName(name);
+    const next = this.#old.processedName(name);
     const empty = await this.#insist(
       () => this.#syncFile("processed", false),
       `unable to write ${path}/processed to disk`,
@@ -535,7 +535,7 @@ export class Queue {
       () => this.#replaceState(notices),
       `unable to write ${path}/state to disk`,
     );
-    const next = processedName(name);
+    const next = this.#old.processedName(name);
     await this.#insist(
       () => directory.rename(name, next),
       `unable to rename ${path}/${name}`,

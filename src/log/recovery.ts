@@ -7,9 +7,9 @@
 import { close, fchmod, read, seek } from "../sys/descriptors.ts";
 import { eachName, type FileInfo } from "../sys/files.ts";
 import { NEWLINE } from "../bytes.ts";
-import { LABEL_LENGTH } from "../tai64n.ts";
+import { readStamp, STAMP_SIGHT } from "../stamps.ts";
 import type { Directory } from "./directory.ts";
-import { type Code, isComplete, MODE_RUNNING, stampOf } from "./names.ts";
+import { isComplete, MODE_RUNNING, UNPROCESSED } from "./names.ts";
 import type { OldFiles } from "./old_files.ts";
 import { startStep } from "./retrier.ts";
 
@@ -59,13 +59,13 @@ export function recover(directory: Directory, old: OldFiles): Current {
   // The original says by this mode that `previous` has been processed.
   if (processed && isComplete(processed.mode)) {
     discard("previous");
-    keepCutOff(directory, old, "processed", "s");
+    keepCutOff(directory, old, "processed", old.code);
   } else if (processed) discard("processed");
-  keepCutOff(directory, old, "previous", "u");
+  keepCutOff(directory, old, "previous", UNPROCESSED);
   if (current && isComplete(current.mode)) {
     return goOn(directory, current, old);
   }
-  keepCutOff(directory, old, "current", "u");
+  keepCutOff(directory, old, "current", UNPROCESSED);
   // A `state` is always a complete one; what it says, others wait to hear.
   close(startStep(
     () => directory.open("state", "append"),
@@ -99,7 +99,7 @@ function goOn(directory: Directory, found: FileInfo, old: OldFiles): Current {
     () => directory.open("current", "read"),
     `unable to read ${path}/current`,
   );
-  const bytes = new Uint8Array(LABEL_LENGTH);
+  const bytes = new Uint8Array(STAMP_SIGHT);
   const last = new Uint8Array(1);
   const n = Math.max(read(reader, bytes), 0);
   if (found.size > 0) seek(reader, found.size - 1);
@@ -109,7 +109,8 @@ function goOn(directory: Directory, found: FileInfo, old: OldFiles): Current {
   // before the file was made, so the file is finished too early rather than
   // too late. Where no file system says that, it was when the file before was
   // finished.
-  const seconds = stampOf(bytes.subarray(0, n))?.seconds ?? found.birthtime ??
+  const seconds = readStamp(bytes.subarray(0, n))?.moment.seconds ??
+    found.birthtime ??
     (startStep(() => old.newest(), `unable to read ${path}`).seconds ||
       found.mtime);
   const age = Math.max(Date.now() - 1000 * seconds, 0);
@@ -124,7 +125,7 @@ function keepCutOff(
   directory: Directory,
   old: OldFiles,
   name: string,
-  code: Code,
+  code: string,
 ): void {
   const { path } = directory;
   const found = startStep(

@@ -69,9 +69,13 @@ export const KEEP_MIN = 2;
  * ```
  */
 export const KEEP_DEFAULT = 10;
+/** The end of a finished file's name unless the script says. */
+export const CODE_DEFAULT = "s";
+/** How long such an end may be. */
+const CODE_MOST = 100;
 
 /**
- * What the actions `s`, `n`, `!`, `a` and `d` say of the directories after
+ * What the actions `s`, `n`, `!`, `a`, `d`, `w`, `b` and `k` say of the directories after
  * them.
  *
  * @example
@@ -99,6 +103,27 @@ export interface LogSettings {
    * processor; otherwise the log stands still then.
    */
   discard?: boolean;
+  /** What finished files' names end in, after the dot; `s` unless given. */
+  code?: string;
+  /** How many bytes old files may have together; any number unless given. */
+  keepBytes?: number;
+  /** How many seconds old a finished file may get; any age unless given. */
+  keepSeconds?: number;
+}
+
+/**
+ * What is wrong with the end of a finished file's name.
+ *
+ * @param code The end
+ * @returns What, in a few words; `undefined` when it can be one
+ */
+export function codeFault(code: string): string | undefined {
+  if (code.includes("/")) return "no file's name has a slash";
+  if (code.length > CODE_MOST) return "too long for a file's name";
+  // Such a file would be processed again, or take the place of one that waits.
+  return code === "u" || code.endsWith(".u")
+    ? ".u is for files that wait"
+    : undefined;
 }
 
 /**
@@ -108,9 +133,13 @@ export interface LogSettings {
  * @throws {RangeError} When they aren't
  */
 export function checkSettings(settings: Readonly<LogSettings>): void {
-  const { size, keep } = settings;
+  const { size, keep, keepBytes = 1, keepSeconds = 1 } = settings;
   inRange("size", size, SIZE_MIN, SIZE_MAX);
   inRange("keep", keep, KEEP_MIN, Infinity);
+  inRange("keepBytes", keepBytes, 1, Infinity);
+  inRange("keepSeconds", keepSeconds, 1, Infinity);
+  const fault = codeFault(settings.code ?? CODE_DEFAULT);
+  if (fault) throw new RangeError(`code ${settings.code}: ${fault}`);
 }
 
 function inRange(what: string, n: number, least: number, most: number): void {

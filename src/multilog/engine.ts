@@ -3,13 +3,14 @@
  * each line.
  *
  * All bytes live in one block of memory and lines are pairs of offsets in it;
- * nothing is allocated for a line. A script without `t`, patterns, alerts and
+ * nothing is allocated for a line. A script without `t`, `T`, `i`, patterns, alerts and
  * status files needs no look at lines: what is read is written. For all others
  * `selection.ts` has the kernel look at them; it is loaded only then.
  *
  * @module
  */
 import { type Bytes, NEWLINE } from "../bytes.ts";
+import type { StampKind } from "../stamps.ts";
 import type { Action } from "./script.ts";
 
 /** Where selected lines go. */
@@ -64,14 +65,14 @@ export class LineEngine {
   /**
    * Makes an engine for a script.
    *
-   * @param timestamp Whether lines begin with a timestamp
+   * @param timestamp The timestamp that lines begin with, if any
    * @param actions The actions
    * @param outputs Where selected lines go
    * @returns The engine
    * @throws {SyntaxError} When a pattern can't be understood
    */
   static async make(
-    timestamp: boolean,
+    timestamp: StampKind | undefined,
     actions: readonly Action[],
     outputs: Outputs,
   ): Promise<LineEngine> {

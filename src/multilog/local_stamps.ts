@@ -1,15 +1,12 @@
 /**
- * TAI64N stamps shown as local time.
+ * Timestamps shown as local time.
  *
  * @module
  */
-import { type Bytes, latin1, NEWLINE } from "../bytes.ts";
+import { type Bytes, NEWLINE } from "../bytes.ts";
+import { mayBeStamp, readStamp, type Stamp, STAMP_SIGHT } from "../stamps.ts";
 import { localTime } from "../sys/local_time.ts";
-import { LABEL_LENGTH, parseLabel } from "../tai64n.ts";
 
-const AT = 0x40;
-/** `2026-11-23 09:15:01.123456789`. */
-const LOCAL_LENGTH = 29;
 /** Years that have four digits. */
 const LAST_YEAR = 9999;
 
@@ -32,22 +29,23 @@ export class LocalStamps {
     input.set(this.#held);
     input.set(bytes, this.#held.length);
     this.#held = new Uint8Array(0);
-    const most = Math.ceil(input.length / LABEL_LENGTH) * LOCAL_LENGTH;
-    const out = new Uint8Array(most);
+    // The shortest stamp of all, of 16 bytes, becomes one of 26.
+    const out = new Uint8Array(2 * input.length);
     let length = 0;
     for (let at = 0; at < input.length;) {
-      if (this.#atLineStart && input[at] === AT) {
-        const stamp = input.subarray(at, at + LABEL_LENGTH);
-        if (stamp.length < LABEL_LENGTH && !stamp.includes(NEWLINE)) {
-          this.#held = stamp.slice();
+      if (this.#atLineStart && mayBeStamp(input[at])) {
+        const head = input.subarray(at, at + STAMP_SIGHT);
+        if (head.length < STAMP_SIGHT && !head.includes(NEWLINE)) {
+          this.#held = head.slice();
           break;
         }
-        const text = this.#local(latin1(stamp));
+        const stamp = readStamp(head);
+        const text = stamp && this.#local(stamp);
         if (text !== undefined) {
           for (let i = 0; i < text.length; i++) {
             out[length++] = text.charCodeAt(i);
           }
-          at += LABEL_LENGTH;
+          at += stamp!.length;
         }
       }
       const newline = input.indexOf(NEWLINE, at);
@@ -60,23 +58,23 @@ export class LocalStamps {
     return out.subarray(0, length);
   }
 
-  /** A stamp's local time; none for text that is no stamp. */
-  #local(stamp: string): string | undefined {
-    const moment = parseLabel(stamp);
-    if (moment === undefined || moment.nanoseconds > 999999999) {
-      return undefined;
-    }
-    if (moment.seconds !== this.#second) {
-      const time = localTime(moment.seconds);
+  /** A stamp's local time; none for one that no calendar has. */
+  #local({ kind, moment }: Stamp): string | undefined {
+    const { seconds, nanoseconds } = moment;
+    if (seconds !== this.#second) {
+      const time = localTime(seconds);
       if (time === undefined || time.year < 0 || time.year > LAST_YEAR) {
         return undefined;
       }
       const { year, month, day, hour, minute, second } = time;
-      this.#second = moment.seconds;
+      this.#second = seconds;
       this.#text = `${digits(year, 4)}-${digits(month)}-${digits(day)} ` +
         `${digits(hour)}:${digits(minute)}:${digits(second)}`;
     }
-    return `${this.#text}.${digits(moment.nanoseconds, 9)}`;
+    // As many digits as it has itself.
+    return `${this.#text}.${
+      kind === "t" ? digits(nanoseconds, 9) : digits(nanoseconds / 1000, 6)
+    }`;
   }
 }
 

@@ -11,7 +11,7 @@ import { Retrier } from "../log/retrier.ts";
 /**
  * Makes a stream whose lines go through a script of multilog's. A chunk has
  * been written to the logs when its write is done; trouble with the disk makes
- * it wait, as long as it takes. Ages (`a`) are looked at when lines come.
+ * it wait, as long as it takes. Ages (`a`, `k`) are looked at when lines come.
  *
  * @param script The script: one action each, as on multilog's command line
  * @param warn Where warnings go; standard error unless given
@@ -50,7 +50,10 @@ export function logStream(
         await lines.close();
         throw new TypeError("a chunk must be a Uint8Array");
       }
-      for (const log of lines.logs) if (log.due()) await log.rotate();
+      for (const log of lines.logs) {
+        if (log.due()) await log.rotate();
+        if (log.hasExpired()) await log.expire();
+      }
       const space = lines.engine.space();
       for (let at = 0; at < chunk.length; at += space.length) {
         const piece = chunk.subarray(at, at + space.length);

@@ -5,6 +5,7 @@
  * @module
  */
 import { Diagnostics } from "../diagnostics.ts";
+import type { AlarmClock } from "../sys/alarm_clock.ts";
 import { EAGAIN, read, setPipeSize } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { umask } from "../sys/files.ts";
@@ -30,10 +31,10 @@ export const HELP = `usage: multilog script
        multilog --status dir... [--json]   what is in logs, who writes to them
        multilog --follow dir [--local]     what comes to a log, from now on
 
-Reads lines from standard input and appends selected ones to rotated logs.
-Each argument is one action; they are carried out in order for each line.
+Reads lines from standard input and appends selected ones to rotated logs. Each
+argument is one action; they are carried out in order for each line.
 
-  t            (first) begin each line with a TAI64N timestamp
+  t  T  i      (first) begin lines with TAI64N, seconds since 1970, ISO 8601
   -pattern     deselect lines that match     (a star matches anything up to
   +pattern     select lines that match        the character after it)
   F  R  S      patterns after it are fnmatch(3)'s, grep -E's, as above again
@@ -41,10 +42,11 @@ Each argument is one action; they are carried out in order for each line.
   =file        keep the newest selected line in file (1000 bytes of it)
   ./dir  /dir  append selected lines to the log in dir
 for the directories that follow:
-  ssize        finish current at size bytes, 4096 to 16777215   (99999)
+  ssize  asec  finish current at size bytes (99999), or when it is sec old
   nnum         keep num files, current included, 2 or more      (10)
-  asec         finish current when its oldest line is sec old   (never)
+  bbytes ksec  keep fewer bytes in old files; none older than sec seconds
   d            when num files wait for the processor, remove the oldest
+  wcode        names of finished files end in .code             (.s)
   !processor   filter each finished file through sh -c processor
 
 TERM: finish the line in hand and exit. ALRM: finish each current now.
@@ -84,7 +86,7 @@ export async function multilog(
   const script = parseScript(args);
   for (const warning of script.warnings) diagnostics.warn(warning);
 
-  const poller = new Poller(2);
+  const poller = new Poller(3);
   const wake = () => poller.wake();
   const trouble = new Retrier((message) => diagnostics.warn(message));
   let terminating = false;
@@ -107,6 +109,10 @@ export async function multilog(
   const carryOut = async (lines: ScriptRunner): Promise<number> => {
     const { engine, logs, alerts } = lines;
     const space = engine.space();
+    const expires = script.actions.some((action) =>
+      action.kind === "log" && action.settings.keepSeconds !== undefined
+    );
+    const alarm = expires ? await makeAlarm(diagnostics) : undefined;
     let wide = false;
     while (true) {
       if (rotating) {
@@ -115,15 +121,21 @@ export async function multilog(
         await Promise.all(logs.map((log) => log.rotate()));
       }
       if (terminating && engine.atLineStart()) return 0;
-      for (const log of logs) if (log.due()) await log.rotate();
+      for (const log of logs) {
+        if (log.due()) await log.rotate();
+        if (expires && log.hasExpired()) await log.expire();
+      }
+      alarm?.set(lines.expiry());
       const due = lines.untilDue();
       const room = lines.room();
       poller.set(0, room > 0 ? INPUT : NOTHING, READABLE);
+      poller.set(2, alarm?.fd ?? NOTHING, READABLE);
       poller.set(1, alerts.waiting ? STANDARD_ERROR : NOTHING, WRITABLE);
       // A processor's end comes through the event loop; signals don't need it.
       if (logs.some((log) => log.processing())) await poller.wait(due);
       else await poller.waitHere(due);
       if (poller.found(1) !== 0) alerts.flush();
+      if (poller.found(2) !== 0) alarm?.take();
       // What came before ALRM is in the file that it finishes.
       if (poller.found(0) === 0) continue;
       if (terminating && engine.atLineStart()) continue;
@@ -162,5 +174,20 @@ export async function multilog(
     if (!(error instanceof StartError)) throw error;
     diagnostics.say("fatal: ", error);
     return 111;
+  }
+}
+
+/** What wakes the main loop when an old file is too old. */
+async function makeAlarm(
+  diagnostics: Diagnostics,
+): Promise<AlarmClock | undefined> {
+  const { AlarmClock } = await import("../sys/alarm_clock.ts");
+  try {
+    return new AlarmClock();
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    // Whenever lines come, and files are finished, is often enough for most.
+    diagnostics.warn("unable to wait for old files' age: ", error);
+    return undefined;
   }
 }

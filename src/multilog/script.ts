@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  codeFault,
   KEEP_DEFAULT,
   KEEP_MIN,
   type LogSettings,
@@ -11,6 +12,7 @@ import {
   SIZE_MAX,
   SIZE_MIN,
 } from "../log/settings.ts";
+import type { StampKind } from "../stamps.ts";
 import { type Pattern, pattern, type PatternLanguage } from "./pattern.ts";
 
 /** One action that is carried out for each line. */
@@ -27,8 +29,8 @@ export type Action =
 
 /** A script. */
 export interface Script {
-  /** Whether each line begins with a timestamp. */
-  timestamp: boolean;
+  /** The timestamp that each line begins with; `undefined` for none. */
+  timestamp: StampKind | undefined;
   /** The actions, in their order. */
   actions: Action[];
   /** What in the script does nothing, or something else than it seems. */
@@ -51,7 +53,7 @@ function scan(text: string): number {
  * import { assertEquals } from "@std/assert";
  *
  * const script = parseScript(["t", "-*", "+*fatal*", "n20", "./main"]);
- * assertEquals(script.timestamp, true);
+ * assertEquals(script.timestamp, "t");
  * assertEquals(
  *   script.actions.map((action) => action.kind),
  *   ["deselect", "select", "log"],
@@ -59,7 +61,7 @@ function scan(text: string): number {
  * ```
  */
 export function parseScript(args: readonly string[]): Script {
-  const script: Script = { timestamp: false, actions: [], warnings: [] };
+  const script: Script = { timestamp: undefined, actions: [], warnings: [] };
   const { actions, warnings } = script;
   const settings: LogSettings = {
     size: SIZE_DEFAULT,
@@ -88,8 +90,14 @@ export function parseScript(args: readonly string[]): Script {
     }
     switch (arg[0]) {
       case "t":
-        if (index === 0) script.timestamp = true;
-        else warnings.push(`${arg}: ignored, t must be the first action`);
+      case "T":
+      case "i":
+        if (index === 0) script.timestamp = arg[0];
+        else {
+          warnings.push(
+            `${arg}: ignored, ${arg[0]} must be the first action`,
+          );
+        }
         break;
       case "+":
         actions.push({ kind: "select", pattern: pattern(rest, language) });
@@ -124,6 +132,26 @@ export function parseScript(args: readonly string[]): Script {
         settings.age = ranged(arg, 1, Number.MAX_SAFE_INTEGER);
         unused.push(arg);
         break;
+      case "b":
+      case "k":
+        // A word that isn't meant for this must not remove anything.
+        if (!/^.0*[1-9]\d*$/.test(arg)) {
+          warnings.push(`${arg}: ignored, ${rest || '""'} is no number over 0`);
+          break;
+        }
+        settings[arg[0] === "b" ? "keepBytes" : "keepSeconds"] = scan(rest);
+        unused.push(arg);
+        break;
+      case "w": {
+        const fault = codeFault(rest);
+        if (fault) {
+          warnings.push(`${arg}: ignored, ${fault}`);
+          break;
+        }
+        settings.code = rest;
+        unused.push(arg);
+        break;
+      }
       case "!":
         settings.processor = rest;
         unused.push(arg);

@@ -10,13 +10,14 @@ import { Alerts } from "./alerts.ts";
 import { LineEngine } from "./engine.ts";
 import type { Script } from "./script.ts";
 import { StatusFile } from "./status_file.ts";
+import { STAMP_MOST } from "../stamps.ts";
 import { type Retrier, StartError } from "../log/retrier.ts";
 
 const STANDARD_ERROR = 2;
 /** No fewer bytes are read at once where lines are selected. */
 const LEAST_READ = 1024;
 /** How many times longer stamps make lines at most: empty ones. */
-const STAMPED = 27;
+const STAMPED = STAMP_MOST + 1;
 
 /** What a script's lines go through, and where they go. */
 export class ScriptRunner {
@@ -103,6 +104,20 @@ export class ScriptRunner {
     for (const log of this.logs) {
       const until = log.untilDue();
       if (until >= 0 && (least < 0 || until < least)) least = until;
+    }
+    return least;
+  }
+
+  /**
+   * When the next old file of one of the logs is too old.
+   *
+   * @returns Whole seconds since 1970; `undefined` while none gets too old
+   */
+  expiry(): number | undefined {
+    let least: number | undefined;
+    for (const log of this.logs) {
+      const expiry = log.expiry();
+      if (expiry !== undefined && expiry < (least ?? Infinity)) least = expiry;
     }
     return least;
   }

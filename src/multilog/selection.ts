@@ -10,11 +10,12 @@ import {
   ALERT_LENGTH,
   FULL,
   type Kernel,
+  LABEL_STAMP,
   makeKernel,
   MARGIN,
-  STAMP_LENGTH,
   UNKNOWN,
 } from "../kernel/kernel.ts";
+import { STAMP_MOST, type StampKind, StampWriter } from "../stamps.ts";
 import { type Moment, readClock } from "../sys/clock.ts";
 import { Automaton } from "./automaton.ts";
 import { appendToAll, type Block, INPUT, type Outputs } from "./engine.ts";
@@ -51,14 +52,14 @@ const SHOWN_TO = 1;
 /**
  * Makes a block for a script.
  *
- * @param timestamp Whether lines begin with a timestamp
+ * @param timestamp The timestamp that lines begin with, if any
  * @param actions The actions
  * @param outputs Where selected lines go
  * @returns The block
  * @throws {SyntaxError} When a pattern can't be understood
  */
 export function selectionBlock(
-  timestamp: boolean,
+  timestamp: StampKind | undefined,
   actions: readonly Action[],
   outputs: Outputs,
 ): Block {
@@ -83,7 +84,11 @@ class Selection implements Block {
   readonly #outputs: Outputs;
   readonly #kernel: Kernel;
   readonly #words: Int32Array;
-  readonly #timestamp: boolean;
+  readonly #timestamp: StampKind | undefined;
+  /** Where the kernel finds the timestamp. */
+  readonly #stamp: number;
+  /** What writes it, unless the kernel does. */
+  readonly #writer: StampWriter | undefined;
   /** Where new lines begin; up to `HOLD` bytes before it are held ones. */
   readonly #base: number;
   /** How many bytes of an undecided line stand before the base. */
@@ -100,7 +105,7 @@ class Selection implements Block {
   readonly #now: Moment = { seconds: 0, nanoseconds: 0 };
 
   constructor(
-    timestamp: boolean,
+    timestamp: StampKind | undefined,
     actions: readonly Action[],
     outputs: Outputs,
   ) {
@@ -119,7 +124,7 @@ class Selection implements Block {
     const script = selective ? new Decisions(actions) : undefined;
 
     const layout = new Layout();
-    const stamp = layout.add(STAMP_LENGTH);
+    const stamp = this.#stamp = layout.add(STAMP_MOST);
     const classes = layout.add(256);
     this.#base = layout.add(HOLD) + HOLD;
     // Input is read to the base itself where nothing is stamped.
@@ -144,8 +149,11 @@ class Selection implements Block {
     this.memory = memory;
     this.#words = new Int32Array(memory.buffer);
     memory[stamp] = 0x40;
-    memory[stamp + STAMP_LENGTH - 1] = 0x20;
-    kernel.setStamp(stamp);
+    memory[stamp + LABEL_STAMP - 1] = 0x20;
+    kernel.setStamp(stamp, LABEL_STAMP);
+    if (timestamp === "T" || timestamp === "i") {
+      this.#writer = new StampWriter(timestamp);
+    }
     areas.forEach((area, log) =>
       this.#words[this.#logRecords + LOG_WORDS * log + AREA] = area
     );
@@ -178,9 +186,14 @@ class Selection implements Block {
     if (!this.#timestamp) return await this.#select(to);
     // Once for all lines that came together: when they came is not known
     // better.
-    const { seconds, nanoseconds } = readClock(this.#now);
-    this.#kernel.setClock(seconds, nanoseconds);
+    const now = readClock(this.#now);
     const { memory } = this;
+    if (this.#writer === undefined) {
+      this.#kernel.setClock(now.seconds, now.nanoseconds);
+    } else {
+      const length = this.#writer.put(memory, this.#stamp, now);
+      this.#kernel.setStamp(this.#stamp, length);
+    }
     const base = this.#base;
     for (let at = this.input; at < to;) {
       at = this.#kernel

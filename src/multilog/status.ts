@@ -13,7 +13,9 @@ import { parseLabel } from "../tai64n.ts";
 import { isOld, isUnprocessed } from "../log/names.ts";
 import { StartError, startStep } from "../log/retrier.ts";
 import { TerminalText } from "../terminal.ts";
+import { duration } from "./duration.ts";
 import { findWriter, readEnd } from "./find_writer.ts";
+import { nextRemovals, type Removal, removalText } from "./removals.ts";
 
 const COMPLETE_BIT = 0o100;
 /** A terminal's width. */
@@ -62,6 +64,11 @@ export interface LogStatus {
   keptBytes: number;
   /** The last line that the processor has left in its state. */
   notice: string | null;
+  /**
+   * What is removed next, by each of the writer's limits; none where they
+   * can't be seen.
+   */
+  next: Removal[];
 }
 
 /**
@@ -118,6 +125,11 @@ function lookInto(fd: number, path: string, now: number): LogStatus {
     keptFiles: trouble.kept,
     keptBytes: trouble.keptBytes,
     notice: trouble.notice ?? null,
+    next: nextRemovals(writer?.settings, {
+      ...files,
+      empty: files.oldestEmpty?.name,
+      oldest: files.oldest?.name,
+    }, now),
   };
 }
 
@@ -134,6 +146,9 @@ interface Sum {
   /** The one with the largest name, and the largest that is empty. */
   newest: OldFile | undefined;
   newestEmpty: OldFile | undefined;
+  /** Those with the smallest names. */
+  oldest: OldFile | undefined;
+  oldestEmpty: OldFile | undefined;
   /** Those that wait for a processor. */
   waiting: number;
   waitingBytes: number;
@@ -147,13 +162,15 @@ function sum(directory: number): Sum {
     bytes: 0,
     newest: undefined,
     newestEmpty: undefined,
+    oldest: undefined,
+    oldestEmpty: undefined,
     waiting: 0,
     waitingBytes: 0,
     firstWaiting: undefined,
   };
   eachOld(directory, (file) => {
     const { name, info } = file;
-    const { newest, newestEmpty, firstWaiting } = sum;
+    const { newest, newestEmpty, oldest, oldestEmpty, firstWaiting } = sum;
     if (isUnprocessed(name)) {
       sum.waiting++;
       sum.waitingBytes += info.size;
@@ -163,7 +180,9 @@ function sum(directory: number): Sum {
     sum.count++;
     sum.bytes += info.size;
     if (!newest || name > newest.name) sum.newest = file;
+    if (!oldest || name < oldest.name) sum.oldest = file;
     if (info.size > 0) return;
+    if (!oldestEmpty || name < oldestEmpty.name) sum.oldestEmpty = file;
     if (!newestEmpty || name > newestEmpty.name) sum.newestEmpty = file;
   });
   return sum;
@@ -360,6 +379,7 @@ function details(log: LogStatus): string[] {
     lines.push(`${log.keptFiles} kept unsent, ${log.keptBytes} bytes`);
   }
   if (log.notice) lines.push(log.notice);
+  for (const removal of log.next) lines.push(removalText(removal));
   return lines;
 }
 
@@ -376,17 +396,4 @@ function processorWord({ running, processing, failing }: LogStatus): string {
 
 function cutFront(text: string, room: number): string {
   return text.length <= room ? text : `...${text.slice(3 - Math.max(room, 4))}`;
-}
-
-/**
- * A length of time in one number.
- *
- * @param seconds It
- * @returns Such as `12s`, `3m`, `20h`, `4d`
- */
-export function duration(seconds: number): string {
-  if (seconds < 120) return `${Math.floor(seconds)}s`;
-  if (seconds < 2 * 3600) return `${Math.floor(seconds / 60)}m`;
-  if (seconds < 2 * 86400) return `${Math.floor(seconds / 3600)}h`;
-  return `${Math.floor(seconds / 86400)}d`;
 }

@@ -2,9 +2,9 @@ import { assert, assertEquals } from "@std/assert";
 import { latin1 } from "../../src/bytes.ts";
 import {
   type Kernel,
+  LABEL_STAMP,
   makeKernel,
   MARGIN,
-  STAMP_LENGTH,
 } from "../../src/kernel/kernel.ts";
 import { label } from "../../src/tai64n.ts";
 import { buildKernel } from "../../scripts/kernel.ts";
@@ -49,8 +49,8 @@ function stamping(): {
 } {
   const { kernel, memory } = makeKernel(PAGE);
   memory[64] = 0x40;
-  memory[64 + STAMP_LENGTH - 1] = 0x20;
-  kernel.setStamp(64);
+  memory[64 + LABEL_STAMP - 1] = 0x20;
+  kernel.setStamp(64, LABEL_STAMP);
   return {
     kernel,
     memory,
@@ -78,7 +78,7 @@ Deno.test("lines of any length at any offset get their stamps, and nothing else 
         put(input, from);
         // The one area ends where the memory does, but for its margin.
         const limit = memory.length - MARGIN;
-        const out = limit - (input.length + 3 * STAMP_LENGTH);
+        const out = limit - (input.length + 3 * LABEL_STAMP);
         const time = 1000 * (offset * 50 + length) + 14 + cut;
         kernel.setClock(seconds + 2 * time, time);
         const to = from + input.length;
@@ -94,6 +94,24 @@ Deno.test("lines of any length at any offset get their stamps, and nothing else 
         assertEquals(latin1(memory.subarray(from, to)), input);
       }
     }
+  }
+});
+
+Deno.test("a stamp of another length goes before each line as it is", () => {
+  const { kernel, memory, put } = stamping();
+  const stamp = "2026-11-27T02:36:15.123456Z wxyz";
+  for (let length = 1; length <= stamp.length; length++) {
+    if (length === LABEL_STAMP) continue;
+    put(stamp, 64);
+    memory.fill(0x7e, 1000, 5000);
+    kernel.setStamp(64, length);
+    put("one\n\nthree\n", 1024);
+    assertEquals(kernel.stampLines(1024, 1035, 4096, 4300, 0), 1035);
+    const before = stamp.slice(0, length);
+    assertEquals(
+      latin1(memory.subarray(4095, kernel.stampedTo.value)),
+      `~${before}one\n${before}\n${before}three\n`,
+    );
   }
 });
 
@@ -134,7 +152,7 @@ Deno.test("a clock that goes back less than a second stands still, another is fo
     put("x\n", 1024);
     kernel.setClock(seconds, nanoseconds);
     kernel.stampLines(1024, 1026, 4096, 4300, 0);
-    return latin1(memory.subarray(4096, 4096 + STAMP_LENGTH - 1));
+    return latin1(memory.subarray(4096, 4096 + LABEL_STAMP - 1));
   };
   const at = (seconds: number, nanoseconds: number) =>
     label({ seconds, nanoseconds });

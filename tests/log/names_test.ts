@@ -20,7 +20,8 @@ Deno.test("names: .u waits, and gets .s of the same time", () => {
   assertEquals(isUnprocessed(`${TIME}.u`), true);
   assertEquals(isUnprocessed(`${TIME}.s`), false);
   assertEquals(isUnprocessed("@short.u"), false);
-  assertEquals(processedName(`${TIME}.u`), `${TIME}.s`);
+  assertEquals(processedName(`${TIME}.u`, "s"), `${TIME}.s`);
+  assertEquals(processedName(`${TIME}.u`, "gz"), `${TIME}.gz`);
 });
 
 Deno.test("names: the next time is now, or just after the newest", () => {

@@ -23,7 +23,13 @@ function open(path: string, most: number, queued = false): Opened {
   const warnings: string[] = [];
   const directory = new Directory(path, openDirectory(path));
   const warn = (message: string) => void warnings.push(message);
-  const old = new OldFiles(directory, most, queued, warn);
+  const settings = {
+    size: 99999,
+    keep: most,
+    processor: queued ? "cat" : "",
+    age: 0,
+  };
+  const old = new OldFiles(directory, settings, warn);
   return { path, directory, old, warnings };
 }
 

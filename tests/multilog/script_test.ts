@@ -66,11 +66,17 @@ Deno.test("script: an action that has no effect is warned of", () => {
   }
 });
 
-Deno.test("script: t counts only as the first action", () => {
-  assertEquals(parseScript(["t", "./log"]).timestamp, true);
-  assertEquals(parseScript(["tfoo", "./log"]).timestamp, true);
-  assertEquals(parseScript(["./log", "t"]).timestamp, false);
-  assertEquals(parseScript([]).timestamp, false);
+Deno.test("script: t, T and i count only as the first action", () => {
+  for (const kind of ["t", "T", "i"]) {
+    assertEquals(parseScript([kind, "./log"]).timestamp, kind);
+    assertEquals(parseScript([`${kind}foo`, "./log"]).timestamp, kind);
+    const late = parseScript(["./log", kind]);
+    assertEquals(late.timestamp, undefined);
+    assertEquals(late.warnings, [
+      `${kind}: ignored, ${kind} must be the first action`,
+    ]);
+  }
+  assertEquals(parseScript([]).timestamp, undefined);
 });
 
 Deno.test("F, R and S choose what the patterns after them are written in", () => {

@@ -1,10 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import {
-  duration,
-  type LogStatus,
-  lookAt,
-  table,
-} from "../../src/multilog/status.ts";
+import { duration } from "../../src/multilog/duration.ts";
+import { type LogStatus, lookAt, table } from "../../src/multilog/status.ts";
 import {
   AS_NOBODY,
   bytes,
@@ -355,9 +351,19 @@ Deno.test("a table fits a terminal", () => {
     keptFiles: 0,
     keptBytes: 0,
     notice: "x".repeat(200),
+    next: [{
+      by: "k",
+      limit: 864000,
+      file: `@${"4".repeat(24)}.s`,
+      after: 7300,
+    }],
   };
   const lines = table([log], 80).split("\n");
-  assertEquals(lines.length, 5);
+  assertEquals(lines.length, 6);
+  assertEquals(
+    lines[4],
+    `    k864000 removes @${"4".repeat(24)}.s in 2h`,
+  );
   assertEquals(lines[2], "    3 waiting for the processor, 299997 bytes");
   for (const line of lines) assert(line.length <= 80, line);
   assert(lines[1]!.endsWith("a/main") && lines[1]!.includes("  ..."));

@@ -1,0 +1,144 @@
+/**
+ * Timestamps at the beginning of lines: TAI64N, as `t` puts them there, the
+ * seconds since 1970, as `T` does, and ISO 8601 in UTC, as `i` does.
+ *
+ * @module
+ */
+import { latin1 } from "./bytes.ts";
+import { LABEL_LENGTH, type Moment, parseLabel } from "./tai64n.ts";
+
+/** A kind of timestamp, by the letter of its action. */
+export type StampKind = "t" | "T" | "i";
+
+/** How many bytes a timestamp has at the most, its space included. */
+export const STAMP_MOST = 32;
+/** How many bytes are enough to read one by. */
+export const STAMP_SIGHT = 28;
+
+const SPACE = 0x20;
+const ZERO = 0x30;
+const NINE = 0x39;
+const AT = 0x40;
+const LETTER_Z = 0x5a;
+/** A clock that has gone back less than so many seconds stands still. */
+const STILL = 1;
+
+/** Writes timestamps of readable kinds, each for all lines that come together. */
+export class StampWriter {
+  readonly #kind: "T" | "i";
+  readonly #last: Moment = { seconds: NaN, nanoseconds: 0 };
+  /** What comes before the part of the second. */
+  #text = "";
+  #length = 0;
+
+  /**
+   * Makes it.
+   *
+   * @param kind What is written
+   */
+  constructor(kind: "T" | "i") {
+    this.#kind = kind;
+  }
+
+  /**
+   * Writes the timestamp of a moment, and a space. While the clock goes back
+   * by less than a second, it says the same again.
+   *
+   * @param out Where it goes: {@linkcode STAMP_MOST} bytes, the same each time
+   * @param at The offset of its first byte
+   * @param moment The moment
+   * @returns How many bytes it has
+   */
+  put(out: Uint8Array, at: number, moment: Moment): number {
+    const { seconds, nanoseconds } = moment;
+    const last = this.#last;
+    const ahead = last.seconds - seconds +
+      (last.nanoseconds - nanoseconds) / 1e9;
+    if (ahead >= 0 && ahead < STILL) return this.#length;
+    if (seconds !== last.seconds) this.#putSecond(out, at, seconds);
+    let end = at + this.#text.length;
+    let micro = Math.floor(nanoseconds / 1000);
+    for (let i = end + 5; i >= end; i--) {
+      out[i] = ZERO + micro % 10;
+      micro = Math.floor(micro / 10);
+    }
+    end += 6;
+    if (this.#kind === "i") out[end++] = LETTER_Z;
+    out[end++] = SPACE;
+    this.#length = end - at;
+    last.seconds = seconds;
+    last.nanoseconds = nanoseconds;
+    return this.#length;
+  }
+
+  #putSecond(out: Uint8Array, at: number, seconds: number): void {
+    this.#text = this.#kind === "T"
+      ? `${seconds}.`
+      : new Date(1000 * seconds).toISOString().slice(0, -4);
+    for (let i = 0; i < this.#text.length; i++) {
+      out[at + i] = this.#text.charCodeAt(i);
+    }
+  }
+}
+
+/** A timestamp that a line has. */
+export interface Stamp {
+  /** What it is. */
+  readonly kind: StampKind;
+  /** The moment that it says. */
+  readonly moment: Moment;
+  /** How many bytes it has, without the space. */
+  readonly length: number;
+}
+
+/** Nine digits, of 1973, at the least: other numbers begin lines, too. */
+const SECONDS = /^(\d{9,11})\.(\d{6}) /;
+const ISO = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{6})Z /;
+
+/**
+ * Whether a line that begins with a byte may have a timestamp.
+ *
+ * @param byte The byte; `undefined` for none
+ * @returns Whether it may
+ */
+export function mayBeStamp(byte: number | undefined): boolean {
+  return byte === AT || byte !== undefined && byte >= ZERO && byte <= NINE;
+}
+
+/**
+ * Reads a line's timestamp.
+ *
+ * @param line The line's first {@linkcode STAMP_SIGHT} bytes, or all of it
+ * @returns The timestamp; `undefined` where it has none
+ */
+export function readStamp(line: Uint8Array): Stamp | undefined {
+  if (line[0] === AT) {
+    const moment = parseLabel(latin1(line.subarray(0, LABEL_LENGTH)));
+    if (moment === undefined || moment.nanoseconds > 999999999) {
+      return undefined;
+    }
+    return { kind: "t", moment, length: LABEL_LENGTH };
+  }
+  // Most lines without a timestamp are seen to have none by one byte.
+  const isDigit = (byte: number | undefined) =>
+    byte !== undefined && byte >= ZERO && byte <= NINE;
+  if (!isDigit(line[0]) || !isDigit(line[3])) return undefined;
+  const text = latin1(line.subarray(0, STAMP_SIGHT));
+  const iso = ISO.exec(text);
+  if (iso !== null) {
+    const seconds = Date.parse(`${iso[1]}Z`) / 1000;
+    if (Number.isNaN(seconds)) return undefined;
+    const moment = { seconds, nanoseconds: 1000 * Number(iso[2]) };
+    return { kind: "i", moment, length: iso[0].length - 1 };
+  }
+  const since = SECONDS.exec(text);
+  if (since === null) return undefined;
+  return {
+    kind: "T",
+    moment: {
+      seconds: Number(since[1]),
+      nanoseconds: 1000 * Number(since[2]),
+    },
+    length: since[0].length - 1,
+  };
+}
