@@ -5,6 +5,7 @@
  * @module
  */
 import type { Program } from "../src/program.ts";
+import type { OpenScript } from "../src/socklog/output.ts";
 
 const multilog = async (): Promise<Program> => {
   const { multilog } = await import("../src/multilog/main.ts");
@@ -22,9 +23,15 @@ const tryto = async (): Promise<Program> => {
   return tryto;
 };
 
+/** Loaded when it is asked for: a server that has no script has no use for it. */
+const openScript: OpenScript = async (...args) => {
+  const { openScript } = await import("../src/script_output.ts");
+  return await openScript(...args);
+};
+
 const socklogTcp = async (): Promise<Program> => {
   const { socklogTcp } = await import("../src/socklog/main.ts");
-  return socklogTcp;
+  return (args, name) => socklogTcp(args, name, openScript);
 };
 
 /** How to load each program, by the names that it may be started under. */

@@ -51,6 +51,7 @@ import {
 } from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import { mkdir, open, openDirectory, stat } from "../sys/files.ts";
+import { fsyncAside } from "../sys/fsync_aside.ts";
 import { fsyncDirectory } from "../sys/descriptors.ts";
 import { cut, isBigEnough, SLACK } from "./cut.ts";
 import { Directory } from "./directory.ts";
@@ -102,8 +103,10 @@ export class LogDirectory {
   #partial = false;
   /** Whether it has got any of its bytes from this run. */
   #grown = false;
-  /** Whether any of its bytes aren't on the disk yet. */
-  #written = false;
+  /** How many of its bytes are on the disk. */
+  #synced = 0;
+  /** Whether a sync has failed since lines were last known to be safe. */
+  #doubtful = false;
   /** Which change of the directory's names it came with. */
   #made = 0;
   /** Whether it is to be finished as soon as it may be. */
@@ -192,7 +195,7 @@ export class LogDirectory {
     this.#length = length;
     this.#partial = partial;
     this.#grown = false;
-    this.#written = false;
+    this.#synced = length;
     this.#made = this.#directory.changes;
     this.#wanted = false;
     this.#oldest = performance.now() - age;
@@ -276,7 +279,6 @@ export class LogDirectory {
       this.#length += n;
       at += n;
       this.#grown = true;
-      this.#written = true;
       this.#partial = bytes[at - 1] !== NEWLINE;
     }
     return at;
@@ -391,13 +393,59 @@ export class LogDirectory {
   }
 
   /**
-   * Waits until all lines so far are on the disk.
+   * Whether all lines so far are on the disk.
    *
+   * @returns Whether {@linkcode LogDirectory.sync} has nothing to do
+   */
+  isSynced(): boolean {
+    return this.#busy === undefined && !this.#doubtful &&
+      this.#synced === this.#length;
+  }
+
+  /**
+   * Waits until all lines so far are on the disk; more may be appended
+   * meanwhile.
+   *
+   * @returns Whether they surely are. When the disk fails, a warning says so,
+   * and `false` is for all that was appended since the last success: the kernel
+   * may have forgotten what it couldn't write, and the next sync's success then
+   * says nothing of it
    * @throws {Error} When the log is closed
    */
-  async sync(): Promise<void> {
+  async sync(): Promise<boolean> {
     this.#assertOpen();
-    await this.#inTurn(() => this.#sync());
+    // What is still to be appended or finished comes before.
+    await this.#busy;
+    const synced = await this.#syncAside();
+    const safe = synced && !this.#doubtful;
+    this.#doubtful = false;
+    return safe;
+  }
+
+  /** The lines of files that were finished meanwhile are on the disk, too. */
+  async #syncAside(): Promise<boolean> {
+    const { path } = this;
+    const length = this.#length;
+    const made = this.#made;
+    if (this.#synced === length) return true;
+    // The name comes once for each file, and first.
+    if (!this.#directory.isSynced(made)) await this.#syncDirectory();
+    const current = this.#current;
+    if (this.#made !== made) return true;
+    const done = await fsyncAside(current);
+    if (done) {
+      if (this.#made === made) this.#synced = Math.max(this.#synced, length);
+      return true;
+    }
+    let reason = "";
+    try {
+      if (this.#made === made) fsync(current);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      reason = `: ${error.message}`;
+    }
+    this.#retrier.warn(`unable to write ${path}/current to disk${reason}`);
+    return false;
   }
 
   /** Afterwards its descriptors may be anybody's. */
@@ -409,8 +457,20 @@ export class LogDirectory {
     return this.#retrier.retry(step, failure);
   }
 
+  /** Takes a step that brings something to the disk until it succeeds. */
+  #insistOnSync(step: () => void, failure: string): Promise<void> {
+    return this.#insist(() => {
+      try {
+        step();
+      } catch (error) {
+        this.#doubtful = true;
+        throw error;
+      }
+    }, failure);
+  }
+
   #syncDirectory(): Promise<void> {
-    return this.#insist(
+    return this.#insistOnSync(
       () => this.#directory.sync(),
       `unable to write ${this.path} to disk`,
     );
@@ -418,13 +478,13 @@ export class LogDirectory {
 
   async #sync(): Promise<void> {
     // What the last run left complete, and nothing has come to, is on the disk.
-    if (!this.#written) return;
+    if (this.#synced === this.#length) return;
     if (!this.#directory.isSynced(this.#made)) await this.#syncDirectory();
-    await this.#insist(
+    await this.#insistOnSync(
       () => fsync(this.#current),
       `unable to write ${this.path}/current to disk`,
     );
-    this.#written = false;
+    this.#synced = this.#length;
   }
 
   /** Syncs `current` and says so by its mode. */

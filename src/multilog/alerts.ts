@@ -19,6 +19,7 @@ const LOOK = 10;
 /** A queue of alerts. */
 export class Alerts {
   readonly #fd: number;
+  readonly #program: string;
   readonly #ready: Readiness;
   readonly #queue: Bytes = new Uint8Array(ROOM);
   #from = 0;
@@ -30,9 +31,11 @@ export class Alerts {
    * Makes an empty queue.
    *
    * @param fd The descriptor that alerts are written to
+   * @param program The name that a message begins with
    */
-  constructor(fd: number) {
+  constructor(fd: number, program = "multilog") {
     this.#fd = fd;
+    this.#program = program;
     this.#ready = new Readiness(fd, WRITABLE);
   }
 
@@ -77,7 +80,8 @@ export class Alerts {
     const count = this.#left;
     this.#left = 0;
     this.#keep(encode(
-      `multilog: warning: ${count} alerts not written: nobody reads them\n`,
+      `${this.#program}: warning: ${count} alerts not written: ` +
+        "nobody reads them\n",
     ));
   }
 

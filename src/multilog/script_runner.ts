@@ -16,6 +16,8 @@ import { type Retrier, StartError } from "../log/retrier.ts";
 const STANDARD_ERROR = 2;
 /** No fewer bytes are read at once where lines are selected. */
 const LEAST_READ = 1024;
+/** How many logs are synced at once: each takes a thread. */
+const SYNCS_AT_ONCE = 8;
 /** How many times longer stamps make lines at most: empty ones. */
 const STAMPED = STAMP_MOST + 1;
 
@@ -51,6 +53,7 @@ export class ScriptRunner {
    * @param trouble Where warnings go
    * @param wake Called when a file has left a queue: a log may be due now
    * @param find What carries out a processor; `sh -c` unless given
+   * @param program The name that messages between alerts begin with
    * @returns The lines' way
    * @throws {StartError} When something can't be opened; then nothing is open
    */
@@ -59,10 +62,11 @@ export class ScriptRunner {
     trouble: Retrier,
     wake?: () => void,
     find?: FindProcessor,
+    program = "multilog",
   ): Promise<ScriptRunner> {
     const logs: LogDirectory[] = [];
     const files: StatusFile[] = [];
-    const alerts = new Alerts(STANDARD_ERROR);
+    const alerts = new Alerts(STANDARD_ERROR, program);
     let engine: LineEngine;
     try {
       engine = await LineEngine.make(script.timestamp, script.actions, {
@@ -139,6 +143,30 @@ export class ScriptRunner {
     for (const log of this.logs) room = Math.min(room, log.room());
     const least = this.engine.selective ? LEAST_READ : Math.min(room, 1);
     return Math.max(Math.floor(room / this.#growth), least);
+  }
+
+  /** Whether all lines that were let through are on the disk. */
+  isSynced(): boolean {
+    return this.logs.every((log) => log.isSynced());
+  }
+
+  /**
+   * Waits until they are, in each log that got any; others may be let through
+   * meanwhile.
+   *
+   * @returns Whether they surely are, as of {@linkcode LogDirectory.sync}
+   */
+  async sync(): Promise<boolean> {
+    const unsynced = this.logs.filter((log) => !log.isSynced());
+    let safe = true;
+    let next = 0;
+    const syncNext = async () => {
+      while (next < unsynced.length) {
+        if (!await unsynced[next++]!.sync()) safe = false;
+      }
+    };
+    await Promise.all(Array.from({ length: SYNCS_AT_ONCE }, syncNext));
+    return safe;
   }
 
   /** The program is to end: no log waits for its processor any more. */

@@ -17,10 +17,12 @@ import type { LogServerOptions } from "./server.ts";
 import type { ClientOptions } from "./tcpclient.ts";
 import type { ProgramServerOptions } from "./tcpserver.ts";
 import {
+  checkScript,
   parseOwn,
   parseSocklog,
   SOCKLOG_USAGE,
   type SocklogOptions,
+  splitAtScript,
 } from "./socklog.ts";
 
 /** What all of them are told. */
@@ -40,6 +42,8 @@ export interface LogServerArguments
   extends Common, ListenOptions, LogServerOptions {
   /** What it is. */
   mode: "serve logs";
+  /** Where lines go instead of standard output (`multilog script…`). */
+  script: readonly string[] | undefined;
 }
 
 /** A server that runs a program for each connection. */
@@ -92,7 +96,8 @@ const CLIENT = `${COMMON}i:p:T:`;
 export const SERVER_USAGE: string =
   "[ -1UXpPhHrRoOdDqQvaf ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] " +
   "[ -g gid ] [ -u uid ] [ -b backlog ] [ -l localname ] [ -t timeout ] " +
-  "[ -w idle ] host port [ socklog [ -rR ] ] [ ucspi ] NAME ...";
+  "[ -w idle ] host port [ socklog [ -rR ] ] [ ucspi ] NAME ... " +
+  "[ multilog script ... ]";
 
 /** How to use the sender. */
 export const SEND_USAGE: string =
@@ -101,7 +106,8 @@ export const SEND_USAGE: string =
 
 /** How to use it for datagrams. */
 export const DATAGRAM_USAGE: string =
-  "unix [ -rRU ] [ path ]   or   inet [ -rR ] [ ip [ port ] ]";
+  "unix [ -rRU ] [ path ] [ multilog script ... ]   or   " +
+  "inet [ -rR ] [ ip [ port ] ] [ multilog script ... ]";
 
 /** How to use `connect`. */
 export const CONNECT_USAGE: string =
@@ -222,8 +228,26 @@ function commonOption(to: Common, letter: string, value: string): void {
 
 /** What a server does with its connections. */
 type Service =
-  | { names: string[]; form: NonNullable<FramerOptions["form"]> }
+  | {
+    names: string[];
+    form: NonNullable<FramerOptions["form"]>;
+    script?: readonly string[];
+  }
   | { program: string[] };
+
+/** The same with what comes after `multilog` among the words. */
+function parseServiceWithScript(words: readonly string[]): Service {
+  const { before, script } = splitAtScript(words);
+  if (script !== undefined) {
+    const service = parseService(before);
+    if ("names" in service) {
+      checkScript(script);
+      return { ...service, script };
+    }
+  }
+  // A program may have `multilog` among its words.
+  return parseService(words);
+}
 
 /**
  * Finds out what the words after host and port ask for. A program could have
@@ -299,7 +323,7 @@ function parseServer(
   if (acknowledge && server.banner.length > 0) {
     throw new UsageError("-a has no use for a banner: it would be the answer");
   }
-  const service = parseService(words);
+  const service = own ? parseServiceWithScript(words) : parseService(words);
   if ("program" in service) {
     const useless = acknowledge
       ? "a"
@@ -313,9 +337,16 @@ function parseServer(
     }
     return { ...server, mode: "serve programs", program: service.program };
   }
-  const { names, form } = service;
-  const framing = { form, octetCounting };
-  return { ...server, mode: "serve logs", names, framing, idle, acknowledge };
+  const { names, form, script } = service;
+  return {
+    ...server,
+    mode: "serve logs",
+    names,
+    framing: { form, octetCounting },
+    idle,
+    acknowledge,
+    script,
+  };
 }
 
 function serverOption(

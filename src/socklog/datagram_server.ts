@@ -87,7 +87,9 @@ export class DatagramServer {
       this.#poller.set(1, this.#output.fd, 0);
       while (!this.#terminating) {
         this.#poller.set(0, this.#fd, READABLE);
-        await this.#poller.waitHere(this.#untilTelling());
+        const until = this.#untilTelling();
+        if (this.#output.turns) await this.#poller.wait(until);
+        else await this.#poller.waitHere(until);
         // A pipe fails when its reader is gone, a terminal hangs up.
         if (this.#poller.found(1) & (FAILED | HUNG_UP)) {
           throw this.#output.gone();

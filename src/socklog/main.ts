@@ -18,7 +18,7 @@ import { Fatal } from "./fatal.ts";
 import { HELP } from "./help.ts";
 import { openListener } from "./listener.ts";
 import { Messages, Verbosity } from "./messages.ts";
-import { DescriptorOutput } from "./output.ts";
+import { DescriptorOutput, type OpenScript, writingTo } from "./output.ts";
 import { canRun, ProgramServer } from "./tcpserver.ts";
 import { send, sourceOf } from "./sender.ts";
 import { socklog } from "./socklog.ts";
@@ -46,19 +46,28 @@ async function servePrograms(
 async function serveLogs(
   args: LogServerArguments,
   messages: Messages,
+  program: string,
+  openScript: OpenScript,
 ): Promise<void> {
+  const { script } = args;
   // First, because opening the listener gives up root: standard output may be
-  // root's, and only root may raise the limit without a bound.
-  const output = await DescriptorOutput.open(1, messages);
+  // root's, and only root may raise the limit without a bound. Logs belong to
+  // the user that the server becomes.
+  const standard = script ?? await DescriptorOutput.open(1, messages);
   raiseLimit(args);
   const listener = await openListener(args);
-  await new LogServer(args, listener, output, messages).run();
+  const output = standard instanceof DescriptorOutput
+    ? standard
+    : await openScript(standard, messages, program);
+  const server = new LogServer(args, listener, output, messages);
+  await writingTo(output, () => server.run());
 }
 
 async function carryOut(
   args: Arguments,
   program: string,
   diagnostics: Diagnostics,
+  openScript: OpenScript,
 ): Promise<number> {
   switch (args.mode) {
     case "help":
@@ -67,7 +76,7 @@ async function carryOut(
       return diagnostics.answer(`${OWN_NAME} ${VERSION}\n`);
   }
   if (args.mode === "socklog") {
-    await socklog(args.options, program);
+    await socklog(args.options, program, openScript);
     return 0;
   }
   const messages = new Messages(program, args.verbosity);
@@ -85,7 +94,7 @@ async function carryOut(
       await servePrograms(args, messages, program);
       break;
     case "serve logs":
-      await serveLogs(args, messages);
+      await serveLogs(args, messages, program, openScript);
   }
   return 0;
 }
@@ -95,18 +104,20 @@ async function carryOut(
  *
  * @param args Its arguments
  * @param program The name it was started under
+ * @param openScript Opens the logs of `multilog script…`
  * @returns Its exit code
  */
 export async function socklogTcp(
   args: readonly string[],
   program: string,
+  openScript: OpenScript,
 ): Promise<number> {
   const diagnostics = new Diagnostics(program);
   let quiet = false;
   try {
     const parsed = parseArguments(args, program);
     quiet = "verbosity" in parsed && parsed.verbosity === Verbosity.Quiet;
-    return await carryOut(parsed, program, diagnostics);
+    return await carryOut(parsed, program, diagnostics, openScript);
   } catch (error) {
     if (error instanceof ArgumentError) {
       if (error.message !== "") diagnostics.say(error);

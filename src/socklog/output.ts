@@ -18,6 +18,21 @@ import { sendNonblocking } from "../sys/sockets.ts";
 import { Fatal } from "./fatal.ts";
 import type { Messages } from "./messages.ts";
 
+/**
+ * Opens where `multilog script…` has lines go. The caller has become the user
+ * that is to write them.
+ *
+ * @param script The script
+ * @param messages Where to tell what is wrong with it, and later with a log
+ * @param program The name that other messages begin with
+ * @throws {Fatal} When something of it can't be opened
+ */
+export type OpenScript = (
+  script: readonly string[],
+  messages: Messages,
+  program: string,
+) => Promise<Output>;
+
 /** Where lines go. */
 export interface Output {
   /**
@@ -25,6 +40,12 @@ export interface Output {
    * that; -1 where that can't happen.
    */
   readonly fd: number;
+
+  /**
+   * Whether something of it goes on that only a turn of the event loop sees:
+   * whoever waits for input has to let it turn.
+   */
+  readonly turns: boolean;
 
   /**
    * Writes lines, as many as it takes.
@@ -39,11 +60,13 @@ export interface Output {
 
   /**
    * Makes all that was written as safe as it gets here, before that is
-   * acknowledged.
+   * acknowledged. More may be written meanwhile.
    *
-   * @throws {Fatal} When it can't
+   * @returns Whether it is; otherwise nothing that was written since the last
+   * success may be acknowledged
+   * @throws {Fatal} When nothing can be written any more
    */
-  sync(): void | Promise<void>;
+  sync(): boolean | Promise<boolean>;
 
   /**
    * Says that the end is near: from now on it isn't waited for trouble to
@@ -53,6 +76,33 @@ export interface Output {
 
   /** What to die of when `fd` has hung up. */
   gone(): Fatal;
+
+  /**
+   * Ends it well. Nothing is written afterwards.
+   *
+   * @throws {Fatal} When that can't be done in time
+   */
+  close(): Promise<void>;
+}
+
+/**
+ * Does something that writes, and ends the output well, whatever comes of it.
+ *
+ * @param output The output
+ * @param work What writes
+ * @throws {Fatal} What that throws; else what the end does
+ */
+export async function writingTo(
+  output: Output,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    await output.close().catch(() => {});
+    throw error;
+  }
+  await output.close();
 }
 
 const EPIPE = errorNumber("EPIPE");
@@ -72,12 +122,15 @@ const WHAT = "unable to write to standard output";
 const WIDE_PIPE = 256 * 1024;
 
 /**
- * What of lines to write at once to a pipe, so that it takes whole ones. A
+ * What of lines to write at once, to a pipe say, so that it takes whole ones. A
  * full pipe takes a part of what it is given; a server that is killed then has
  * written half a line, and the next one's first, which is acknowledged, would
  * stand after that half.
+ *
+ * @param bytes The lines
+ * @param room How many bytes can be taken
  */
-function wholeLines(bytes: Bytes, room: number): Bytes {
+export function wholeLines(bytes: Bytes, room: number): Bytes {
   if (bytes.length <= room) return bytes;
   const end = bytes.lastIndexOf(NEWLINE, room - 1) + 1;
   // A line longer than that has to go in parts.
@@ -118,6 +171,7 @@ function wayTo(fd: number): (bytes: Bytes) => number {
  */
 export class DescriptorOutput implements Output {
   readonly fd: number;
+  readonly turns = false;
   readonly #write: (bytes: Bytes) => number;
   readonly #messages: Messages;
   readonly #poller = new Poller(1);
@@ -173,7 +227,9 @@ export class DescriptorOutput implements Output {
     await this.#poller.wait(PAUSE);
   }
 
-  sync(): void {}
+  sync(): boolean {
+    return true;
+  }
 
   stop(): void {
     this.#stopping = true;
@@ -183,4 +239,6 @@ export class DescriptorOutput implements Output {
   gone(): Fatal {
     return new Fatal(`${WHAT}: ${new SysError(EPIPE).message}`);
   }
+
+  async close(): Promise<void> {}
 }

@@ -40,6 +40,8 @@ export interface LogServerOptions extends ReceptionOptions {
   idle: number;
   /** Whether the bytes written are acknowledged (`-a`). */
   acknowledge: boolean;
+  /** The script that lines go through; none for standard output. */
+  script: readonly string[] | undefined;
 }
 
 /** How often a busy server looks whether a signal has come, milliseconds. */
@@ -50,6 +52,8 @@ const ROUND = 256 * 1024;
 const SHARE = 16 * 1024;
 /** Descriptors that aren't connections. */
 const OTHER_DESCRIPTORS = 64;
+/** Those of a log, and of its processor. */
+const LOG_DESCRIPTORS = 16;
 
 /** A connection that is served. */
 interface Served extends Connection {
@@ -74,7 +78,10 @@ export function raiseLimit(
 ): { needed: number; allowed: number } {
   // One more for each who is asked whose connection it is.
   const each = options.askIdentity ? 2 : 1;
-  const needed = each * options.limit + OTHER_DESCRIPTORS;
+  // No more logs than words.
+  const logs = options.script?.length ?? 0;
+  const needed = each * options.limit + OTHER_DESCRIPTORS +
+    logs * LOG_DESCRIPTORS;
   return { needed, allowed: raiseDescriptorLimit(needed) };
 }
 
@@ -124,6 +131,14 @@ export class LogServer {
   readonly #served: (Served | undefined)[] = [];
   /** Those that have ended, to be closed when their lines are written. */
   #ended: Served[] = [];
+  /** Those whose lines are written, to be acknowledged when they are safe. */
+  #written: Served[] = [];
+  /** The sync that goes on for some of them. */
+  #syncing: Promise<void> | undefined;
+  /** What went wrong with it. */
+  #failure: unknown;
+  /** Whether what connections have sent so far may be lost. */
+  #doubtful = false;
   #listening = true;
   #stopping = false;
   /** For how long the output has been waited for, milliseconds. */
@@ -187,7 +202,10 @@ export class LogServer {
       this.#messages.flush();
       // The first wait takes descriptors, which connections may use up later.
       await this.#poller.wait(0);
-      while (!this.#stopping) await this.#round();
+      while (!this.#stopping && this.#failure === undefined) {
+        await this.#round();
+      }
+      if (this.#failure !== undefined) throw this.#failure;
       await this.#stop();
     } catch (error) {
       for (const connection of this.#served) {
@@ -251,6 +269,10 @@ export class LogServer {
       if (waiting !== undefined) await waiting;
     }
     if (this.#options.idle > 0) await this.#checkIdle();
+    if (this.#doubtful) {
+      this.#doubtful = false;
+      await this.#endAll();
+    }
     await this.#write();
     this.#messages.flush();
     this.#checkListening();
@@ -357,22 +379,55 @@ export class LogServer {
   async #write(): Promise<void> {
     if (this.#framer.size > 0) await this.#empty();
     if (this.#ended.length === 0) return;
-    const { acknowledge } = this.#options;
-    // Once for all that have ended in this round.
-    if (acknowledge) {
-      const syncing = this.#output.sync();
-      if (syncing !== undefined) await this.#standing(syncing);
+    const ended = this.#ended;
+    this.#ended = [];
+    for (const connection of ended) {
+      if (this.#options.acknowledge && connection.ending === ENDED) {
+        this.#written.push(connection);
+      } else this.#close(connection);
     }
-    for (const connection of this.#ended) {
-      const { fd, ending, received } = connection;
-      this.#served[fd] = undefined;
-      if (ending === ENDED) {
-        if (acknowledge) write(fd, answer(received));
-        close(fd);
-      } else closeWithReset(fd);
-      this.#reception.end(connection, ending ?? FAILED);
+    if (this.#syncing === undefined) this.#sync();
+  }
+
+  /**
+   * Acknowledges what is written: one sync for all that have ended, while
+   * others are read; those that end meanwhile wait for the next.
+   */
+  #sync(): void {
+    if (this.#written.length === 0) return;
+    const group = this.#written;
+    this.#written = [];
+    const safe = this.#output.sync();
+    if (typeof safe === "boolean") return this.#acknowledge(group, safe);
+    for (const { fd } of group) this.#watched.remove(fd);
+    this.#syncing = safe.then(
+      (safe) => this.#acknowledge(group, safe),
+      (error) => this.#failure = error,
+    ).finally(() => {
+      this.#syncing = undefined;
+      if (this.#failure === undefined) this.#sync();
+      this.#poller.wake();
+    });
+  }
+
+  #acknowledge(group: readonly Served[], safe: boolean): void {
+    if (!safe) {
+      this.#doubtful = true;
+      for (const connection of this.#served) {
+        if (connection?.ending === ENDED) connection.ending = FAILED;
+      }
     }
-    this.#ended.length = 0;
+    for (const connection of group) this.#close(connection);
+  }
+
+  #close(connection: Served): void {
+    const { fd, ending = FAILED, received } = connection;
+    this.#served[fd] = undefined;
+    if (ending === ENDED) {
+      if (this.#options.acknowledge) write(fd, answer(received));
+      close(fd);
+    } else closeWithReset(fd);
+    this.#reception.end(connection, ending);
   }
 
   /** Writes everything that is finished, however long that takes. */
@@ -398,11 +453,18 @@ export class LogServer {
   /** Writes what was read, and lets nobody believe that more was. */
   async #stop(): Promise<void> {
     close(this.#listener.fd);
+    await this.#endAll();
+    await this.#write();
+    while (this.#syncing !== undefined) await this.#syncing;
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Ends all connections as failed ones. */
+  async #endAll(): Promise<void> {
     for (const connection of this.#served) {
       if (connection === undefined || connection.ending !== undefined) continue;
       const waiting = this.#end(connection, FAILED);
       if (waiting !== undefined) await waiting;
     }
-    await this.#write();
   }
 }

@@ -21,7 +21,7 @@ import { DatagramServer, dropPermissions } from "./datagram_server.ts";
 import { Fatal } from "./fatal.ts";
 import { Framer, type FramerOptions, LineBuffer } from "./framing.ts";
 import { Messages, Verbosity } from "./messages.ts";
-import { DescriptorOutput } from "./output.ts";
+import { DescriptorOutput, type OpenScript, writingTo } from "./output.ts";
 
 /** Where a local service sends its lines, as in syslog(3). */
 const DEFAULT_PATH = "/dev/log";
@@ -38,6 +38,8 @@ export type SocklogOptions =
   & {
     /** How lines come out. */
     readonly form: NonNullable<FramerOptions["form"]>;
+    /** Where they go instead of standard output (`multilog script…`). */
+    readonly script?: readonly string[] | undefined;
   }
   & (
     | {
@@ -100,7 +102,34 @@ export function parseOwn(args: readonly string[]): SocklogOptions {
   const [mode = "", ...more] = args;
   const { rest } = getopt(more, "rRU");
   const options = more.slice(0, more.length - rest.length);
-  return parseSocklog([...options, mode, ...rest]);
+  const { before, script } = splitAtScript(rest);
+  if (script !== undefined) checkScript(script);
+  return { ...parseSocklog([...options, mode, ...before]), script };
+}
+
+/**
+ * Finds `multilog script…` among the words of a command line.
+ *
+ * @param words The words
+ * @returns Those before it, and the script; none where there is no `multilog`
+ */
+export function splitAtScript(
+  words: readonly string[],
+): { before: readonly string[]; script: readonly string[] | undefined } {
+  const at = words.findIndex((word) => /(^|\/)multilog$/.test(word));
+  if (at < 0) return { before: words, script: undefined };
+  return { before: words.slice(0, at), script: words.slice(at + 1) };
+}
+
+/**
+ * Makes sure that there is a script at all; without an action every line would
+ * be thrown away.
+ *
+ * @param script The script
+ * @throws {UsageError} When it is empty
+ */
+export function checkScript(script: readonly string[]): void {
+  if (script.length === 0) throw new UsageError("multilog wants a script");
 }
 
 /**
@@ -108,30 +137,36 @@ export function parseOwn(args: readonly string[]): SocklogOptions {
  *
  * @param options What it is asked to be
  * @param program The name that messages begin with
+ * @param openScript Opens the logs of `multilog script…`
  * @throws {Fatal} When it can't start, or can't go on
  */
 export async function socklog(
   options: SocklogOptions,
   program: string,
+  openScript: OpenScript,
 ): Promise<void> {
   if (options.mode === "ucspi") return await readUcspi(options.names);
-  // Standard output may be root's, which this process won't be for long.
   const messages = new Messages(program, Verbosity.Errors);
-  const output = await DescriptorOutput.open(1, messages);
+  // Standard output may be root's, which this process won't be for long; logs
+  // belong to the user that it becomes.
+  const standard = options.script ?? await DescriptorOutput.open(1, messages);
   const { fd, where } = options.mode === "unix"
     ? openUnix(options.path, options.keepUmask)
     : await openInet(options.ip, options.port);
   const user = dropPermissions();
-  await new DatagramServer(fd, output, {
+  const output = standard instanceof DescriptorOutput
+    ? standard
+    : await openScript(standard, messages, program);
+  const server = new DatagramServer(fd, output, {
     form: options.form,
     prefixed: options.mode === "inet",
     warn: (message) => {
       messages.warn(message);
       messages.flush();
     },
-  }).run(() =>
-    void writeAll(2, encode(`listening on ${where}, ${user}starting.\n`))
-  );
+  });
+  const said = encode(`listening on ${where}, ${user}starting.\n`);
+  await writingTo(output, () => server.run(() => void writeAll(2, said)));
 }
 
 function openUnix(

@@ -15,6 +15,7 @@ const lib = load({
 
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
 const EPOLL_CTL_MOD = 3;
 const EINTR = errorNumber("EINTR");
 
@@ -69,6 +70,13 @@ export class Epoll {
    */
   change(fd: number, events: number): void {
     this.#control(EPOLL_CTL_MOD, fd, events);
+  }
+
+  /**
+   * Takes a descriptor out of the set that stays open.
+   */
+  remove(fd: number): void {
+    this.#control(EPOLL_CTL_DEL, fd, 0);
   }
 
   #control(what: number, fd: number, events: number): void {

@@ -7,7 +7,7 @@ import { check, lastErrno } from "./errno.ts";
 import { errorNumber, SysError } from "./errors.ts";
 import { close, pipe, read, setNonblocking, write } from "./descriptors.ts";
 import { load } from "./libc.ts";
-import { canStartThread, loopEvents } from "./runtime.ts";
+import { hasThread, inThread, loopEvents } from "./runtime.ts";
 
 const lib = load({
   now: { name: "poll", parameters: ["buffer", "usize", "i32"], result: "i32" },
@@ -50,11 +50,6 @@ const TURNS = 5;
  * descriptor for a pipe that would bring it at once, or no thread to wait in.
  */
 const SLICE = 50;
-
-/** The runtime keeps a thread for 10 seconds after its last call. */
-const THREAD_STAYS = 5000;
-/** Until when there surely is one, on `performance.now()`'s clock. */
-let threadUntil = -1;
 
 /**
  * A set of descriptors to wait for, and a way to end the wait early.
@@ -275,19 +270,12 @@ export async function yieldToEventLoop(): Promise<void> {
   else await timerTurn();
 }
 
-/** Whether there is a thread to wait in, or one could be started. */
-function hasThread(): boolean {
-  return performance.now() < threadUntil || canStartThread();
-}
-
-async function pollInThread(
+function pollInThread(
   bytes: Uint8Array<ArrayBuffer>,
   count: bigint,
   milliseconds: number,
 ): Promise<number> {
-  const n = await lib.wait(bytes, count, milliseconds);
-  threadUntil = performance.now() + THREAD_STAYS;
-  return n;
+  return inThread(() => lib.wait(bytes, count, milliseconds));
 }
 
 function timerTurn(): Promise<void> {

@@ -21,6 +21,13 @@ const ENOENT = errorNumber("ENOENT");
 /** The runtime opens it among its first descriptors. */
 const FIRST_DESCRIPTORS = 64;
 
+/** The runtime keeps a thread for 10 seconds after its last call. */
+const THREAD_STAYS = 5000;
+/** How many calls are in threads of their own now. */
+let calls = 0;
+/** Until when there surely are one, two, … threads, on `performance.now()`. */
+const threadsUntil: number[] = [];
+
 let events: number | undefined;
 
 /**
@@ -72,4 +79,24 @@ export function canStartThread(): boolean {
   const nothing = new Uint8Array(8);
   const errno = lib.posix_spawn(nothing, nothing, null, null, nothing, nothing);
   return errno === ENOENT;
+}
+
+/** Whether there is a thread for one more call, or one could be started. */
+export function hasThread(): boolean {
+  return performance.now() < (threadsUntil[calls] ?? -1) || canStartThread();
+}
+
+/**
+ * Makes a call in a thread of its own.
+ *
+ * @param call Starts it; to be given only where {@linkcode hasThread} says so
+ * @returns What it returns
+ */
+export async function inThread<T>(call: () => Promise<T>): Promise<T> {
+  calls++;
+  try {
+    return await call();
+  } finally {
+    threadsUntil[--calls] = performance.now() + THREAD_STAYS;
+  }
 }
