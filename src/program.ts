@@ -19,6 +19,21 @@ export type Program = (
 /** The exit code for trouble. */
 const TROUBLE = 111;
 
+/** Those that what nobody has caught is told. */
+const takers = new Set<(error: unknown) => void>();
+
+/**
+ * Takes what nobody has caught from now on: it doesn't end the program then.
+ * For those that run what mustn't end it.
+ *
+ * @param take Told what was thrown
+ * @returns Ends that
+ */
+export function takeUncaught(take: (error: unknown) => void): () => void {
+  takers.add(take);
+  return () => takers.delete(take);
+}
+
 /**
  * The last part of the name that this process was started under, through a
  * link too. Neither `/proc` nor a free descriptor is needed to know it.
@@ -56,10 +71,16 @@ export async function run(
     new Diagnostics(name).say("fatal: ", inOneLine(error));
     Deno.exit(TROUBLE);
   }
+  function uncaught(event: Event, error: unknown): void {
+    event.preventDefault();
+    if (takers.size === 0) unexpected(error);
+    for (const take of takers) take(error);
+  }
   globalThis.addEventListener(
     "unhandledrejection",
-    (event) => unexpected(event.reason),
+    (event) => uncaught(event, event.reason),
   );
+  globalThis.addEventListener("error", (event) => uncaught(event, event.error));
   try {
     Deno.exit(await program(args, name));
   } catch (error) {

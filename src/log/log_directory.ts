@@ -655,6 +655,7 @@ export class LogDirectory {
   }
 
   #release(): void {
+    this.#queue?.close();
     if (this.#current >= 0) close(this.#current);
     this.#current = -1;
     this.#directory.close();

@@ -4,13 +4,13 @@
  * @module
  */
 import type { Bytes } from "../bytes.ts";
+import { inOneLine, takeUncaught } from "../program.ts";
 import { close, fchmod, fsync, read, write } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import type { Directory } from "./directory.ts";
 import { MODE_COMPLETE, MODE_RUNNING } from "./names.ts";
 import type { OldFiles } from "./old_files.ts";
 import type {
-  ExitStatus,
   FindProcessor,
   Processor,
   ProcessorJob,
@@ -54,6 +54,9 @@ export class Queue {
   #running: RunningProcessor | undefined;
   /** Ends the wait for the processor, whatever it does. */
   #abandon = () => {};
+  /** Ends it, too: what runs inside has a fault. */
+  #fault = (_error: unknown) => {};
+  readonly #letUncaughtBe: () => void;
   #stopping = false;
   #pausing = false;
   /** Whether the last file was processed, and not kept unsent. */
@@ -84,6 +87,28 @@ export class Queue {
     this.#retrier = retrier;
     this.#wake = wake;
     this.#processor = find?.(settings.processor);
+    this.#letUncaughtBe = find === undefined
+      ? () => {}
+      : takeUncaught((error) => this.#takeUncaught(error));
+  }
+
+  /**
+   * What nobody has caught comes from what runs inside: all that is done here
+   * is waited for. It is that processor's failure, and nothing else's.
+   */
+  #takeUncaught(error: unknown): void {
+    if (this.#running === undefined) {
+      const { path } = this.#directory;
+      this.#retrier.warn(`trouble inside, for ${path}: ${inOneLine(error)}`);
+      return;
+    }
+    this.#kill("SIGKILL");
+    this.#fault(error);
+  }
+
+  /** Nothing is done any more. */
+  close(): void {
+    this.#letUncaughtBe();
   }
 
   /** How many files can be finished without waiting for a processor. */
@@ -207,11 +232,18 @@ export class Queue {
     let left = false;
     try {
       while (!this.#stopping) {
-        const name = await this.#next();
-        if (name === undefined) break;
-        this.#name = name;
-        left = true;
-        const failure = await this.#process(name);
+        let failure: string | undefined;
+        try {
+          const name = await this.#next();
+          if (name === undefined) break;
+          this.#name = name;
+          left = true;
+          failure = await this.#process(name);
+        } catch (error) {
+          if (error instanceof Stopped) throw error;
+          // A fault of the program's own ends nothing either.
+          failure = this.#words("failed", error);
+        }
         this.#name = undefined;
         this.#began = performance.now();
         if (failure === undefined) {
@@ -330,7 +362,7 @@ export class Queue {
     try {
       this.#running = this.#run(processor, name);
     } catch (error) {
-      if (!(error instanceof SysError)) return this.#words("failed");
+      if (!(error instanceof SysError)) return this.#words("failed", error);
       return `unable to run processor in ${path}, pausing: ${error.message}`;
     }
     const failure = await this.#failureOf(this.#running);
@@ -344,26 +376,32 @@ export class Queue {
     return failure;
   }
 
-  #words(what: string): string {
-    return `processor ${what} in ${this.#directory.path}, pausing`;
+  #words(what: string, error?: unknown): string {
+    const why = error === undefined ? "" : `: ${inOneLine(error)}`;
+    return `processor ${what} in ${this.#directory.path}, pausing${why}`;
   }
 
+  /** What is wrong with how a processor ends, when it does. */
   async #failureOf(running: RunningProcessor): Promise<string | undefined> {
-    try {
-      const status = await new Promise<ExitStatus | void>((resolve, reject) => {
-        this.#abandon = resolve;
-        running.ended.then(resolve, reject);
-      });
-      if (status?.code === 0) return undefined;
-      return this.#words(
-        status?.signal === undefined ? "failed" : "crashed",
-      );
-    } catch (error) {
-      // Somebody else has waited for it: a host program of the library's.
-      if (!(error instanceof SysError)) return this.#words("failed");
-      const { path } = this.#directory;
-      return `wait failed for processor in ${path}, pausing: ${error.message}`;
-    }
+    const { promise, resolve } = Promise.withResolvers<string | undefined>();
+    const failed = (error: unknown) => resolve(this.#words("failed", error));
+    this.#abandon = () => resolve(this.#words("failed"));
+    this.#fault = failed;
+    running.ended.then(
+      ({ code, signal }) => {
+        if (code === 0) resolve(undefined);
+        else resolve(this.#words(signal === undefined ? "failed" : "crashed"));
+      },
+      (error) => {
+        if (!(error instanceof SysError)) return failed(error);
+        // Somebody else has waited for it: a host program of the library's.
+        const { path } = this.#directory;
+        resolve(
+          `wait failed for processor in ${path}, pausing: ${error.message}`,
+        );
+      },
+    );
+    return await promise;
   }
 
   #run(processor: Processor, name: string): RunningProcessor {

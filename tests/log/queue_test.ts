@@ -250,11 +250,11 @@ Deno.test("queue: a fault of a processor inside is its failure, and nothing else
   });
   await log.append(bytes(file(0)));
   await log.rotate();
-  for (const n of [1, 2]) {
+  for (const [n, why] of [[1, "a bug"], [2, "later"]] as const) {
     await until("it is told", () => warnings.length === n);
     assertEquals(
       warnings.at(-1),
-      `processor failed in ${path}, pausing; waiting: 1 file, 3001 bytes`,
+      `processor failed in ${path}, pausing: ${why}; waiting: 1 file, 3001 bytes`,
     );
     await until("it is tried again", () => runs === n + 1, 12);
   }
