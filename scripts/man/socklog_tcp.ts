@@ -222,6 +222,14 @@ the bytes that were sent. The server needs \`-a\`, too.`,
 the server to close the other: only that is success. A connection that is refused,
 that times out, is reset, or is closed before everything was sent, is a failure.
 
+_host_ of \`send\` may be several log servers, with commas between them, each with
+a port of its own where it has one: \`192.0.2.1,192.0.2.2:10117\`, or
+\`[2001:db8::1]:10117\`. They are tried in turn, each for its share of the time
+that \`-T\` gives, and each message names the one that was used. Standard input
+that is a file goes to the next one also when a transmission has failed. Inside
+multilog(8), a server that has failed is tried after the others for a minute.
+Different from the original, which knows one.
+
 Different from the original, \`tcpclient\` with \`cat >&7\`, which takes it for a
 success when the kernel has the bytes, though they may never arrive.
 

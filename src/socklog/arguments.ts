@@ -6,7 +6,7 @@
 import { encode, latin1 } from "../bytes.ts";
 import { getopt, UsageError } from "../getopt.ts";
 import { getenv } from "../sys/environment.ts";
-import type { DialOptions } from "./dialling.ts";
+import type { DialManner } from "./dialling.ts";
 import type { FramerOptions } from "./framing.ts";
 import type { ListenOptions } from "./listener.ts";
 import type { LookUpOptions } from "./lookups.ts";
@@ -14,6 +14,7 @@ import { Verbosity } from "./messages.ts";
 import type { SendOptions } from "./sender.ts";
 import type { ReceptionOptions } from "./reception.ts";
 import type { LogServerOptions } from "./server.ts";
+import { parseServers } from "./servers.ts";
 import type { ClientOptions } from "./tcpclient.ts";
 import type { ProgramServerOptions } from "./tcpserver.ts";
 import {
@@ -102,7 +103,7 @@ export const SERVER_USAGE: string =
 /** How to use the sender. */
 export const SEND_USAGE: string =
   "send [ -hHrRdDqQva ] [ -i localip ] [ -p localport ] [ -T timeoutconn ] " +
-  "[ -l localname ] [ -t timeoutinfo ] host port";
+  "[ -l localname ] [ -t timeoutinfo ] host[,host2[:port]...] port";
 
 /** How to use it for datagrams. */
 export const DATAGRAM_USAGE: string =
@@ -410,7 +411,7 @@ function parseClient(
 ): SendArguments | ClientArguments {
   const letters = mode === "send" ? `${CLIENT}a` : CLIENT;
   const { options, rest } = getopt(args, letters);
-  const client: Common & DialOptions = {
+  const client: Common & DialManner = {
     ...common(),
     localHost: undefined,
     localPort: undefined,
@@ -440,7 +441,10 @@ function parseClient(
   client.host = host;
   client.port = port;
   if (mode === "send") {
-    if (program.length === 0) return { ...client, mode, acknowledge };
+    if (program.length === 0) {
+      const servers = parseServers(host, port);
+      return { ...client, mode, acknowledge, servers };
+    }
     throw new UsageError(
       `send takes no program: ${program.join(" ")} (connect does)`,
     );

@@ -20,16 +20,13 @@ import {
 import { KEEP_ALIVE_SECONDS, resolve } from "./addresses.ts";
 import { attempt, Fatal } from "./fatal.ts";
 import type { Messages } from "./messages.ts";
+import { inTurn, noteFailure, type Server } from "./servers.ts";
 
 const EINPROGRESS = errorNumber("EINPROGRESS");
 const ETIMEDOUT = errorNumber("ETIMEDOUT");
 
-/** Where to connect to, and how. */
-export interface DialOptions {
-  /** The host: a name, a number, or `0` for this one. */
-  host: string;
-  /** The port: a number or a name. */
-  port: string;
+/** How to connect. */
+export interface DialManner {
   /** The local address (`-i`). */
   localHost: string | undefined;
   /** The local port (`-p`). */
@@ -39,6 +36,12 @@ export interface DialOptions {
   /** Whether small writes are sent at once (`-D`). */
   noDelay: boolean;
 }
+
+/** Where to connect to, and how. */
+export interface DialOptions extends DialManner, Server {}
+
+/** The other side of a connection. */
+export type RemoteEnd = Pick<Endpoint, "ip" | "port">;
 
 /** A connection that was made. */
 export interface Dialled {
@@ -66,8 +69,16 @@ const lookUps = new Map<string, Promise<Endpoint[]>>();
  * Looks a host up. A look-up that nobody waits for any more goes on, in its
  * thread, until the name servers have answered or not; so the same one isn't
  * begun a second time meanwhile, and no more than a few are.
+ *
+ * @param host The host
+ * @param port The port
+ * @param zero What host `0` stands for
+ * @param signal Ends the wait
+ * @returns At least one endpoint
+ * @throws {Fatal} When there is none
+ * @throws The signal's reason
  */
-async function lookUp(
+export async function lookUp(
   host: string,
   port: string,
   zero: "any" | "own",
@@ -259,43 +270,129 @@ export async function dialFirst(
 }
 
 /**
- * Connects.
+ * Connects to a server.
  *
  * @param options Where to, and how
- * @param messages Where to say that it is connected, and what went wrong;
- * whoever calls writes them
  * @param signal Ends the attempt
  * @returns The connection
- * @throws {Fatal} When no address answers
+ * @throws {Unreachable} When no address answers
+ * @throws {Fatal} When it has no address, or the local end can't be had
  * @throws The signal's reason
  */
-export async function connectTo(
+export async function dial(
   options: DialOptions,
-  messages: Messages,
   signal?: AbortSignal,
 ): Promise<Dialled> {
   const ways = await routes(options, signal);
   const outcome = await dialFirst(ways, options.timeouts, signal);
-  if (!(outcome instanceof Map)) {
-    const { fd, remote } = outcome;
-    setKeepAlive(fd, KEEP_ALIVE_SECONDS);
-    if (options.noDelay) setNoDelay(fd);
-    messages.report(`connected to ${remote.ip} port ${remote.port}`);
-    return outcome;
+  if (outcome instanceof Map) {
+    throw new Unreachable(
+      Array.from(
+        outcome,
+        ([{ ip, port }, error]) =>
+          `unable to connect to ${ip} port ${port}: ${error.message}`,
+      ),
+      [...outcome.values()].some(({ code }) => code === "ETIMEDOUT"),
+    );
   }
-  for (const [{ ip, port }, error] of outcome) {
-    messages.error(`unable to connect to ${ip} port ${port}: ${error.message}`);
+  const { fd } = outcome;
+  setKeepAlive(fd, KEEP_ALIVE_SECONDS);
+  if (options.noDelay) setNoDelay(fd);
+  return outcome;
+}
+
+/**
+ * Connects to the first of several servers that answers. Each has its share of
+ * the time.
+ *
+ * @param servers The servers
+ * @param manner How
+ * @param connect Connects to one
+ * @param messages Where to say which it is, and what is wrong with the others;
+ * whoever calls writes them
+ * @param signal Ends the attempt
+ * @returns The connection, and the server that it leads to
+ * @throws {Fatal} When none answers
+ * @throws The signal's reason
+ */
+export async function connectToOneOf<T extends { remote: RemoteEnd }>(
+  servers: readonly Server[],
+  manner: DialManner,
+  connect: (options: DialOptions, signal?: AbortSignal) => Promise<T>,
+  messages: Messages,
+  signal?: AbortSignal,
+): Promise<[T, Server]> {
+  const alone = servers.length === 1;
+  const passes = alone
+    ? [manner.timeouts]
+    : manner.timeouts.map((seconds) => [seconds / servers.length]);
+  const reasons = new Map<Server, readonly string[]>();
+  let untried = inTurn(servers);
+  for (const timeouts of passes) {
+    const silent: Server[] = [];
+    for (const server of untried) {
+      const options = { ...manner, ...server, timeouts };
+      try {
+        if (!alone) await lookUpWithin(options, signal);
+        const connection = await connect(options, signal);
+        for (const reason of [...reasons.values()].flat()) {
+          messages.warn(reason);
+        }
+        const { ip, port } = connection.remote;
+        messages.report(`connected to ${ip} port ${port}`);
+        return [connection, server];
+      } catch (error) {
+        if (!(error instanceof Fatal)) throw error;
+        const unreachable = error instanceof Unreachable;
+        // What is wrong with a name or an option is as fatal as ever.
+        if (alone && !unreachable) throw error;
+        noteFailure(server);
+        reasons.set(server, unreachable ? error.reasons : [error.message]);
+        if (unreachable && error.timedOut) silent.push(server);
+      }
+    }
+    untried = silent;
   }
+  for (const reason of [...reasons.values()].flat()) messages.error(reason);
   throw new Unreachable();
 }
 
-/** No address answered, and the messages say so already. */
+/** Looks a name up: one that nobody answers for takes no other server's time. */
+async function lookUpWithin(
+  { host, port, timeouts }: DialOptions,
+  signal?: AbortSignal,
+): Promise<void> {
+  const late = AbortSignal.timeout(timeouts[0]! * 1000);
+  const either = signal === undefined ? late : AbortSignal.any([signal, late]);
+  try {
+    await lookUp(host, port, "own", either);
+  } catch (error) {
+    if (error !== late.reason) throw error;
+    throw new Unreachable(
+      [`unable to figure out IP address for ${host}: timed out`],
+      true,
+    );
+  }
+}
+
+/** No address answered. */
 export class Unreachable extends Fatal {
   /** The class's name. */
   override name = "Unreachable";
+  /** What is wrong with each address; nothing once the messages say so. */
+  readonly reasons: readonly string[];
+  /** Whether one might answer yet. */
+  readonly timedOut: boolean;
 
-  /** Makes it. */
-  constructor() {
+  /**
+   * Makes it.
+   *
+   * @param reasons What is wrong with each address
+   * @param timedOut Whether one might answer yet
+   */
+  constructor(reasons: readonly string[] = [], timedOut = false) {
     super("");
+    this.reasons = reasons;
+    this.timedOut = timedOut;
   }
 }

@@ -23,11 +23,11 @@ for each NAME that is set, such as TCPREMOTEIP. Its options are tcpserver's:
   -r -t n -R  ask who the client is, n seconds long (26), or don't
   -l name   is this host's name                  -v -q   say more, nothing
   -D        send small writes at once            -o      keep IP options
-  -w n      end connections that are idle for n seconds
-  -f        take octet-counted messages, too (RFC 6587)
+  -w n      end connections idle for n seconds     -f      read RFC 6587, too
   -a        acknowledge what is written to standard output
 
 send and connect know -v -q -D -h -H -r -R -t -l, and -T x+y (seconds to try
 each address, first and again: 2+58), -i and -p (local address and port); send
-knows -a (fail unless everything is acknowledged). host 0: any, or this one.
+knows -a (fail unless everything is acknowledged), and several log servers that
+it tries in turn: host,host2:port port. host 0: any, or this one.
 `;

@@ -4,7 +4,14 @@
  * @module
  */
 import { type Bytes, latin1 } from "../bytes.ts";
-import { close, EAGAIN, read, write } from "../sys/descriptors.ts";
+import {
+  close,
+  EAGAIN,
+  isSeekable,
+  read,
+  seek,
+  write,
+} from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import {
   Poller,
@@ -16,13 +23,15 @@ import {
 import { closeWrite, unacknowledgedBytes } from "../sys/sockets.ts";
 import { complaint, LONGEST_ANSWER } from "./acknowledgement.ts";
 import {
-  connectTo,
-  type DialOptions,
+  connectToOneOf,
+  dial,
+  type DialManner,
   Unreachable,
   waitOn,
 } from "./dialling.ts";
 import { Fatal } from "./fatal.ts";
 import { Messages, type Verbosity } from "./messages.ts";
+import { noteFailure, noteSuccess, type Server } from "./servers.ts";
 
 const BUFFER = 256 * 1024;
 /** How much is sent before somebody else has a turn. */
@@ -44,6 +53,9 @@ export interface Source {
    * @throws When it can't be read
    */
   read(buffer: Bytes): number;
+
+  /** Goes back to where it began, where it can. */
+  rewind?(): void;
 }
 
 /**
@@ -53,8 +65,10 @@ export interface Source {
  * @returns What is sent
  */
 export function sourceOf(fd: number): Source {
+  const start = isSeekable(fd) ? seek(fd, 0, "here") : undefined;
   return {
     waits: fd,
+    ...(start !== undefined && { rewind: () => void seek(fd, start) }),
     read(buffer) {
       const n = read(fd, buffer);
       if (n >= 0) return n;
@@ -66,7 +80,9 @@ export function sourceOf(fd: number): Source {
 }
 
 /** Where to send, and how. */
-export interface SendOptions extends DialOptions {
+export interface SendOptions extends DialManner {
+  /** The log servers, of which one is enough. */
+  servers: readonly Server[];
   /** Whether only an acknowledgement of every byte is success (`-a`). */
   acknowledge: boolean;
   /** Which messages are written. */
@@ -112,18 +128,56 @@ export async function send(
 }
 
 /**
- * Sends, and waits until the server has closed the connection: only that is
- * success. With `-a` only the right acknowledgement is.
+ * Sends to one server after the other, until one has taken everything. What
+ * can't be read again is sent to one alone.
  */
 async function transmit(
   options: SendOptions,
-  { source, signal }: SenderIo,
+  io: SenderIo,
   messages: Messages,
 ): Promise<void> {
-  const { fd } = await connectTo(options, messages, signal);
+  const { source, signal } = io;
+  let { servers } = options;
+  while (true) {
+    const [{ fd, remote: { ip, port } }, server] = await connectToOneOf(
+      servers,
+      options,
+      dial,
+      messages,
+      signal,
+    );
+    try {
+      await messages.flushPatiently();
+      await transmitTo(fd, options, io);
+      noteSuccess(server);
+      return;
+    } catch (error) {
+      noteFailure(server);
+      if (options.servers.length === 1 || !(error instanceof Fatal)) {
+        throw error;
+      }
+      const named = `${ip} port ${port}: ${error.message}`;
+      servers = servers.filter((one) => one !== server);
+      if (servers.length === 0 || source.rewind === undefined) {
+        throw new Fatal(named);
+      }
+      messages.warn(named);
+      source.rewind();
+    }
+  }
+}
+
+/**
+ * Sends, and waits until the server has closed the connection: only that is
+ * success. With `-a` only the right acknowledgement is.
+ */
+async function transmitTo(
+  fd: number,
+  options: SendOptions,
+  { source, signal }: SenderIo,
+): Promise<void> {
   const transmission = new Transmission(fd, source, signal);
   try {
-    await messages.flushPatiently();
     await transmission.run();
     if (options.acknowledge) transmission.checkAnswer();
   } finally {

@@ -8,7 +8,7 @@ import { environ } from "../sys/environment.ts";
 import { exec } from "../sys/process.ts";
 import { getsockname } from "../sys/sockets.ts";
 import { connectionInfo, variables, withVariables } from "./connection_info.ts";
-import { connectTo, type DialOptions } from "./dialling.ts";
+import { connectToOneOf, dial, type DialOptions } from "./dialling.ts";
 import { attempt } from "./fatal.ts";
 import { lookUp, type LookUpOptions } from "./lookups.ts";
 import type { Messages } from "./messages.ts";
@@ -35,7 +35,12 @@ export async function connectFor(
   options: ClientOptions,
   messages: Messages,
 ): Promise<never> {
-  const { fd, remote } = await connectTo(options, messages);
+  const [{ fd, remote }] = await connectToOneOf(
+    [options],
+    options,
+    dial,
+    messages,
+  );
   const local = attempt("get local address", () => getsockname(fd));
   const info = connectionInfo(local, remote, options.localName);
   // The program sees all.

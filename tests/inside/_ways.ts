@@ -3,7 +3,7 @@
  * their own, and inside multilog's process. Tests that run both ways find no
  * difference.
  */
-import { inCheckout, type Need, testWith } from "../tools.ts";
+import { inCheckout, type Need, ours, testWith } from "../tools.ts";
 
 /** How a program of ours is carried out. */
 export type Way = "as a program" | "inside";
@@ -47,6 +47,12 @@ export function carriedOut(program: string): { by: string[]; in: string } {
   return way === "inside" && program.startsWith(inCheckout("dist/"))
     ? { by: [`${driver}/driver`], in: driver! }
     : { by: [], in: program.replace(/\/[^/]*$/, "") };
+}
+
+/** The words that carry out a sender. */
+export function sender(): string[] {
+  const { by } = carriedOut(ours.socklogTcp);
+  return by.length === 0 ? [ours.socklogTcp] : [...by, "socklog-tcp"];
 }
 
 async function compileDriver(): Promise<string> {

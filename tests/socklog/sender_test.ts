@@ -1,16 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { close, setNonblocking, write } from "../../src/sys/descriptors.ts";
 import type { SysError } from "../../src/sys/errors.ts";
-import {
-  bind,
-  type Endpoint,
-  getsockname,
-  listen,
-  loopbackAddress,
-  socket,
-} from "../../src/sys/sockets.ts";
+import { loopbackAddress } from "../../src/sys/sockets.ts";
 import { dialFirst } from "../../src/socklog/dialling.ts";
-import { bothWays, carriedOut } from "../inside/_ways.ts";
+import { bothWays, sender } from "../inside/_ways.ts";
 import {
   bytes,
   chosenSeed,
@@ -31,17 +24,12 @@ import {
   hasIPv6,
   RawSocket,
   say,
+  silent,
   startOurs,
   tableOf,
 } from "./servers.ts";
 
 const HOST = "127.0.0.1";
-
-/** The words that carry out a sender. */
-function sender(): string[] {
-  const { by } = carriedOut(ours.socklogTcp);
-  return by.length === 0 ? [ours.socklogTcp] : [...by, "socklog-tcp"];
-}
 
 /** A server that the test plays itself, for one connection. */
 async function playServer(
@@ -178,22 +166,6 @@ bothWays(
     assertEquals([quiet.code, quiet.stderr], [111, ""]);
   },
 );
-
-/** A port whose backlog is full, so that nobody ever answers a new caller. */
-function silent(): { end: Endpoint } & Disposable {
-  const fd = socket(loopbackAddress(0));
-  bind(fd, loopbackAddress(0));
-  listen(fd, 0);
-  const end = getsockname(fd);
-  const callers = [new RawSocket(end.port)];
-  return {
-    end,
-    [Symbol.dispose]: () => {
-      for (const caller of callers) caller[Symbol.dispose]();
-      close(fd);
-    },
-  };
-}
 
 bothWays(
   "-T x+y tries each address for x seconds, then for y more, then fails",

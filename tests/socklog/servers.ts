@@ -6,8 +6,12 @@
  */
 import { close, setNonblocking } from "../../src/sys/descriptors.ts";
 import {
+  bind,
   closeWithReset,
   connect,
+  type Endpoint,
+  getsockname,
+  listen,
   loopbackAddress,
   socket,
 } from "../../src/sys/sockets.ts";
@@ -241,4 +245,20 @@ export class RawSocket implements Disposable {
     if (this.#open) close(this.fd);
     this.#open = false;
   }
+}
+
+/** A port whose backlog is full, so that nobody ever answers a new caller. */
+export function silent(): { end: Endpoint } & Disposable {
+  const fd = socket(loopbackAddress(0));
+  bind(fd, loopbackAddress(0));
+  listen(fd, 0);
+  const end = getsockname(fd);
+  const callers = [new RawSocket(end.port)];
+  return {
+    end,
+    [Symbol.dispose]: () => {
+      for (const caller of callers) caller[Symbol.dispose]();
+      close(fd);
+    },
+  };
 }
