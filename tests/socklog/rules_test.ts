@@ -1,0 +1,116 @@
+/**
+ * Access rules that change while clients come.
+ */
+import { assertEquals } from "@std/assert";
+import {
+  folder,
+  inParallel,
+  installed,
+  run,
+  sleep,
+  testWith,
+  until,
+} from "../tools.ts";
+import { startOurs, transmit } from "./servers.ts";
+
+/** What a client found. */
+interface Visit {
+  /** Its line, and the rules that it has seen at its beginning. */
+  readonly line: string;
+  readonly allowed: boolean;
+  /** Whether the rules were the same from its beginning to its end. */
+  readonly settled: boolean;
+}
+
+/** The ways in which a file can be replaced by another. */
+const WAYS = {
+  "cp": "cp $from $to",
+  "cp -p": "cp -p $from $to",
+  "mv": "cp -p $from $from.new && mv -f $from.new $to",
+  "in place": "cat $from 1<>$to",
+};
+
+/**
+ * How often. Few changes would hit the moment in which a file is read, so
+ * many clients come meanwhile.
+ */
+const CHANGES = Deno.env.has("LOGFERRY_ALL") ? 2000 : 60;
+/** How many clients come at the same time. */
+const CLIENTS = 6;
+/** Before these changes so long a pause that the file counts as known. */
+const PAUSES = [20, 21];
+const PAUSE = 2500;
+
+async function rulesAt(path: string, rules: string): Promise<void> {
+  const made = await run([installed("tcprules")!, path, `${path}.tmp`], {
+    stdin: rules,
+  });
+  assertEquals(made.code, 0);
+  // Of the same size and time: nothing but its bytes tells it from the other.
+  await Deno.utime(path, 1e9, 1e9);
+}
+
+/** Changes the rules again and again while clients come. */
+async function replaceUnderLoad(way: string): Promise<void> {
+  using work = folder();
+  const at = (name: string) => `${work.path}/${name}`;
+  // More than a page, in which reads and writes don't meet.
+  const many = Array.from(
+    { length: 500 },
+    (_, i) => `10.0.${i >> 8}.${i & 255}:allow\n`,
+  ).join("");
+  await rulesAt(at("open"), `127.0.0.1:allow\n${many}:deny\n`);
+  await rulesAt(at("shut"), `127.0.0.1:deny\n${many}:allow\n`);
+  await run(["cp", "-p", at("open"), at("cdb")]);
+  await using server = await startOurs(["-RHl0", "-x", at("cdb"), "@"]);
+  let allowed = true;
+  /** Goes up at the beginning and at the end of each change. */
+  let edges = 0;
+  let settledVisits = 0;
+  let changing = true;
+  const visits: Visit[] = [];
+  const visit = async () => {
+    while (changing) {
+      const line = `${visits.length}`;
+      const before = edges;
+      const place = visits.push({ line, allowed, settled: false }) - 1;
+      await transmit(server.port, `${line}\n`).catch(() => {});
+      if (before !== edges || before % 2 > 0) continue;
+      visits[place] = { ...visits[place]!, settled: true };
+      settledVisits++;
+    }
+  };
+  const change = async () => {
+    try {
+      for (let i = 0; i < CHANGES; i++) {
+        if (PAUSES.includes(i)) await sleep(PAUSE);
+        edges++;
+        const { code, stderr } = await run(["sh", "-c", way], {
+          env: { from: at(allowed ? "shut" : "open"), to: at("cdb") },
+        });
+        assertEquals([code, stderr], [0, ""]);
+        allowed = !allowed;
+        edges++;
+        const seen = settledVisits;
+        await until("clients have come", () => settledVisits > seen + 2);
+      }
+    } finally {
+      changing = false;
+    }
+  };
+  await Promise.all([change(), ...Array.from({ length: CLIENTS }, visit)]);
+  await server.stop();
+  const arrived = new Set(server.data.split("\n"));
+  const wrong = visits.filter(({ line, allowed, settled }) =>
+    settled && arrived.has(line) !== allowed
+  );
+  assertEquals(wrong, [], `${way}: ${visits.length} clients`);
+}
+
+testWith(
+  ["tcprules", "cp", "mv"],
+  `rules replaced under load, ${CHANGES} times each way: nobody gets in whom the rules of the moment deny`,
+  async () => {
+    await inParallel(Object.values(WAYS), replaceUnderLoad, 2);
+  },
+);
