@@ -32,22 +32,35 @@ interface Rival {
 /** What is to be done with the lines. */
 interface Task {
   stamp: boolean;
-  /** For each log the pattern that selects its lines; empty for all. */
+  /**
+   * For each log what selects its lines: nothing for all, a word in them, or
+   * with a `^` before it what they begin with.
+   */
   logs: string[];
   size: number;
+  /** What each finished file goes through; nothing unless given. */
+  processor?: string;
 }
 
 const SIZE = 16777215;
 const KEEP = 10;
+
+/** A selection as multilog's pattern, which is svlogd's, too. */
+function simple(selection: string): string {
+  return selection.startsWith("^")
+    ? `${selection.slice(1)}*`
+    : `*${selection}*`;
+}
 
 function multilogCommand(path: string) {
   return (task: Task, dir: string): string[] => [
     path,
     ...(task.stamp ? ["t"] : []),
     ...task.logs.flatMap((pattern, i) => [
-      ...(pattern ? ["-*", `+*${pattern}*`] : ["+*"]),
+      ...(pattern ? ["-*", `+${simple(pattern)}`] : ["+*"]),
       `s${task.size}`,
       `n${KEEP}`,
+      ...(task.processor ? [`!${task.processor}`] : []),
       `${dir}/log${i}`,
     ]).slice(task.logs.join("") ? 0 : 1),
   ];
@@ -67,17 +80,20 @@ const ALL: Rival[] = [
   {
     name: "s6-log",
     path: installed("s6-log") ?? "",
-    command: (task, dir) => [
-      installed("s6-log")!,
-      "-b",
-      ...task.logs.flatMap((pattern, i) => [
-        ...(pattern ? ["-", `+${pattern}`] : ["+"]),
-        ...(task.stamp ? ["t"] : []),
-        `s${task.size}`,
-        `n${KEEP}`,
-        `${dir}/log${i}`,
-      ]),
-    ],
+    // Its processors need a shell of their own, which is another package.
+    command: (task, dir) =>
+      task.processor ? undefined : [
+        installed("s6-log")!,
+        "-b",
+        ...task.logs.flatMap((pattern, i) => [
+          // Its patterns are extended regular expressions.
+          ...(pattern ? ["-", `+${pattern.replaceAll(".", "\\.")}`] : ["+"]),
+          ...(task.stamp ? ["t"] : []),
+          `s${task.size}`,
+          `n${KEEP}`,
+          `${dir}/log${i}`,
+        ]),
+      ],
   },
   {
     name: "svlogd",
@@ -88,7 +104,8 @@ const ALL: Rival[] = [
         Deno.writeTextFileSync(
           `${dir}/log${i}/config`,
           `s${task.size}\nn${KEEP}\n` +
-            (pattern ? `-*\n+*${pattern}*\n` : ""),
+            (task.processor ? `!${task.processor}\n` : "") +
+            (pattern ? `-*\n+${simple(pattern)}\n` : ""),
         );
       });
       return [
@@ -102,8 +119,14 @@ const ALL: Rival[] = [
 const RIVALS = ALL.filter((rival) => rival.path !== "");
 
 /** Text like that of real logs: lines of many lengths, some with a word. */
-function writeInput(path: string, megabytes: number, length = 0): void {
+function writeInput(
+  path: string,
+  megabytes: number,
+  input: typeof INPUTS[number],
+): void {
   using file = Deno.openSync(path, { write: true, create: true });
+  const length =
+    { mixed: 0, hosts: 0, short: 20, long: 10000, empty: 1 }[input];
   const words = ["error", "fatal: ", "GET /index.html", "200", "named[135]:"]
     .concat(["connection from", "user", "accepted", "timeout", "status ok"]);
   let seed = 1;
@@ -112,7 +135,9 @@ function writeInput(path: string, megabytes: number, length = 0): void {
   let block = "";
   while (block.length < 1e6) {
     const target = length ? length - 1 : 20 + Math.floor(random() * 160);
-    let line = "";
+    let line = input === "hosts"
+      ? `${HOSTS[Math.floor(random() * HOSTS.length)]}: `
+      : "";
     while (line.length < target) {
       line += words[Math.floor(random() ** 2 * words.length)]! + " ";
     }
@@ -133,12 +158,21 @@ async function settle(): Promise<void> {
   await new Deno.Command("sync").output();
 }
 
+const INPUTS = ["mixed", "short", "long", "empty", "hosts"] as const;
+
 interface Scenario {
   title: string;
-  input: "mixed" | "short" | "long";
+  input: typeof INPUTS[number];
   pipe?: boolean;
+  /** How much of the input is enough, where it takes long; all unless given. */
+  part?: number;
   task: Task;
 }
+
+const HOSTS = Array.from(
+  { length: 500 },
+  (_, i) => `10.1.${Math.floor(i / 256)}.${i % 256}`,
+);
 
 const one = { stamp: false, logs: [""], size: SIZE };
 const SCENARIOS: Scenario[] = [
@@ -149,19 +183,42 @@ const SCENARIOS: Scenario[] = [
     input: "mixed",
     task: { ...one, size: 99999 },
   },
-  { title: "t", input: "mixed", task: { ...one, stamp: true } },
   {
-    title: "t, one word selected",
+    title: "files of 99999 bytes, through cat",
     input: "mixed",
-    task: { ...one, stamp: true, logs: ["timeout"] },
+    part: 0.1,
+    task: { ...one, size: 99999, processor: "cat" },
   },
+  { title: "t", input: "mixed", task: { ...one, stamp: true } },
   {
     title: "three logs, three selections",
     input: "mixed",
     task: { ...one, logs: ["fatal", "timeout", "accepted"] },
   },
+  {
+    title: "t, one word selected",
+    input: "mixed",
+    task: { ...one, stamp: true, logs: ["error"] },
+  },
+  {
+    title: "lines that begin with a word selected",
+    input: "mixed",
+    task: { ...one, logs: ["^error"] },
+  },
+  {
+    title: "500 hosts, a log for each",
+    input: "hosts",
+    task: { ...one, logs: HOSTS.map((host) => `^${host}: `) },
+  },
   { title: "20-byte lines", input: "short", task: one },
   { title: "20-byte lines, t", input: "short", task: { ...one, stamp: true } },
+  {
+    title: "empty lines, t",
+    input: "empty",
+    // A stamp makes 27 bytes of each.
+    part: 0.1,
+    task: { ...one, stamp: true },
+  },
   { title: "10,000-byte lines", input: "long", task: one },
   {
     title: "10,000-byte lines, t",
@@ -172,18 +229,13 @@ const SCENARIOS: Scenario[] = [
 
 async function throughput(dir: string, options: BenchOptions): Promise<void> {
   const { rounds, megabytes } = options;
-  const inputs = {
-    mixed: `${dir}/mixed`,
-    short: `${dir}/short`,
-    long: `${dir}/long`,
-  };
-  writeInput(inputs.mixed, megabytes);
-  writeInput(inputs.short, megabytes, 20);
-  writeInput(inputs.long, megabytes, 10000);
   const logs = `${dir}/logs`;
   Deno.mkdirSync(logs);
-  for (const { title, input, pipe, task } of SCENARIOS) {
+  for (const { title, input, pipe, part = 1, task } of SCENARIOS) {
     if (!title.includes(options.only)) continue;
+    const source = `${dir}/input`;
+    const size = Math.ceil(part * megabytes);
+    writeInput(source, size, input);
     const times = new Map<string, number[]>();
     const peaks = new Map<string, number>();
     for (let round = 0; round < rounds; round++) {
@@ -195,7 +247,7 @@ async function throughput(dir: string, options: BenchOptions): Promise<void> {
           pipe
             ? ["/bin/sh", "-c", 'cat | exec "$@"', "sh", ...command]
             : command,
-          inputs[input],
+          source,
           !pipe && round === 0,
         );
         if (round === 0) peaks.set(rival.name, peak);
@@ -211,19 +263,20 @@ async function throughput(dir: string, options: BenchOptions): Promise<void> {
           "conv=fsync",
           "status=none",
         ],
-        inputs[input],
+        source,
       );
       times.set(name, [...times.get(name) ?? [], seconds]);
     }
     const mine = times.get("ours")!;
     const largest = Math.max(...[...times.values()].map(median));
-    console.log(`\n${title}: ${megabytes} MB, median of ${rounds}`);
+    Deno.removeSync(source);
+    console.log(`\n${title}: ${size} MB, median of ${rounds}`);
     console.log(table([
       ["", "seconds", "MB/s", "peak MiB", "time to ours", ""],
       ...[...times].map(([name, list]) => [
         name,
         median(list).toFixed(2),
-        (megabytes / median(list)).toFixed(0),
+        (size / median(list)).toFixed(0),
         peaks.get(name)?.toFixed(0) || "",
         name === "ours" ? "1" : `${ratio(list, mine).toFixed(2)}`,
         bar(median(list), largest).padEnd(24),
