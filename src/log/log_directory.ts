@@ -23,10 +23,10 @@
  *    writes these. (Found now, they go, and the file is processed again.)
  * 7. When it has exited 0, `processed` is synced; `newstate` gets mode 0744 and
  *    is synced, and so is the directory.
- * 8. `processed` is renamed to `@TIME.s`, gets mode 0744, and the directory is
- *    synced. (Found from now on, a waiting file that has another of its time
- *    beside it is done, and goes; `newstate` of mode 0744 without `processed`
- *    becomes `state`.)
+ * 8. `processed` is renamed to `@TIME.s`, the directory is synced, and the file
+ *    gets mode 0744. (Found from now on, a waiting file that has another of its
+ *    time beside it is done, and goes; `newstate` of mode 0744 without
+ *    `processed` becomes `state`.)
  * 9. `newstate` is renamed to `state`.
  * 10. the waiting file is removed.
  * 11. the directory is synced; old files go while there are too many.
@@ -671,13 +671,9 @@ interface Locked {
 
 /** Opens a directory, making it where there is none, and takes its lock. */
 function openLocked(path: string): Locked {
-  let made = false;
   try {
     // An exception takes longer than a look.
-    if (stat(path) === undefined) {
-      mkdir(path, 0o700);
-      made = true;
-    }
+    if (stat(path) === undefined) mkdir(path, 0o700);
   } catch (error) {
     // Whatever is wrong, opening tells.
     if (!(error instanceof SysError)) throw error;
@@ -688,7 +684,8 @@ function openLocked(path: string): Locked {
   );
   let lock = -1;
   try {
-    if (made) {
+    // Who made it may have been killed before its name was on the disk.
+    if (isNew(fd)) {
       startStep(() => syncParent(fd), `unable to write ${path} to disk`);
     }
     startStep(() => {
@@ -701,6 +698,16 @@ function openLocked(path: string): Locked {
     throw error;
   }
   return { fd, lock };
+}
+
+/** Whether nobody has had a log in a directory yet, as far as can be seen. */
+function isNew(fd: number): boolean {
+  try {
+    return stat("lock", fd) === undefined;
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    return true;
+  }
 }
 
 /** Brings a new directory's own name to the disk. */

@@ -338,6 +338,7 @@ export class Queue {
         )
       ) {
         // An earlier run was cut off when it had been processed.
+        await this.#setComplete(this.#old.processedName(name));
         await this.#insist(
           () => this.#directory.unlink(name),
           `unable to remove ${path}/${name}`,
@@ -467,11 +468,9 @@ export class Queue {
       () => directory.rename("processed", next),
       `unable to rename ${path}/processed`,
     );
-    await this.#insist(
-      () => this.#setMode(next, MODE_COMPLETE),
-      `unable to set mode of ${path}/${next}`,
-    );
     await sync();
+    // Not before: `processed` of that mode would be taken for another file.
+    await this.#setComplete(next);
     await this.#insist(
       () => directory.rename("newstate", "state"),
       `unable to rename newstate to state in directory ${path}`,
@@ -534,6 +533,13 @@ export class Queue {
     } finally {
       close(fd);
     }
+  }
+
+  #setComplete(name: string): Promise<void> {
+    return this.#insist(
+      () => this.#setMode(name, MODE_COMPLETE),
+      `unable to set mode of ${this.#directory.path}/${name}`,
+    );
   }
 
   #setMode(name: string, mode: number): void {
