@@ -106,6 +106,17 @@ export function mayBeStamp(byte: number | undefined): boolean {
 }
 
 /**
+ * Whether a line's first bytes can be the beginning of a timestamp that isn't
+ * all there yet.
+ *
+ * @param head The bytes, fewer than {@linkcode STAMP_SIGHT}
+ * @returns Whether they can
+ */
+export function mayBecomeStamp(head: Uint8Array): boolean {
+  return /^(?:@[0-9a-f]{0,24}|[0-9][-0-9.:TZ]*)$/.test(latin1(head));
+}
+
+/**
  * Reads a line's timestamp.
  *
  * @param line The line's first {@linkcode STAMP_SIGHT} bytes, or all of it

@@ -90,6 +90,7 @@ const RUN_SCRIPTS = {
 };
 const STATUS = take("Looking", "--status");
 const FOLLOW = take("Looking", "--follow");
+const CAT = take("Looking", "--cat");
 const QUICK = "In five minutes";
 const UNPACK = take(QUICK, "tar -xzf");
 const SERVICES = take(QUICK, "kind=");
@@ -265,6 +266,16 @@ testWith([], "README's run scripts, and looking at their logs", async () => {
     return kitchen.messages("look").includes("127.0.0.2: followed");
   });
   await kitchen.stop("look");
+  // Its lines have no timestamps: the files' names alone say which they are.
+  kitchen.cook("look/cat", CAT, {
+    "2026-11-27 02:30": "2000-01-01",
+    "2026-11-27 03:00": "2100-01-01",
+  });
+  const printed = await run(["sh", "-eu", kitchen.at("look/cat")], {
+    env: kitchen.environment("look"),
+  });
+  assertEquals([printed.code, printed.stderr], [0, ""]);
+  assertEquals(sent(printed.text.split("\n").slice(0, -1)), all());
   kitchen.cook("look/status", STATUS, {});
   const looked = await run(["sh", "-eu", kitchen.at("look/status")], {
     env: kitchen.environment("look"),

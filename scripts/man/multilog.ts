@@ -124,8 +124,10 @@ _size_ bytes, 4096 to 16777215, or when it ends with a newline and has at most
         },
         {
           tag: "nnum",
-          text: `For the logs that follow. When there are more old files, those
-with the smallest names are removed, but none that waits for the processor. (10)
+          text:
+            `For the logs that follow. There are at most _num_ files, \`current\`
+included, 2 or more: when there are more old files, those with the smallest names
+are removed, but none that waits for the processor. (10)
 
 Different from the original: a file without a byte, which is what remains of one
 that was sent, is removed before any that has lines.`,
@@ -275,9 +277,9 @@ processors end.`,
     {
       title: "LOOKING AT LOGS",
       text: `
-Different from the original, \`--status\`, \`--follow\`, \`--help\` and \`--version\`,
-the first two as the first argument and the others as the only one, aren't
-patterns.`,
+Different from the original, \`--status\`, \`--follow\`, \`--cat\`, \`--help\` and
+\`--version\`, the first three as the first argument and the others as the only
+one, aren't patterns. To a terminal they write control characters as \`\\x1b\`.`,
       items: [
         {
           tag: "--status dir...",
@@ -308,20 +310,53 @@ letter, its \`limit\`, the \`file\`, and \`after\` how many more files (\`n\`), 
 or seconds (\`k\`).`,
         },
         {
-          tag: "--follow dir",
-          text:
-            `Prints the last 10 lines of \`current\`, and everything that comes, also
+          tag: "--follow dir...",
+          text: `Prints the last 10 lines, and everything that comes, also
 when files are finished, processed, or cut off, or when the writer is another
-one, until INT or TERM, or until nobody reads it. What a processor does to lines
-isn't seen. When files were finished and removed faster than they could be
-opened, it says how many. To a terminal a control character goes as \`\\x1b\`.`,
+one, until INT or TERM, or until nobody reads it. Of several logs each line is
+shown whole, after the name of its directory. What a processor does to lines
+that come isn't seen. When files were finished and removed faster than they could
+be opened, it says how many.`,
+        },
+        {
+          tag: "-n lines",
+          text:
+            `With \`--follow\`: how many lines from before are printed; \`all\`, or
+a number. Old files are read, too, and unpacked.`,
+        },
+        {
+          tag: "--cat dir...",
+          text:
+            `Prints all lines of logs: of the old files in the order of their
+names, then of \`current\`. Files that gzip(1) or zstd(1) has compressed, whatever
+their names end in, are unpacked by \`gzip -dc\` or \`zstd -dc\`; so
+
+    multilog !gzip wgz ./main
+
+has logs that other programs know, and that \`--cat\` and \`--follow\` read as any
+others. What can't be read, or not to its end, is told, in a line each; the
+others are read, and the exit code is 111.`,
+        },
+        {
+          tag: "--since time",
+          text: `With \`--cat\`: only lines from a time on, and`,
+        },
+        {
+          tag: "--until time",
+          text:
+            `only lines up to a time, by their timestamps (of \`t\`, \`T\` or \`i\`).
+A line without one goes with the line before it. Files whose names say that they
+can't have any are not opened, and where lines have no timestamps, the names alone
+decide. _time_ is a date, a time of day, or both (\`"2026-11-27 02:36:15"\`), in
+local time or, with a \`Z\` at the end, in UTC; or a TAI64N label; or the seconds since
+1970.`,
         },
         {
           tag: "--local",
           text:
-            `With \`--follow\`: a timestamp at a line's beginning is shown as
-local time, as tai64nlocal(8) shows it; those of \`T\` and \`i\`, too. Different
-from that, anything else that begins with \`@\` stays as it is.`,
+            `With \`--follow\` and \`--cat\`: a timestamp at a line's beginning is
+shown as local time, as tai64nlocal(8) shows it; those of \`T\` and \`i\`, too.
+Different from that, anything else that begins with \`@\` stays as it is.`,
         },
         { tag: "--help", text: "Prints a summary." },
         { tag: "--version", text: "Prints the version." },
@@ -332,7 +367,7 @@ from that, anything else that begins with \`@\` stays as it is.`,
       text: `
 0 at the end of input, when what waits was processed, or on TERM. 111 when it can't start, because a log is in
 use or can't be opened, without having read anything; or when standard input
-can't be read. 100 for a wrong use of \`--status\` or \`--follow\`.`,
+can't be read. 100 for a wrong use of \`--status\`, \`--follow\` or \`--cat\`.`,
     },
     {
       title: "EXAMPLES",
@@ -347,7 +382,7 @@ more than a day's:
     {
       title: "SEE ALSO",
       text:
-        "tryto(1), socklog-tcp(8), tai64nlocal(8), supervise(8), runsv(8), " +
+        "tryto(1), socklog-tcp(8), gzip(1), zstd(1), tai64nlocal(8), supervise(8), runsv(8), " +
         "s6-supervise(8)",
     },
   ],

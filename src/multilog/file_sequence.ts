@@ -1,18 +1,17 @@
 /**
- * The files of a log that somebody else writes, one behind the other, as they
+ * The files of a log that somebody else writes, one after the other, as they
  * were `current`.
  *
  * @module
  */
-import { type Bytes, fromLatin1, NEWLINE } from "../bytes.ts";
-import { close, read, seek } from "../sys/descriptors.ts";
-import { open, readdir, stat } from "../sys/files.ts";
-import { SysError } from "../sys/errors.ts";
+import { type Bytes, fromLatin1 } from "../bytes.ts";
+import { seek } from "../sys/descriptors.ts";
+import { readdir, stat } from "../sys/files.ts";
 import type { Change } from "../sys/changes.ts";
 import { isOld } from "../log/names.ts";
+import { LogFile } from "./log_file.ts";
+import { oldNames, openOld } from "./past_files.ts";
 
-/** How far back the first lines are looked for, in bytes. */
-const TAIL_SIGHT = 64 * 1024;
 /**
  * Names that only a directory with a processor has. The original's files all
  * are `previous` for a moment.
@@ -24,11 +23,6 @@ const MOST_FILES = 400;
 /** How many bytes of removed files they may keep on the disk. */
 const MOST_REMOVED = 64 * 1024 * 1024;
 
-interface OpenFile {
-  readonly fd: number;
-  readonly identity: string;
-}
-
 /**
  * The files that are still to be read, all of them open, so that none of them
  * goes before it was read: a finished file gets another name, or is removed as
@@ -37,8 +31,13 @@ interface OpenFile {
  */
 export class FileSequence {
   readonly #directory: number;
+  readonly #trouble: (name: string, what: string) => void;
   /** From the one that is read to the newest `current`. */
-  readonly #files: OpenFile[] = [];
+  readonly #files: LogFile[] = [];
+  /** The names of older ones that are read before all these, in their order. */
+  #past: string[] = [];
+  /** The one of them that is read. */
+  #reading: { name: string; file: LogFile } | undefined;
   /** The newest old file when the last `current` was opened. */
   #newestOld = "";
   /** Whether old files may be what a processor wrote, not what it read. */
@@ -49,20 +48,49 @@ export class FileSequence {
   attached = false;
 
   /**
-   * Starts with `current`, if there is one.
+   * Starts with the last lines that there are.
    *
    * @param directory The open directory
-   * @param lines How many of its last lines are to be read; all that there is,
-   * the old files included, unless given
+   * @param lines How many; unless given, all that has come since the directory
+   * was made
+   * @param trouble Told of a file that can't be read, or not to its end
    */
-  constructor(directory: number, lines?: number) {
+  constructor(
+    directory: number,
+    lines?: number,
+    trouble: (name: string, what: string) => void = () => {},
+  ) {
     this.#directory = directory;
+    this.#trouble = trouble;
     if (lines === undefined) return;
     this.#newestOld = this.#old().at(-1) ?? "";
     const current = this.#open("current");
-    if (current === undefined) return;
-    this.#files.push(current);
-    toLastLines(current.fd, lines);
+    if (current !== undefined) {
+      this.#files.push(current);
+      lines = current.toLastLines(lines);
+    }
+    if (lines > 0) this.#goBack(lines, current?.identity);
+  }
+
+  /** Finds as many lines before `current`, or all. */
+  #goBack(lines: number, current: string | undefined): void {
+    let names = oldNames(this.#directory);
+    // It may have got its last name by now.
+    const at = names.findIndex((name) => this.#identity(name) === current);
+    if (at >= 0) names = names.slice(0, at);
+    if (lines === Infinity) {
+      this.#past = names;
+      return;
+    }
+    for (let i = names.length - 1; i >= 0 && lines > 0; i--) {
+      const name = names[i]!;
+      const file = openOld(name, this.#directory);
+      if (file === undefined) continue;
+      lines = file.toLastLines(lines);
+      this.#past = names.slice(i + 1);
+      this.#reading?.file.close();
+      this.#reading = { name, file };
+    }
   }
 
   /**
@@ -87,8 +115,8 @@ export class FileSequence {
     if (newest === undefined) return 0;
     const { previous, current } = newest;
     if (last?.identity === current.identity) {
-      close(current.fd);
-      if (previous !== undefined) close(previous.fd);
+      current.close();
+      previous?.close();
     } else {
       const between = this.#between(last, previous, current, !changes);
       this.#files.push(...between, current);
@@ -109,7 +137,7 @@ export class FileSequence {
     for (const file of this.#files.slice(1).reverse()) {
       const { size, nlink } = stat("", file.fd)!;
       if (nlink === 0) removed += size;
-      if (++files > MOST_FILES || removed > MOST_REMOVED) close(file.fd);
+      if (++files > MOST_FILES || removed > MOST_REMOVED) file.close();
       else kept.splice(1, 0, file);
     }
     const gone = this.#files.length - kept.length;
@@ -118,7 +146,7 @@ export class FileSequence {
   }
 
   /** Opens `current` and the file that was it before, if that is there. */
-  #newest(): { previous: OpenFile | undefined; current: OpenFile } | undefined {
+  #newest(): { previous: LogFile | undefined; current: LogFile } | undefined {
     while (true) {
       const current = this.#open("current");
       if (current === undefined) return undefined;
@@ -127,20 +155,20 @@ export class FileSequence {
       if (this.#identity("current") === current.identity) {
         return { previous, current };
       }
-      close(current.fd);
-      if (previous !== undefined) close(previous.fd);
+      current.close();
+      previous?.close();
     }
   }
 
   /** Opens those that came and went between two files. */
   #between(
-    last: OpenFile | undefined,
-    previous: OpenFile | undefined,
-    current: OpenFile,
+    last: LogFile | undefined,
+    previous: LogFile | undefined,
+    current: LogFile,
     blind: boolean,
-  ): OpenFile[] {
+  ): LogFile[] {
     if (previous !== undefined && previous.identity === last?.identity) {
-      close(previous.fd);
+      previous.close();
       return [];
     }
     // What is `previous` may have got its last name by now.
@@ -148,7 +176,7 @@ export class FileSequence {
     this.#processed ||= PROCESSORS.some((name) =>
       stat(name, this.#directory) !== undefined
     );
-    const files: OpenFile[] = [];
+    const files: LogFile[] = [];
     if (!this.#processed) {
       const found = old.findIndex((name) =>
         last !== undefined && this.#identity(name) === last.identity
@@ -168,7 +196,7 @@ export class FileSequence {
           file.identity === previous?.identity ||
           file.identity === current.identity
         ) {
-          close(file.fd);
+          file.close();
           break;
         }
         files.push(file);
@@ -187,15 +215,29 @@ export class FileSequence {
     return stat(fromLatin1(name), this.#directory)?.identity;
   }
 
-  #open(name: string): OpenFile | undefined {
-    try {
-      const fd = open(fromLatin1(name), "read", 0, this.#directory);
-      return { fd, identity: stat("", fd)!.identity };
-    } catch (error) {
-      if (error instanceof SysError && error.code === "ENOENT") {
-        return undefined;
+  #open(name: string): LogFile | undefined {
+    return LogFile.open(name, this.#directory);
+  }
+
+  /** Reads what there was before the files that are followed. */
+  #readPast(buffer: Bytes): number {
+    while (true) {
+      if (this.#reading === undefined) {
+        const name = this.#past.shift();
+        if (name === undefined) return 0;
+        const file = openOld(name, this.#directory);
+        if (file === undefined) {
+          this.#trouble(name, "removed before it was read");
+          continue;
+        }
+        this.#reading = { name, file };
       }
-      throw error;
+      const { name, file } = this.#reading;
+      const n = file.read(buffer);
+      if (n > 0) return n;
+      if (file.failure !== undefined) this.#trouble(name, file.failure);
+      file.close();
+      this.#reading = undefined;
     }
   }
 
@@ -207,42 +249,34 @@ export class FileSequence {
    * @throws {SysError} When the disk fails
    */
   read(buffer: Bytes): number {
+    const n = this.#readPast(buffer);
+    if (n > 0) return n;
     while (true) {
       const [file] = this.#files;
       if (file === undefined) return 0;
-      const n = read(file.fd, buffer);
-      if (n < 0) throw new SysError(-n);
+      const n = file.read(buffer);
       if (n > 0) return n;
-      // Somebody emptied it: what it has now came behind that.
-      if (stat("", file.fd)!.size < seek(file.fd, 0, "here")) {
+      // Somebody emptied it: what it has now came after that.
+      if (
+        file.packing === undefined &&
+        stat("", file.fd)!.size < seek(file.fd, 0, "here")
+      ) {
         seek(file.fd, 0);
         continue;
       }
       // Before its successor was made, the last byte had been written to it.
       if (this.#files.length === 1) return 0;
-      close(file.fd);
+      if (file.failure !== undefined) {
+        this.#trouble("an old file", file.failure);
+      }
+      file.close();
       this.#files.shift();
     }
   }
 
   /** Closes all files. */
   close(): void {
-    for (const { fd } of this.#files) close(fd);
+    for (const file of this.#files) file.close();
+    this.#reading?.file.close();
   }
-}
-
-/** Moves to the beginning of the last lines of a file. */
-function toLastLines(fd: number, lines: number): void {
-  const size = stat("", fd)!.size;
-  const start = Math.max(size - TAIL_SIGHT, 0);
-  const bytes = new Uint8Array(size - start);
-  seek(fd, start);
-  let end = Math.max(read(fd, bytes), 0);
-  let from = end;
-  // The newline that ends the last line doesn't begin another one.
-  for (let count = 0; count < lines && from > 0; count++) {
-    end = from;
-    from = end < 2 ? 0 : bytes.lastIndexOf(NEWLINE, end - 2) + 1;
-  }
-  seek(fd, start + from);
 }

@@ -3,8 +3,14 @@
  *
  * @module
  */
-import { type Bytes, NEWLINE } from "../bytes.ts";
-import { mayBeStamp, readStamp, type Stamp, STAMP_SIGHT } from "../stamps.ts";
+import { type Bytes, encode, NEWLINE } from "../bytes.ts";
+import {
+  mayBecomeStamp,
+  mayBeStamp,
+  readStamp,
+  type Stamp,
+  STAMP_SIGHT,
+} from "../stamps.ts";
 import { localTime } from "../sys/local_time.ts";
 
 /** Years that have four digits. */
@@ -35,7 +41,7 @@ export class LocalStamps {
     for (let at = 0; at < input.length;) {
       if (this.#atLineStart && mayBeStamp(input[at])) {
         const head = input.subarray(at, at + STAMP_SIGHT);
-        if (head.length < STAMP_SIGHT && !head.includes(NEWLINE)) {
+        if (head.length < STAMP_SIGHT && mayBecomeStamp(head)) {
           this.#held = head.slice();
           break;
         }
@@ -56,6 +62,21 @@ export class LocalStamps {
       this.#atLineStart = newline >= 0;
     }
     return out.subarray(0, length);
+  }
+
+  /**
+   * Ends the stream.
+   *
+   * @returns What is to be shown of its end
+   */
+  end(): Bytes {
+    const held = this.#held;
+    this.#held = new Uint8Array(0);
+    if (held.length === 0) return held;
+    this.#atLineStart = false;
+    const stamp = readStamp(held);
+    const text = stamp && this.#local(stamp);
+    return text === undefined ? held : encode(text);
   }
 
   /** A stamp's local time; none for one that no calendar has. */

@@ -28,8 +28,9 @@ const WIDE_PIPE = 256 * 1024;
 
 /** What the command line can ask for instead of a script. */
 export const HELP = `usage: multilog script
-       multilog --status dir... [--json]   what is in logs, who writes to them
-       multilog --follow dir [--local]     what comes to a log, from now on
+       multilog --status dir... [--json]     what logs hold, who writes to them
+       multilog --follow dir... [-n lines] [--local]     what comes to them
+       multilog --cat dir... [--since time] [--until time] [--local]
 
 Reads lines from standard input and appends selected ones to rotated logs. Each
 argument is one action; they are carried out in order for each line.
@@ -43,9 +44,8 @@ argument is one action; they are carried out in order for each line.
   ./dir  /dir  append selected lines to the log in dir
 for the directories that follow:
   ssize  asec  finish current at size bytes (99999), or when it is sec old
-  nnum         keep num files, current included, 2 or more      (10)
-  bbytes ksec  keep fewer bytes in old files; none older than sec seconds
-  d            when num files wait for the processor, remove the oldest
+  nnum   d     keep num files (10); d: when all wait, remove the oldest
+  bbytes  ksec  keep fewer bytes in old files, and none older than sec seconds
   wcode        names of finished files end in .code             (.s)
   !processor   filter each finished file through sh -c processor
 
@@ -77,6 +77,10 @@ export async function multilog(
   if (args[0] === "--status") {
     const { showStatus } = await import("./status.ts");
     return showStatus(args.slice(1), diagnostics);
+  }
+  if (args[0] === "--cat") {
+    const { cat } = await import("./cat.ts");
+    return cat(args.slice(1), diagnostics);
   }
   if (args[0] === "--follow") {
     const { follow } = await import("./follow.ts");

@@ -8,6 +8,7 @@ import { load } from "./libc.ts";
 const lib = load({
   tzset: { parameters: [], result: "void" },
   localtime_r: { parameters: ["buffer", "buffer"], result: "pointer" },
+  mktime: { parameters: ["buffer"], result: "i64" },
 });
 
 /** A moment as calendars and clocks show it. */
@@ -54,4 +55,20 @@ export function localTime(seconds: number): LocalTime | undefined {
     number,
   ];
   return { year: year + 1900, month: month + 1, day, hour, minute, second };
+}
+
+/**
+ * Turns local time into seconds. Of two moments that clocks show alike, in
+ * autumn, it is the C library's choice.
+ *
+ * @param local The local time
+ * @returns Whole seconds since 1970-01-01 00:00:00 UTC, or `undefined` where
+ * no calendar has it
+ */
+export function secondsOf(local: LocalTime): number | undefined {
+  const { year, month, day, hour, minute, second } = local;
+  fields.set([second, minute, hour, day, month - 1, year - 1900, 0, 0, -1]);
+  const seconds = Number(lib.mktime(fieldBytes));
+  // One second before 1970 looks like a failure, and nobody misses it.
+  return seconds === -1 ? undefined : seconds;
 }

@@ -436,7 +436,7 @@ Deno.test("--follow sleeps while nothing comes", async () => {
   assert(wakeUps(follower.pid) - before <= 3, "it woke up");
 });
 
-Deno.test("--follow of no directory fails, and of two is wrong usage", async () => {
+Deno.test("--follow of no directory fails, and what it doesn't know is wrong usage", async () => {
   using work = folder();
   // An empty name is not the root's.
   for (const name of ["./none", ""]) {
@@ -448,12 +448,16 @@ Deno.test("--follow of no directory fails, and of two is wrong usage", async () 
       `multilog: fatal: unable to read ${name}: file does not exist\n`,
     ]);
   }
-  for (const words of [[], ["./a", "./b"], ["-x"]]) {
+  const rows: [words: string[], says: string][] = [
+    [[], "usage: multilog --follow dir ... [-n lines] [--local]"],
+    [["-x", "./a"], "fatal: unknown option -x, see --help"],
+    [["--local"], "fatal: no directory is given"],
+    [["./a", "-n"], "fatal: -n needs a value"],
+    [["-nx", "./a"], "fatal: -n x: neither a number of lines nor all"],
+  ];
+  for (const [words, says] of rows) {
     const { code, stderr } = await run([ours.multilog, "--follow", ...words]);
-    assertEquals([code, stderr], [
-      100,
-      "multilog: usage: multilog --follow dir [--local]\n",
-    ]);
+    assertEquals([code, stderr], [100, `multilog: ${says}\n`]);
   }
 });
 
@@ -536,4 +540,101 @@ Deno.test("a log that is followed has modes as ever", async () => {
   await follower.sleeps();
   assertEquals(await writer.finish(), 0);
   assertEquals(mode(`${work.path}/log/current`), "744");
+});
+
+Deno.test("--follow -n prints so many lines from before, also of old files", async () => {
+  using work = folder();
+  await run([ours.multilog, "s4096", "n100", "./log"], {
+    cwd: work.path,
+    stdin: numbered(0, 3000),
+  });
+  assert(oldFiles(`${work.path}/log`).length > 2);
+  for (const lines of [0, 1, 7, 300, 1000, 2999, 3000, 4000, "all"]) {
+    const { text, stderr } = await run(
+      ["timeout", "1", ours.multilog, "--follow", "./log", "-n", `${lines}`],
+      { cwd: work.path },
+    );
+    const first = lines === "all" ? 0 : Math.max(3000 - Number(lines), 0);
+    assertEquals(
+      [text === numbered(first, 3000), stderr],
+      [true, ""],
+      `${lines}`,
+    );
+  }
+});
+
+testWith(
+  ["zstd"],
+  "--follow from the beginning unpacks what was compressed, and follows on",
+  async () => {
+    for (const program of ["gzip", "zstd"]) {
+      using work = folder();
+      const code = program === "gzip" ? "wgz" : "ws";
+      const script = ["s4096", "n100", `!${program}`, code, "./log"];
+      await run([ours.multilog, ...script], {
+        cwd: work.path,
+        stdin: numbered(0, 3000),
+      });
+      assertEquals(oldFiles(`${work.path}/log`).length > 2, true);
+      await using writer = await start(script, { cwd: work.path });
+      for (const [lines, first] of [["all", 0], ["2500", 500]] as const) {
+        await using follower = new Follower(work.path, ["-n", lines, "./log"]);
+        await follower.prints("\n2999\n");
+        assertEquals(inOrder(follower.text, first), 3000);
+        assertEquals(follower.errors, "");
+      }
+      await using follower = new Follower(work.path, ["-nall", "./log"]);
+      await follower.prints("\n2999\n");
+      await follower.sleeps();
+      await writer.write("3000\n");
+      await follower.prints("\n3000\n");
+      assertEquals(inOrder(follower.text), 3001);
+      assertEquals(await writer.finish(), 0);
+    }
+  },
+);
+
+Deno.test("--follow of several logs names them, and keeps their lines whole", async () => {
+  using work = folder();
+  await using a = await start(["./a"], { cwd: work.path });
+  await using b = await start(["s4096", "n100", "./b"], { cwd: work.path });
+  await a.write("one\n");
+  await until(
+    "it is written",
+    () => Deno.statSync(`${work.path}/a/current`).size > 0,
+  );
+  await using follower = new Follower(work.path, ["./a", "./none", "./b"]);
+  await follower.prints("./a: one\n");
+  await follower.sleeps();
+  await a.write("tw");
+  await until("it is written", () => {
+    return Deno.readTextFileSync(`${work.path}/a/current`).endsWith("tw");
+  });
+  await b.write(numbered(0, 3000));
+  await follower.prints("./b: 2999\n");
+  assert(!follower.text.includes("tw"));
+  await a.write("o\n");
+  await follower.prints("./a: two\n");
+  const lines = follower.text.split("\n").slice(0, -1);
+  const of = (name: string) =>
+    lines.filter((line) => line.startsWith(`${name}: `))
+      .map((line) => `${line.slice(name.length + 2)}\n`).join("");
+  assertEquals(of("./a"), "one\ntwo\n");
+  assertEquals(inOrder(of("./b")), 3000);
+  assertEquals(lines.length, 3002);
+  assertEquals(
+    follower.errors,
+    "multilog: warning: unable to read ./none: file does not exist\n",
+  );
+  follower.signal("SIGTERM");
+  assertEquals(await follower.code(), 0);
+});
+
+Deno.test("--follow of several logs, of which none can be read, fails", async () => {
+  using work = folder();
+  const { code, stderr } = await run(
+    [ours.multilog, "--follow", "./a", "./b"],
+    { cwd: work.path },
+  );
+  assertEquals([code, stderr.split("\n").length], [111, 3]);
 });

@@ -96,8 +96,8 @@ Deno.test("usage: --help fits a terminal, and names every action", async () => {
   for (const line of lines) assert(line.length <= 80, line);
   for (
     const action
-      of "t -pattern +pattern e =file ./dir ssize nnum asec !processor"
-        .split(" ")
+      of "t T i -pattern +pattern F R S e =file ./dir ssize asec nnum d bbytes"
+        .split(" ").concat("ksec", "wcode", "!processor")
   ) assert(text.includes(`  ${action} `), action);
 });
 
