@@ -215,6 +215,7 @@ export async function compileAll(args: string[] = []): Promise<string> {
     console.log(`${path}  up to date`);
     return folder;
   }
+  console.log(`${path}  being compiled`);
   // Before anything is replaced.
   await deno(["check", "--quiet", `cmd/${EXECUTABLE}.ts`]);
   await Deno.mkdir(folder, { recursive: true });
