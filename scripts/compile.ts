@@ -8,10 +8,10 @@ import { encode } from "../src/bytes.ts";
 import { cleaningUp } from "./clean_up.ts";
 
 /**
- * What the executable may do. All input and output goes through libc, so this
- * is the one permission it needs, and with it it needs no other.
+ * What the executable may do. All input and output goes through libc, but TLS,
+ * which is the runtime's.
  */
-const PERMISSIONS = ["--allow-ffi"];
+const PERMISSIONS = ["--allow-ffi", "--allow-net"];
 
 /** The executable: all programs, by the name that it is started under. */
 const EXECUTABLE = "logferry";
@@ -215,6 +215,7 @@ export async function compileAll(args: string[] = []): Promise<string> {
     console.log(`${path}  up to date`);
     return folder;
   }
+  console.log(`${path}  being compiled`);
   // Before anything is replaced.
   await deno(["check", "--quiet", `cmd/${EXECUTABLE}.ts`]);
   await Deno.mkdir(folder, { recursive: true });

@@ -518,6 +518,14 @@ async function demonstrate(
     await showFiles(places);
     showVerdict(verdict, text.lines.length);
     if (keep) say(`\n  The files are in ${folder}`);
+    if (verdict.faults.length === 0) {
+      say(
+        dim(
+          "\n  With machines of your own: scripts/deno task package, and then",
+        ),
+      );
+      say(dim('  README.md, "In five minutes".'));
+    }
     const paint = verdict.kept === 0 ? green : red;
     say(paint(`\nlines still on the client: ${verdict.kept}`));
     return verdict.faults.length === 0;

@@ -134,7 +134,12 @@ function sendOptionsOf(words: readonly string[]): SendOptions | undefined {
   const [name = "", ...args] = words;
   if (baseName(name) !== "socklog-tcp") return undefined;
   const options = unlessWrong(() => parseSocklogTcp(args, "socklog-tcp"));
-  return options?.mode === "send" ? options : undefined;
+  if (options?.mode !== "send") return undefined;
+  // A process of its own would look for these in the log's directory.
+  const files = Object.values(options.tls ?? {});
+  return files.every((file) => file?.startsWith("/") ?? true)
+    ? options
+    : undefined;
 }
 
 function unlessWrong<T>(parse: () => T): T | undefined {

@@ -53,6 +53,7 @@ Deno.test("the demonstration loses no line and leaves nothing behind", async () 
   assert(row(output, "files that waited") >= waiting.length);
   const sent = [...output.matchAll(/(@\w+)\.s +sent/g)].map(([, name]) => name);
   assertEquals(sent.filter((name) => waiting.includes(name)), waiting);
+  assertStringIncludes(output, "scripts/deno task package");
   assertEquals(output.split("\n").at(-2), "lines still on the client: 0");
   const tooLong = output.split("\n").filter((line) => line.length > 80);
   assertEquals(tooLong, []);

@@ -126,6 +126,7 @@ const RECIPES: Record<string, string> = {
   "Delivery to rsyslog": "rsyslog_test.ts",
   "More than one log server: RabbitMQ": "rabbitmq_test.ts",
   "Kafka": "kafka_test.ts",
+  "A log server in a container": "container_test.ts",
 };
 
 Deno.test("every block in README and RECIPES is run, or there is a reason", () => {

@@ -1,6 +1,6 @@
 // The example services, each under its own supervisor: a line that a client's
 // service writes arrives in the log server's log.
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   folder,
   freePort,
@@ -10,6 +10,7 @@ import {
   ours,
   processesIn,
   run,
+  Running,
   sleep,
   testWith,
   until,
@@ -80,7 +81,7 @@ function adapted(text: string, work: string, port: number): string {
     .replaceAll("/var/log/logferry", `${work}/logs`)
     .replaceAll("/var/log/messages", `${work}/messages`)
     .replace(
-      "/usr/bin/journalctl -q -n 0 -f",
+      "/usr/bin/journalctl -q -n 0 -f -o short",
       `/usr/bin/tail -n 0 -F ${work}/messages`,
     );
   assert(!/10116|(uidgid|-[uU]) log|\/var/.test(changed), changed);
@@ -221,6 +222,42 @@ for (const supervisor of SUPERVISORS) {
           killAll(processesIn(work));
         }
       }
+    },
+  );
+}
+
+for (const { name } of SUPERVISORS) {
+  testWith(
+    ["logger"],
+    `a client under ${name} logs what comes to /dev/log where no other file or journal is there`,
+    async () => {
+      using work = folder();
+      const file = inCheckout(`scripts/examples/${name}/client/run`);
+      const places: [string, string][] = [
+        ["/var/log/messages", `${work.path}/none`],
+        ["/run/systemd/journal", `${work.path}/none`],
+        ["socklog-tcp unix", `socklog-tcp unix ${work.path}/socket`],
+      ];
+      let script = Deno.readTextFileSync(file);
+      for (const [shown, used] of places) {
+        assert(script.includes(shown), `${shown} in ${file}`);
+        script = script.replaceAll(shown, used);
+      }
+      await using client = new Running(["sh", "-c", script], {
+        env: { PATH: `${inCheckout("dist")}:${Deno.env.get("PATH")}` },
+      });
+      const socket = `${work.path}/socket`;
+      const log = ["logger", "-u", socket, "-t", "test", "-p", "user.info"];
+      // What comes before there is a socket goes nowhere, and logger exits 0.
+      await until("it logs", async () => {
+        await run([...log, "hello"]);
+        return client.output.includes("hello\n");
+      }, 20);
+      assertMatch(
+        client.output,
+        /^listening on [^\n]*\nuser\.info: [^\n]*hello\n/,
+      );
+      assertEquals(await client.stop(), 0);
     },
   );
 }

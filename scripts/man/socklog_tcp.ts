@@ -216,6 +216,30 @@ that didn't answer for _y_ seconds each; without \`+\`_y_ only once. (2+58)`,
             `\`send\` only: succeed only when the server acknowledges exactly
 the bytes that were sent. The server needs \`-a\`, too.`,
         },
+        {
+          tag: "-z",
+          alone: true,
+          text: `\`send\` only: speak TLS. The server's certificate must be for
+_host_ as it is given, name or address (a subjectAltName), or nothing is sent.
+Of a name with several addresses only the first is tried, and \`-i\` and \`-p\`
+can't be had.`,
+        },
+        {
+          tag: "-C file",
+          alone: true,
+          text: `With \`-z\`: trust only these authorities, in PEM. Without it
+those in /etc/ssl/certs/ca-certificates.crt, or Fedora's, are.`,
+        },
+        {
+          tag: "-k file",
+          alone: true,
+          text: "With `-z`: the sender's own key, in PEM, with `-e`.",
+        },
+        {
+          tag: "-e file",
+          alone: true,
+          text: "With `-z`: the certificate for that key, in PEM.",
+        },
       ],
       more: `
 \`send\` sends all of its input, closes its side of the connection, and waits for

@@ -25,6 +25,10 @@ const RECIPES: Record<string, string> = {
   "ssh": "openssh-client",
   "sshd": "openssh-server",
   "rsyslogd": "rsyslog",
+  [`/usr/lib/${Deno.build.arch}-linux-gnu/rsyslog/lmnsd_gtls.so`]:
+    "rsyslog-gnutls",
+  [`/usr/lib/${Deno.build.arch}-linux-gnu/rsyslog/lmnsd_ossl.so`]:
+    "rsyslog-openssl",
   "kcat": "kcat",
   "rabbitmq-server": "rabbitmq-server",
   "/usr/lib/python3/dist-packages/pika/__init__.py": "python3-pika",

@@ -11,7 +11,7 @@ import type { FramerOptions } from "./framing.ts";
 import type { ListenOptions } from "./listener.ts";
 import type { LookUpOptions } from "./lookups.ts";
 import { Verbosity } from "./messages.ts";
-import type { SendOptions } from "./sender.ts";
+import type { SendOptions, TlsFiles } from "./sender.ts";
 import type { ReceptionOptions } from "./reception.ts";
 import type { LogServerOptions } from "./server.ts";
 import { parseServers } from "./servers.ts";
@@ -102,7 +102,8 @@ export const SERVER_USAGE: string =
 
 /** How to use the sender. */
 export const SEND_USAGE: string =
-  "send [ -hHrRdDqQva ] [ -i localip ] [ -p localport ] [ -T timeoutconn ] " +
+  "send [ -hHrRdDqQvaz ] [ -C ca ] [ -k key ] [ -e cert ] [ -i localip ] " +
+  "[ -p localport ] [ -T timeoutconn ] " +
   "[ -l localname ] [ -t timeoutinfo ] host[,host2[:port]...] port";
 
 /** How to use it for datagrams. */
@@ -405,11 +406,28 @@ function parseTimeouts(value: string): number[] {
   return match.slice(1).filter((part) => part !== undefined).map(Number);
 }
 
+function checkTls(
+  encrypt: boolean,
+  { authorities, key, certificate }: TlsFiles,
+  { localHost, localPort }: DialManner,
+): void {
+  if (!encrypt && (authorities ?? key ?? certificate) !== undefined) {
+    throw new UsageError("-C, -k and -e are for -z");
+  }
+  if ((key === undefined) !== (certificate === undefined)) {
+    throw new UsageError("-k and -e belong together");
+  }
+  // The runtime, which has TLS, chooses the local end itself.
+  if (encrypt && (localHost ?? localPort) !== undefined) {
+    throw new UsageError("-z has no use for -i and -p");
+  }
+}
+
 function parseClient(
   args: readonly string[],
   mode: "send" | "connect",
 ): SendArguments | ClientArguments {
-  const letters = mode === "send" ? `${CLIENT}a` : CLIENT;
+  const letters = mode === "send" ? `${CLIENT}azC:k:e:` : CLIENT;
   const { options, rest } = getopt(args, letters);
   const client: Common & DialManner = {
     ...common(),
@@ -418,10 +436,28 @@ function parseClient(
     timeouts: [2, 58],
   };
   let acknowledge = false;
+  let encrypt = false;
+  const files: TlsFiles = {
+    authorities: undefined,
+    key: undefined,
+    certificate: undefined,
+  };
   for (const { letter, value } of options) {
     switch (letter) {
       case "a":
         acknowledge = true;
+        break;
+      case "z":
+        encrypt = true;
+        break;
+      case "C":
+        files.authorities = value;
+        break;
+      case "k":
+        files.key = value;
+        break;
+      case "e":
+        files.certificate = value;
         break;
       case "i":
         client.localHost = value;
@@ -443,7 +479,9 @@ function parseClient(
   if (mode === "send") {
     if (program.length === 0) {
       const servers = parseServers(host, port);
-      return { ...client, mode, acknowledge, servers };
+      const tls = encrypt ? files : undefined;
+      checkTls(encrypt, files, client);
+      return { ...client, mode, acknowledge, servers, tls };
     }
     throw new UsageError(
       `send takes no program: ${program.join(" ")} (connect does)`,

@@ -26,8 +26,8 @@ for each NAME that is set, such as TCPREMOTEIP. Its options are tcpserver's:
   -w n      end connections idle for n seconds     -f      read RFC 6587, too
   -a        acknowledge what is written to standard output
 
-send and connect know -v -q -D -h -H -r -R -t -l, and -T x+y (seconds to try
-each address, first and again: 2+58), -i and -p (local address and port); send
-knows -a (fail unless everything is acknowledged), and several log servers that
-it tries in turn: host,host2:port port. host 0: any, or this one.
+send and connect know -v -q -D -h -H -r -R -t -l, -i and -p (local address and
+port), and -T x+y (seconds to try each address, first and again: 2+58); send -a
+(fail unless all is acknowledged), -z [-C ca] [-k key -e cert] (TLS, files in
+PEM), and servers to try in turn: host,host2:port port. host 0: any, this one.
 `;

@@ -25,13 +25,17 @@ import { complaint, LONGEST_ANSWER } from "./acknowledgement.ts";
 import {
   connectToOneOf,
   dial,
+  type Dialled,
   type DialManner,
+  type DialOptions,
+  type RemoteEnd,
   Unreachable,
   waitOn,
 } from "./dialling.ts";
 import { Fatal } from "./fatal.ts";
 import { Messages, type Verbosity } from "./messages.ts";
 import { noteFailure, noteSuccess, type Server } from "./servers.ts";
+import type { TlsConnection } from "./tls.ts";
 
 const BUFFER = 256 * 1024;
 /** How much is sent before somebody else has a turn. */
@@ -79,10 +83,22 @@ export function sourceOf(fd: number): Source {
   };
 }
 
+/** What TLS needs, in PEM. */
+export interface TlsFiles {
+  /** The authorities that are trusted (`-C`); this machine's without it. */
+  authorities: string | undefined;
+  /** The key of one's own (`-k`). */
+  key: string | undefined;
+  /** The certificate for it (`-e`). */
+  certificate: string | undefined;
+}
+
 /** Where to send, and how. */
 export interface SendOptions extends DialManner {
   /** The log servers, of which one is enough. */
   servers: readonly Server[];
+  /** The files for TLS (`-z`); nothing without it. */
+  tls: TlsFiles | undefined;
   /** Whether only an acknowledgement of every byte is success (`-a`). */
   acknowledge: boolean;
   /** Which messages are written. */
@@ -137,18 +153,21 @@ async function transmit(
   messages: Messages,
 ): Promise<void> {
   const { source, signal } = io;
+  const way = await wayOf(options);
   let { servers } = options;
   while (true) {
-    const [{ fd, remote: { ip, port } }, server] = await connectToOneOf(
+    const [connection, server] = await connectToOneOf(
       servers,
       options,
-      dial,
+      way.connect,
       messages,
       signal,
     );
     try {
       await messages.flushPatiently();
-      await transmitTo(fd, options, io);
+      const { sent, answer } = await way.transmit(connection, io);
+      const wrong = options.acknowledge ? complaint(answer, sent) : undefined;
+      if (wrong !== undefined) throw new Fatal(wrong);
       noteSuccess(server);
       return;
     } catch (error) {
@@ -156,6 +175,7 @@ async function transmit(
       if (options.servers.length === 1 || !(error instanceof Fatal)) {
         throw error;
       }
+      const { ip, port } = connection.remote;
       const named = `${ip} port ${port}: ${error.message}`;
       servers = servers.filter((one) => one !== server);
       if (servers.length === 0 || source.rewind === undefined) {
@@ -167,24 +187,47 @@ async function transmit(
   }
 }
 
-/**
- * Sends, and waits until the server has closed the connection: only that is
- * success. With `-a` only the right acknowledgement is.
- */
-async function transmitTo(
-  fd: number,
-  options: SendOptions,
-  { source, signal }: SenderIo,
-): Promise<void> {
-  const transmission = new Transmission(fd, source, signal);
-  try {
-    await transmission.run();
-    if (options.acknowledge) transmission.checkAnswer();
-  } finally {
-    transmission.close();
-    close(fd);
-  }
+/** What was sent, in bytes, and what the server said to that. */
+interface Transmitted {
+  readonly sent: number;
+  readonly answer: string;
 }
+
+/** How bytes get to a server. */
+interface Way<T extends { remote: RemoteEnd }> {
+  connect(options: DialOptions, signal?: AbortSignal): Promise<T>;
+  /**
+   * Sends, and waits until the server has closed the connection: only that is
+   * success.
+   */
+  transmit(connection: T, io: SenderIo): Promise<Transmitted>;
+}
+
+async function wayOf(
+  { tls }: SendOptions,
+): Promise<Way<{ remote: RemoteEnd }>> {
+  if (tls === undefined) return plain;
+  const { dialTls, transmitTls } = await import("./tls.ts");
+  const way: Way<TlsConnection> = {
+    connect: (options, signal) => dialTls(options, tls, signal),
+    transmit: (connection, { source, signal }) =>
+      transmitTls(connection, source, signal),
+  };
+  return way;
+}
+
+const plain: Way<Dialled> = {
+  connect: dial,
+  async transmit({ fd }, { source, signal }) {
+    const transmission = new Transmission(fd, source, signal);
+    try {
+      return await transmission.run();
+    } finally {
+      transmission.close();
+      close(fd);
+    }
+  },
+};
 
 /** The buffer that the last transmission is done with. */
 const buffers: Bytes[] = [];
@@ -214,7 +257,7 @@ class Transmission {
     this.#signal = signal;
   }
 
-  async run(): Promise<void> {
+  async run(): Promise<Transmitted> {
     while (!this.#answerEnded) {
       // What can be sent is sent before anything is waited for.
       const more = this.#sendAll();
@@ -228,6 +271,7 @@ class Transmission {
       await waitOn(this.#poller, -1, this.#signal);
       if (this.#poller.found(1) & ~WRITABLE) this.#listen();
     }
+    return { sent: this.#sent, answer: this.#answer };
   }
 
   /** Ends it, whatever it has come to. */
@@ -300,11 +344,6 @@ class Transmission {
     if (!this.#finished || unacknowledgedBytes(this.#fd) > 1) {
       throw new Fatal("connection closed before everything was sent");
     }
-  }
-
-  checkAnswer(): void {
-    const wrong = complaint(this.#answer, this.#sent);
-    if (wrong !== undefined) throw new Fatal(wrong);
   }
 }
 

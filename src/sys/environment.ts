@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { check } from "./errno.ts";
 import { cString, load } from "./libc.ts";
 
 const lib = load({
   getenv: { parameters: ["buffer"], result: "pointer" },
+  setenv: { parameters: ["buffer", "buffer", "i32"], result: "i32" },
 });
 
 /**
@@ -30,6 +32,18 @@ function bytesAt(pointer: Deno.PointerObject): Uint8Array<ArrayBuffer> {
 export function getenv(name: string): Uint8Array<ArrayBuffer> | undefined {
   const pointer = lib.getenv(cString(name));
   return pointer === null ? undefined : bytesAt(pointer);
+}
+
+/**
+ * Sets an environment variable, for the runtime and for programs that are
+ * started from now on.
+ *
+ * @param name Its name
+ * @param value Its value
+ * @throws {SysError} `ENOMEM`
+ */
+export function setenv(name: string, value: string): void {
+  check(lib.setenv(cString(name), cString(value), 1));
 }
 
 /**

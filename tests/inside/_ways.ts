@@ -65,7 +65,7 @@ async function compileDriver(): Promise<string> {
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["compile", "--quiet", "--no-check", "--no-code-cache"],
-      ...["--allow-ffi", "--output", `${folder}/driver`],
+      ...["--allow-ffi", "--allow-net", "--output", `${folder}/driver`],
       "tests/inside/_driver.ts",
     ],
     cwd: inCheckout(""),
