@@ -87,7 +87,7 @@ async function carryOut(
       try {
         await connectFor(args, messages);
       } finally {
-        messages.flush();
+        await messages.flushPatiently();
       }
       break;
     case "serve programs":

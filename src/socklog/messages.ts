@@ -5,8 +5,8 @@
  */
 import { type Bytes, encode, fromLatin1, NEWLINE } from "../bytes.ts";
 import { writePatiently } from "../diagnostics.ts";
-import { PIPE_BUF } from "../sys/descriptors.ts";
-import { writeAll } from "../sys/write_all.ts";
+import { EAGAIN, PIPE_BUF, write } from "../sys/descriptors.ts";
+import { Readiness, WRITABLE } from "../sys/poll.ts";
 
 /** How much is told: nothing (`-q`), errors, or everything (`-v`). */
 export enum Verbosity {
@@ -26,7 +26,9 @@ export enum Verbosity {
 export class Messages {
   readonly #program: string;
   readonly #verbosity: Verbosity;
-  readonly #fd: number;
+  /** The descriptor that they go to. */
+  readonly fd: number;
+  readonly #writable: Readiness;
   /** A character for each byte. */
   #collected = "";
 
@@ -40,7 +42,8 @@ export class Messages {
   constructor(program: string, verbosity: Verbosity, fd = 2) {
     this.#program = program;
     this.#verbosity = verbosity;
-    this.#fd = fd;
+    this.fd = fd;
+    this.#writable = new Readiness(fd, WRITABLE);
   }
 
   /** Whether {@linkcode Messages.report} writes anything. */
@@ -79,23 +82,38 @@ export class Messages {
     this.error(`warning: ${text}`);
   }
 
-  /** Writes what was collected. */
+  /**
+   * Writes what was collected, as far as it goes without waiting for a reader
+   * that stands still; the rest stays for the next time.
+   */
   flush(): void {
-    for (const bytes of this.#take()) writeAll(this.#fd, bytes);
+    if (!this.waiting || !this.#writable.ready()) return;
+    const bytes = fromLatin1(this.#collected);
+    let at = 0;
+    do {
+      const n = write(this.fd, bytes.subarray(at, endOfWhole(bytes, at)));
+      if (n === -EAGAIN) break;
+      // Where nothing can be written there is nobody to be told.
+      at = n < 0 ? bytes.length : at + n;
+    } while (at < bytes.length && this.#writable.ready());
+    this.#collected = this.#collected.slice(at);
   }
 
-  /** Writes what was collected, but waits for no reader that stands still. */
+  /** Whether there are messages that wait for their reader. */
+  get waiting(): boolean {
+    return this.#collected !== "";
+  }
+
+  /**
+   * Writes what was collected; a reader that stands still is waited for, but
+   * not for long.
+   */
   async flushPatiently(): Promise<void> {
-    for (const bytes of this.#take()) await writePatiently(this.#fd, bytes);
-  }
-
-  /** Takes what was collected, in parts that are each written at once. */
-  *#take(): Generator<Bytes> {
     const bytes = fromLatin1(this.#collected);
     this.#collected = "";
     for (let at = 0; at < bytes.length;) {
       const end = endOfWhole(bytes, at);
-      yield bytes.subarray(at, end);
+      if (!await writePatiently(this.fd, bytes.subarray(at, end))) return;
       at = end;
     }
   }

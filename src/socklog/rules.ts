@@ -7,7 +7,7 @@
  * @module
  */
 import { fromLatin1, latin1 } from "../bytes.ts";
-import { close, read } from "../sys/descriptors.ts";
+import { close, read, seek } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { type FileInfo, open, stat } from "../sys/files.ts";
 import { CdbError, find, keysOf } from "./cdb.ts";
@@ -141,6 +141,8 @@ export class RulesError extends Error {
 
 /** For how long, in seconds, a change may not show in a file's times. */
 const CLOCK_GRAIN = 2;
+/** How often a file that changes is read, until it is the same twice. */
+const READINGS = 10;
 
 /** The rules' file, which may be replaced while the server runs. */
 export class Rules {
@@ -217,19 +219,38 @@ export class Rules {
   #read(): void {
     const fd = open(this.#path, "read");
     try {
-      const before = stat("", fd)!;
-      // Read later than looked at, and looked at again: what is changed while
-      // it is read looks different at the next connection.
-      const now = Date.now() / 1000;
-      this.#database = readAll(fd, before.size);
-      this.#needs = needsOf(this.#database);
-      const sure = now - before.ctime > CLOCK_GRAIN &&
-        this.#database.length === before.size;
-      this.#seen = sure ? appearance(before) : undefined;
+      let last: Uint8Array | undefined;
+      for (let i = 0; i < READINGS; i++) {
+        const before = stat("", fd)!;
+        // Read later than looked at, and looked at again: what is changed
+        // while it is read looks different at the next connection.
+        const now = Date.now() / 1000;
+        const database = readAll(fd, before.size);
+        const sure = now - before.ctime > CLOCK_GRAIN &&
+          database.length === before.size &&
+          appearance(stat("", fd)!) === appearance(before);
+        // Of what is written over the old rules just now, a part may have been
+        // read, and a mixture lets in whom neither the old nor the new do.
+        if (sure || last !== undefined && isSame(database, last)) {
+          this.#database = database;
+          this.#needs = needsOf(database);
+          this.#seen = sure ? appearance(before) : undefined;
+          return;
+        }
+        last = database;
+        seek(fd, 0);
+      }
+      throw new RulesError(
+        `unable to read ${this.#path}: it changes all the time`,
+      );
     } finally {
       close(fd);
     }
   }
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 /**

@@ -6,12 +6,14 @@
 import { close, EAGAIN, read, write } from "../sys/descriptors.ts";
 import { getenv } from "../sys/environment.ts";
 import { Epoll } from "../sys/epoll.ts";
+import { stat } from "../sys/files.ts";
 import { raiseDescriptorLimit } from "../sys/limits.ts";
 import {
   FAILED as POLL_FAILED,
   HUNG_UP,
   Poller,
   READABLE,
+  WRITABLE,
   yieldToEventLoop,
 } from "../sys/poll.ts";
 import { closeWithReset } from "../sys/sockets.ts";
@@ -50,6 +52,8 @@ const TURN_EVERY = 5;
 const ROUND = 256 * 1024;
 /** What each of many connections may have read in one round, in bytes. */
 const SHARE = 16 * 1024;
+/** No descriptor: nothing is found there. */
+const NOTHING = -1;
 /** Descriptors that aren't connections. */
 const OTHER_DESCRIPTORS = 64;
 /** Those of a log, and of its processor. */
@@ -98,6 +102,11 @@ export function meantName(name: string): string | undefined {
   return known.find((one) => distance(name.toUpperCase(), one) <= 2);
 }
 
+function isSameFile(a: number, b: number): boolean {
+  const identity = stat("", a)?.identity;
+  return identity !== undefined && identity === stat("", b)?.identity;
+}
+
 /** How many letters have to be put in, left out or replaced. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
@@ -125,7 +134,9 @@ export class LogServer {
   readonly #output: Output;
   readonly #reception: Reception;
   readonly #watched = new Epoll(512);
-  readonly #poller = new Poller(2);
+  readonly #poller = new Poller(3);
+  /** Whether messages and lines go the same way. */
+  readonly #together: boolean;
 
   /** By descriptor. */
   readonly #served: (Served | undefined)[] = [];
@@ -167,6 +178,7 @@ export class LogServer {
     this.#listener = listener;
     this.#framer = new Framer(options.framing);
     this.#output = output;
+    this.#together = isSameFile(output.fd, messages.fd);
     const shown = (name: string) =>
       messages.verbose || options.names.includes(name);
     this.#reception = new Reception(options, listener, messages, {
@@ -213,7 +225,7 @@ export class LogServer {
       }
       throw error;
     } finally {
-      this.#messages.flush();
+      await this.#messages.flushPatiently();
       stopListening();
     }
   }
@@ -238,12 +250,16 @@ export class LogServer {
   async #round(): Promise<void> {
     const found = this.#watched.poll();
     if (found === 0 && !this.#reception.hasKnown) {
+      const { fd, waiting } = this.#messages;
+      this.#poller.set(2, waiting ? fd : NOTHING, WRITABLE);
       await this.#poller.wait(this.#untilNext());
       this.#turned = this.#now = this.#readClock();
       // A pipe fails when its reader is gone, a socket or terminal hangs up.
       if (this.#poller.found(1) & (POLL_FAILED | HUNG_UP)) {
         throw this.#output.gone();
       }
+      this.#messages.flush();
+      this.#checkListening();
       // First what came while this server was stopped, or waited: who has sent
       // isn't idle.
       if (this.#poller.found(0) !== 0) return;
@@ -369,7 +385,10 @@ export class LogServer {
 
   /** Listens again after a pause, or when there is room for connections. */
   #checkListening(): void {
-    const wanted = this.#reception.accepts(this.#now);
+    // Each new one would have more to be told of; those that are served don't
+    // wait for it.
+    const wanted = !this.#messages.waiting &&
+      this.#reception.accepts(this.#now);
     if (wanted === this.#listening) return;
     this.#listening = wanted;
     this.#watched.change(this.#listener.fd, wanted ? READABLE : 0);
@@ -434,12 +453,26 @@ export class LogServer {
   async #empty(): Promise<void> {
     // Whose lines these are has been said before them, where both go one way.
     this.#messages.flush();
+    if (this.#together && this.#messages.waiting) {
+      await this.#standing(this.#untilTold());
+    }
     while (this.#framer.size > 0) {
       const written = this.#output.write(this.#framer.output());
       this.#framer.taken(
         typeof written === "number" ? written : await this.#standing(written),
       );
     }
+  }
+
+  async #untilTold(): Promise<void> {
+    this.#poller.set(0, NOTHING, 0);
+    this.#poller.set(2, this.#messages.fd, WRITABLE);
+    while (this.#messages.waiting) {
+      await this.#poller.wait();
+      if (this.#poller.found(1) !== 0) throw this.#output.gone();
+      this.#messages.flush();
+    }
+    this.#poller.set(0, this.#watched.fd, READABLE);
   }
 
   /** Waits for the output; that time is nobody's. */

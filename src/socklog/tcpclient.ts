@@ -49,7 +49,7 @@ export async function connectFor(
     remoteHost: true,
     remoteInfo: true,
   });
-  messages.flush();
+  await messages.flushPatiently();
   setNonblocking(fd, false);
   // Out of the way of both, whatever number it has.
   const source = dup(fd, TO_NETWORK + 1);

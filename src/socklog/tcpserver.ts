@@ -8,7 +8,7 @@ import { close } from "../sys/descriptors.ts";
 import { environ, getenv } from "../sys/environment.ts";
 import { SysError } from "../sys/errors.ts";
 import { stat } from "../sys/files.ts";
-import { Poller, READABLE } from "../sys/poll.ts";
+import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
 import { spawn, waitForAny } from "../sys/process.ts";
 import { settleSignals } from "../sys/signals.ts";
 import { variables, withVariables } from "./connection_info.ts";
@@ -60,7 +60,7 @@ export class ProgramServer {
   readonly #listener: Listener;
   readonly #messages: Messages;
   readonly #reception: Reception;
-  readonly #poller = new Poller(1);
+  readonly #poller = new Poller(2);
   readonly #environment = environ();
   /** The connections whose programs run, by process id. */
   readonly #running = new Map<number, Connection>();
@@ -104,7 +104,7 @@ export class ProgramServer {
       await this.#poller.wait(0);
       while (!this.#stopping) await this.#round();
     } finally {
-      this.#messages.flush();
+      await this.#messages.flushPatiently();
       Deno.removeSignalListener("SIGTERM", stop);
       Deno.removeSignalListener("SIGCHLD", child);
     }
@@ -113,9 +113,11 @@ export class ProgramServer {
   async #round(): Promise<void> {
     this.#messages.flush();
     const now = performance.now();
-    const accepts = this.#reception.accepts(now);
+    const { fd, waiting } = this.#messages;
+    const accepts = !waiting && this.#reception.accepts(now);
     const { pausedUntil, hasKnown } = this.#reception;
     this.#poller.set(0, accepts ? this.#listener.fd : -1, READABLE);
+    this.#poller.set(1, waiting ? fd : -1, WRITABLE);
     if (hasKnown) this.#poller.look();
     else await this.#poller.wait(pausedUntil > 0 ? pausedUntil - now : -1);
     for (let one = waitForAny(); one !== undefined; one = waitForAny()) {

@@ -1,7 +1,12 @@
 /**
  * What the faults have found, each held by a small test.
  */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { existsSync } from "@std/fs";
 import {
   close,
@@ -10,7 +15,10 @@ import {
   setNonblocking,
 } from "../../src/sys/descriptors.ts";
 import { environ } from "../../src/sys/environment.ts";
+import { Readiness, WRITABLE } from "../../src/sys/poll.ts";
 import { kill, spawn, waitFor } from "../../src/sys/process.ts";
+import { signals } from "../../src/sys/signals.ts";
+import { connect, loopbackAddress, socket } from "../../src/sys/sockets.ts";
 import { start, whole } from "../multilog/harness.ts";
 import { dial, say, startOurs, transmit } from "../socklog/servers.ts";
 import { canWire, Wire } from "./wire.ts";
@@ -81,6 +89,62 @@ Deno.test("a killed server leaves whole lines in a full pipe", async () => {
       kill(pid, 9);
       await over;
       close(reader);
+    }
+  }
+});
+
+Deno.test("a killed server leaves whole messages in a full pipe", async () => {
+  for (let round = 0; round < 5; round++) {
+    const { reader, writer } = pipe();
+    const pid = spawn({
+      args: [ours.socklogTcp, "-1vHR", "-l0", "-c500", "-b500", "127.0.0.1"]
+        .concat("0", "TCPREMOTEIP"),
+      env: [],
+      // Both to one pipe, as after `exec 2>&1`.
+      fds: new Map([[1, writer], [2, writer]]),
+    });
+    const over = waitFor(pid);
+    setNonblocking(reader, true);
+    const buffer = new Uint8Array(65536);
+    let text = "";
+    const take = () => {
+      const n = read(reader, buffer);
+      if (n > 0) text += latin1(buffer.subarray(0, n));
+      return n;
+    };
+    try {
+      await until("it listens", () => {
+        take();
+        return text.includes("\n");
+      });
+      const to = loopbackAddress(parseInt(text));
+      const room = new Readiness(writer, WRITABLE);
+      await until("the pipe is full", async () => {
+        // Many come at once, and are all told of in one round.
+        Deno.kill(pid, "SIGSTOP");
+        for (let i = 0; i < 100 + 31 * round; i++) {
+          const visitor = socket(to);
+          connect(visitor, to);
+          close(visitor);
+        }
+        Deno.kill(pid, "SIGCONT");
+        await sleep(50);
+        return !room.ready();
+      });
+      kill(pid, signals.SIGKILL);
+      await over;
+      while (take() > 0);
+      const lines = text.split("\n");
+      assertEquals(lines.pop(), "", "the last message is cut");
+      assert(text.length > 60_000, `${text.length} bytes`);
+      for (const line of lines.slice(1)) {
+        assertMatch(line, /^socklog-tcp: \w+:? \d[^:]*(:\S* \S+)?$/);
+      }
+    } finally {
+      kill(pid, signals.SIGKILL);
+      await over;
+      close(reader);
+      close(writer);
     }
   }
 });

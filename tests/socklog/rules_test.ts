@@ -114,3 +114,28 @@ testWith(
     await inParallel(Object.values(WAYS), replaceUnderLoad, 2);
   },
 );
+
+testWith(
+  ["tcprules", "strace"],
+  "rules that are written over while they are read count when they are read twice as the same",
+  async () => {
+    using work = folder();
+    const at = (name: string) => `${work.path}/${name}`;
+    await rulesAt(at("half"), ":allow\n");
+    await rulesAt(at("new"), "127.0.0.1:deny\n");
+    Deno.copyFileSync(at("half"), at("cdb"));
+    await using server = await startOurs(["-RHl0", "-x", at("cdb"), "@"], {
+      through: ["strace", "-f", "-o", at("trace"), "-P", at("cdb"), "-e"]
+        .concat("trace=lseek", "-e", "inject=lseek:delay_enter=2000000"),
+    });
+    const visiting = transmit(server.port, "in\n").catch(() => {});
+    await until(
+      "it was read for the first time",
+      () => Deno.readTextFileSync(at("trace")).includes("lseek"),
+    );
+    Deno.copyFileSync(at("new"), at("cdb"));
+    await visiting;
+    await server.stop();
+    assertEquals(server.data, "");
+  },
+);

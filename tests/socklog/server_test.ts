@@ -5,7 +5,16 @@ import { open } from "../../src/sys/files.ts";
 import { load } from "../../src/sys/libc.ts";
 import { raiseDescriptorLimit } from "../../src/sys/limits.ts";
 import { kill, spawn, waitFor } from "../../src/sys/process.ts";
+import { bindUdp } from "../../src/sys/datagrams.ts";
+import { Readiness, WRITABLE } from "../../src/sys/poll.ts";
 import { signals } from "../../src/sys/signals.ts";
+import {
+  bind,
+  connect,
+  endpoint,
+  loopbackAddress,
+  socket,
+} from "../../src/sys/sockets.ts";
 import {
   bytes,
   childrenOf,
@@ -1010,45 +1019,6 @@ Deno.test("a NAME's bytes come out as they are, but none that ends a line", asyn
   assert(server.data.endsWith("yx\n"));
 });
 
-testWith(
-  ["tcprules", "cp"],
-  "rules replaced by others of the same size, inode and time count at once",
-  async () => {
-    using work = folder();
-    const at = (name: string) => `${work.path}/${name}`;
-    for (
-      const [name, rules] of [
-        ["open", "127.0.0.1:allow\n:deny\n"],
-        ["shut", "127.0.0.1:deny\n:allow\n"],
-      ] as const
-    ) {
-      await run([installed("tcprules")!, at(name), at("tmp")], {
-        stdin: rules,
-      });
-      await Deno.utime(at(name), 1e9, 1e9);
-    }
-    await run(["cp", "-p", at("open"), at("cdb")]);
-    await using server = await startOurs([...PLAIN, "-x", at("cdb"), "@"]);
-    const ways = [["cp"], ["cp", "-p"]];
-    for (let round = 0; round < 100; round++) {
-      // Often enough to be read twice within one tick of the kernel's clock;
-      // and once after so long that the file counts as known.
-      if (round === 50) await new Promise((done) => setTimeout(done, 2500));
-      const way = ways[round % 2]!;
-      await run([...way, at("open"), at("cdb")]);
-      await transmit(server.port, "in\n");
-      if (round === 50) await transmit(server.port, "in\n");
-      await run([...way, at("shut"), at("cdb")]);
-      const { ConnectionReset, BrokenPipe } = Deno.errors;
-      const error = await transmit(server.port, "DENIED\n").catch((e) => e);
-      // The reset is seen by the write, the one after it, or the read.
-      assert(error instanceof ConnectionReset || error instanceof BrokenPipe);
-    }
-    await server.stop();
-    assertEquals(server.data, "in\n".repeat(101));
-  },
-);
-
 Deno.test("-x asks for no name that no rule speaks of", {
   ignore: !canAnswer,
 }, async () => {
@@ -1074,4 +1044,95 @@ Deno.test("-x asks for no name that no rule speaks of", {
   await listening;
   await server.stop();
   assertEquals(server.data, "a\na\n");
+});
+
+testWith(
+  ["root", "unshare"],
+  "names that nobody answers for keep nobody else waiting",
+  async () => {
+    using at = folder();
+    const put = (name: string, text: string) => {
+      Deno.writeTextFileSync(`${at.path}/${name}`, text);
+      return `${at.path}/${name}`;
+    };
+    const address = (...ip: readonly number[]) => {
+      const bytes = new Uint8Array(16);
+      bytes.set([2, 0, 0, 0, ...ip]);
+      return bytes;
+    };
+    const silent = endpoint(address(127, 0, 53, 1), 53);
+    const nameServer = bindUdp(silent, 1 << 20);
+    const server = await startOurs(["-Rl0", "@", "TCPREMOTEHOST"], {
+      through: [
+        ...withHosts(at.path, "127.0.0.9 innocent\n"),
+        ...["sh", "-c"].concat(
+          'mount --bind "$0" /etc/resolv.conf; ' +
+            'mount --bind "$1" /etc/nsswitch.conf; shift; exec "$@"',
+          put("resolv", `nameserver ${silent.ip}\noptions timeout:3\n`),
+          put("nsswitch", "hosts: files dns\n"),
+        ),
+      ],
+    });
+    await using _server = server;
+    const connectFrom = (...ip: readonly number[]) => {
+      const from = endpoint(address(...ip));
+      const fd = socket(from);
+      bind(fd, from);
+      connect(fd, loopbackAddress(server.port));
+      return fd;
+    };
+    const clients = Array.from(
+      { length: 39 },
+      (_, i) => connectFrom(127, 0, i + 1, 1),
+    );
+    try {
+      const began = performance.now();
+      const innocent = connectFrom(127, 0, 0, 9);
+      clients.push(innocent);
+      await until("it is connected", () => write(innocent, bytes("x\n")) > 0);
+      await until("its line is there", () => server.data === "innocent: x\n");
+      const seconds = (performance.now() - began) / 1000;
+      // The first of the others have still to wait for an answer.
+      assert(seconds < 3, `${seconds} s`);
+    } finally {
+      for (const fd of clients) close(fd);
+      close(nameServer);
+    }
+  },
+);
+
+Deno.test("messages that nobody reads hold up no connection that is served, nor the end", async () => {
+  using at = folder();
+  const path = `${at.path}/messages`;
+  await run(["mkfifo", path]);
+  const reader = open(path, "read");
+  const writer = open(path, "append");
+  await using server = await startOurs(["-v", ...PLAIN, "-b500", "@"], {
+    redirections: `2>${path}`,
+  });
+  const served = await dial(server.port);
+  await say(served, "first\n");
+  await until("it is served", () => server.data === "first\n");
+  const room = new Readiness(writer, WRITABLE);
+  const visit = () => {
+    const visitor = socket(loopbackAddress(server.port));
+    connect(visitor, loopbackAddress(server.port));
+    close(visitor);
+  };
+  await until("there is no room for more messages", () => {
+    visit();
+    return !room.ready();
+  });
+  // What is to be told of these has to wait, but for what goes into the last page.
+  for (let i = 0; i < 100; i++) visit();
+  await sleep(200);
+  await say(served, "second\n");
+  await until("it goes on", () => server.data === "first\nsecond\n", 20);
+  const began = performance.now();
+  server.kill("SIGTERM");
+  assertEquals((await server.status).code, 0);
+  assert(performance.now() - began < 5000);
+  served.close();
+  close(reader);
+  close(writer);
 });

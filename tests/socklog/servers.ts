@@ -79,6 +79,8 @@ export class Server extends Running {
 export interface ServerOptions {
   env?: Record<string, string>;
   cwd?: string;
+  /** As for {@linkcode Running}. */
+  redirections?: string;
 }
 
 async function start(
