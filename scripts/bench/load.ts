@@ -6,6 +6,7 @@
 // Each line of its standard input, once it has connected the idle ones and
 // said "ready", makes it send all of that; it says how many milliseconds it
 // took until the server had closed every one of them.
+import { latin1 } from "../../src/bytes.ts";
 import {
   close,
   EAGAIN,
@@ -35,6 +36,8 @@ export interface Load {
   bytes: number;
   /** How many other connections are open, and silent. */
   idle: number;
+  /** Whether the server has to acknowledge each. */
+  acknowledged?: boolean;
 }
 
 const LINE = "<13>Nov 23 10:15:42 host program[12345]: something happened, " +
@@ -58,11 +61,14 @@ const EINPROGRESS = errorNumber("EINPROGRESS");
 function send(load: Load): number {
   const content = text(load.bytes);
   const answer = new Uint8Array(64);
+  const wanted = load.acknowledged ? `${content.length}\n` : "";
   const watcher = new Epoll();
   const waiting = new Readiness(watcher.fd);
   const to = loopbackAddress(load.port);
   /** How much of its content each has sent, by descriptor. */
   const sent: number[] = [];
+  /** Whether the server has said what it has to. */
+  const answered: boolean[] = [];
   let begun = 0;
   let ended = 0;
   const advance = (fd: number) => {
@@ -80,7 +86,12 @@ function send(load: Load): number {
     }
     const n = read(fd, answer);
     if (n === -EAGAIN) return;
+    if (n > 0 && latin1(answer.subarray(0, n)) === wanted) {
+      answered[fd] = true;
+      return advance(fd);
+    }
     if (n !== 0) throw new Error(`the server said ${n}`);
+    if (wanted !== "" && !answered[fd]) throw new Error("not acknowledged");
     close(fd);
     ended++;
     begin();
@@ -92,6 +103,7 @@ function send(load: Load): number {
     const errno = -connect(fd, to);
     if (errno !== 0 && errno !== EINPROGRESS) throw new SysError(errno);
     sent[fd] = 0;
+    answered[fd] = false;
     watcher.add(fd, WRITABLE);
   };
   const start = performance.now();

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { NEWLINE } from "../../src/bytes.ts";
 import { linesIn, type Load, text } from "./load.ts";
 import { type BenchOptions, cost, median, ratio, table } from "./report.ts";
 
@@ -72,6 +73,27 @@ const CASES: Case[] = [
   },
 ];
 
+/** Servers whose lines go into a log. */
+const LOGGING: (Server & { acknowledges?: boolean; factor?: string })[] = [
+  {
+    name: "socklog-tcp multilog",
+    command: [OURS, ...OPTIONS, "TCPREMOTEIP", "multilog"],
+    factor: "5x",
+  },
+  {
+    name: "socklog-tcp -a multilog",
+    command: [OURS, "-a", ...OPTIONS, "TCPREMOTEIP", "multilog"],
+    acknowledges: true,
+    factor: "1x",
+  },
+  {
+    name: "tcpserver socklog | multilog",
+    command: ["tcpserver", ...OPTIONS, "socklog", "ucspi", "TCPREMOTEIP"],
+  },
+];
+/** Their script; no line has to go. */
+const SCRIPT = ["s999999", "n1000", "./all"];
+
 /** What one server did with one load. */
 interface Result {
   seconds: number;
@@ -111,6 +133,116 @@ async function memoryOf(parent: number): Promise<number> {
   return sum;
 }
 
+/** Puts a load on a server that runs. */
+async function put(
+  { transmissions, atOnce, bytes, idle }: Case,
+  port: number,
+  pid: number,
+  acknowledged: boolean,
+): Promise<Result> {
+  const load: Load = {
+    port,
+    transmissions,
+    atOnce,
+    bytes,
+    idle,
+    acknowledged,
+  };
+  const sender = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", LOAD, JSON.stringify(load)],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const said = linesOf(sender.stdout);
+  const orders = sender.stdin.getWriter();
+  await said.next();
+  let seconds = NaN;
+  for (let i = 0; i <= WARM_UP; i++) {
+    await orders.write(new TextEncoder().encode("go"));
+    seconds = Number((await said.next()).value) / 1000;
+  }
+  const memory = await memoryOf(pid);
+  await orders.close();
+  await sender.status;
+  return { seconds, memory };
+}
+
+/** Runs a server with a log and a load, and counts the lines in the files. */
+async function measureLogging(
+  { name, command, acknowledges = false }: typeof LOGGING[number],
+  what: Case,
+): Promise<Result> {
+  const folder = await Deno.makeTempDir();
+  try {
+    // The process's number comes first, then the port.
+    const line = command.includes("multilog")
+      ? 'echo $$; exec "$@"'
+      : 'exec 3>&1; { sh -c "echo \\$PPID" >&3; exec "$@" 2>&1 >&3 3>&-; } | ' +
+        `exec multilog ${SCRIPT.join(" ")}`;
+    const child = new Deno.Command("sh", {
+      args: ["-c", line, "sh", ...command].concat(
+        command.includes("multilog") ? SCRIPT : [],
+      ),
+      cwd: folder,
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    const out = linesOf(child.stdout);
+    const pid = Number((await out.next()).value);
+    const port = Number((await out.next()).value);
+    const result = await put(what, port, pid, acknowledges);
+    Deno.kill(pid, "SIGTERM");
+    await child.status;
+    await out.return(undefined);
+    let counted = 0;
+    for await (const { name } of Deno.readDir(`${folder}/all`)) {
+      if (name !== "current" && name[0] !== "@") continue;
+      const bytes = await Deno.readFile(`${folder}/all/${name}`);
+      for (const byte of bytes) if (byte === NEWLINE) counted++;
+    }
+    const expected = (WARM_UP + 1) * what.transmissions * linesIn(what.bytes);
+    if (counted !== expected) {
+      throw new Error(`${name}: ${counted} lines instead of ${expected}`);
+    }
+    return result;
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function benchLogging(options: BenchOptions): Promise<void> {
+  for (const what of CASES) {
+    const title = `into a log: ${what.title}`;
+    if (what.idle > 0 || !title.includes(options.only)) continue;
+    const results = LOGGING.map((): Result[] => []);
+    for (let round = 0; round < options.rounds; round++) {
+      for (const [i, server] of LOGGING.entries()) {
+        results[i]!.push(await measureLogging(server, what));
+      }
+    }
+    const seconds = results.map((list) => list.map((one) => one.seconds));
+    const amount = amountOf(what);
+    console.log(`\n${title}, medians of ${options.rounds}`);
+    console.log(table([
+      ["", what.unit, "MiB", "times", "to reach"],
+      ...LOGGING.map(({ name, factor = "" }, i) => [
+        name,
+        (amount / median(seconds[i]!)).toFixed(0),
+        median(results[i]!.map((one) => one.memory)).toFixed(0),
+        ratio(seconds.at(-1)!, seconds[i]!).toFixed(1),
+        factor,
+      ]),
+    ]));
+  }
+}
+
+/** How much a case sends, in its unit. */
+function amountOf({ unit, transmissions, bytes }: Case): number {
+  return unit === "MB/s"
+    ? transmissions * text(bytes).length / 1e6
+    : transmissions;
+}
+
 /** Runs a server and a load, and counts the lines at the end of the pipe. */
 async function measure(server: Server, what: Case): Promise<Result> {
   // The port comes first, then the data: on 1 from ours, on 2 from the other.
@@ -130,24 +262,8 @@ async function measure(server: Server, what: Case): Promise<Result> {
   const err = linesOf(child.stderr);
   const pid = Number((await err.next()).value);
   const port = Number((await out.next()).value);
-  const { transmissions, atOnce, bytes, idle } = what;
-  const load: Load = { port, transmissions, atOnce, bytes, idle };
-  const sender = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", LOAD, JSON.stringify(load)],
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const said = linesOf(sender.stdout);
-  const orders = sender.stdin.getWriter();
-  await said.next();
-  let seconds = NaN;
-  for (let i = 0; i <= WARM_UP; i++) {
-    await orders.write(new TextEncoder().encode("go"));
-    seconds = Number((await said.next()).value) / 1000;
-  }
-  const memory = await memoryOf(pid);
-  await orders.close();
-  await sender.status;
+  const { transmissions, bytes, idle } = what;
+  const { seconds, memory } = await put(what, port, pid, false);
   if (idle > 0) await new Promise((resolve) => setTimeout(resolve, 3000));
   Deno.kill(pid, "SIGTERM");
   const counted = Number((await out.next()).value);
@@ -172,9 +288,7 @@ async function benchServers(options: BenchOptions): Promise<void> {
       }
     }
     const seconds = results.map((list) => list.map((one) => one.seconds));
-    const amount = what.unit === "MB/s"
-      ? what.transmissions * text(what.bytes).length / 1e6
-      : what.transmissions;
+    const amount = amountOf(what);
     const factor = ratio(seconds[1]!, seconds[0]!);
     console.log(
       `\n${what.title}: ${factor.toFixed(1)}x` +
@@ -249,5 +363,6 @@ async function benchSenders(options: BenchOptions): Promise<void> {
  */
 export async function bench(options: BenchOptions): Promise<void> {
   await benchServers(options);
+  await benchLogging(options);
   await benchSenders(options);
 }

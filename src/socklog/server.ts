@@ -400,12 +400,18 @@ export class LogServer {
     if (this.#ended.length === 0) return;
     const ended = this.#ended;
     this.#ended = [];
+    const waiting: Served[] = [];
     for (const connection of ended) {
       if (this.#options.acknowledge && connection.ending === ENDED) {
-        this.#written.push(connection);
+        waiting.push(connection);
       } else this.#close(connection);
     }
+    if (waiting.length === 0) return;
+    this.#written.push(...waiting);
     if (this.#syncing === undefined) this.#sync();
+    if (this.#syncing === undefined) return;
+    // Their ends would be found in each round.
+    for (const { fd } of waiting) this.#watched.remove(fd);
   }
 
   /**
@@ -418,7 +424,6 @@ export class LogServer {
     this.#written = [];
     const safe = this.#output.sync();
     if (typeof safe === "boolean") return this.#acknowledge(group, safe);
-    for (const { fd } of group) this.#watched.remove(fd);
     this.#syncing = safe.then(
       (safe) => this.#acknowledge(group, safe),
       (error) => this.#failure = error,
