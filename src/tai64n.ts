@@ -4,6 +4,16 @@
  * sake, the second is counted as 2^62 + 10 + the seconds since 1970, leap
  * seconds after 1972 not included.
  *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { parseLabel } from "@logferry/logferry/tai64n";
+ *
+ * const { seconds } = parseLabel("@400000003b9aca09000001f4 a line")!;
+ * const time = new Date(1000 * seconds);
+ * assertEquals(time.toISOString(), "2001-09-09T01:46:39.000Z");
+ * ```
+ *
  * @module
  */
 import type { Moment } from "./sys/clock.ts";

@@ -65,6 +65,12 @@ testWith(
       ]);
       assertEquals([copied.code, copied.stderr], [0, ""]);
     }
+    // Of which only this module is there.
+    const config = JSON.parse(Deno.readTextFileSync(`${clone}/deno.json`));
+    Deno.writeTextFileSync(
+      `${clone}/deno.json`,
+      JSON.stringify({ ...config, exports: "./mod.ts" }, null, 2) + "\n",
+    );
     const module = "/**\n * Nothing.\n *\n * @module\n */\nexport {};\n";
     Deno.writeTextFileSync(`${clone}/mod.ts`, module);
     const [setting] = /git config core\.hooksPath .*/.exec(CONTRIBUTING)!;

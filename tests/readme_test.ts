@@ -91,6 +91,7 @@ const RUN_SCRIPTS = {
 const STATUS = take("Looking", "--status");
 const FOLLOW = take("Looking", "--follow");
 const CAT = take("Looking", "--cat");
+const LIBRARY = take("For other programs", "openLog");
 const QUICK = "In five minutes";
 const UNPACK = take(QUICK, "tar -xzf");
 const SERVICES = take(QUICK, "kind=");
@@ -152,6 +153,21 @@ Deno.test("every block in README and RECIPES is run, or there is a reason", () =
       `nothing is called ${heading}`,
     );
   }
+});
+
+Deno.test("README's program writes to a log", async () => {
+  using at = folder();
+  Deno.writeTextFileSync(`${at.path}/program.ts`, LIBRARY);
+  const config = `--config=${inCheckout("deno.json")}`;
+  const { code, stderr } = await run(
+    [Deno.execPath(), "run", "-q", "--allow-ffi", config, "program.ts"],
+    { cwd: at.path },
+  );
+  assertEquals([code, stderr], [0, ""]);
+  assertEquals(
+    Deno.readTextFileSync(`${at.path}/main/current`),
+    "one line\n",
+  );
 });
 
 // They are enabled as for another machine's disk. Here no systemd is to start

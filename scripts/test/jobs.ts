@@ -77,7 +77,9 @@ async function* filesIn(path: string): AsyncGenerator<string> {
 export async function jobsFor(paths: readonly string[]): Promise<Job[]> {
   const top = `${Deno.cwd()}/`;
   const files = new Set<string>();
-  for (const path of paths.length > 0 ? paths : ["mod.ts", "src", "tests"]) {
+  for (
+    const path of paths.length > 0 ? paths : ["mod.ts", "lib", "src", "tests"]
+  ) {
     for await (const file of filesIn(path)) {
       const whole = await Deno.realPath(file);
       files.add(whole.startsWith(top) ? whole.slice(top.length) : whole);

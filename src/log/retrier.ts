@@ -5,44 +5,17 @@
  *
  * @module
  */
+import { LogferryError } from "../logferry_error.ts";
 import { SysError } from "../sys/errors.ts";
 
 /** How long a pause is, in milliseconds. */
 export const PAUSE = 5000;
 
-/**
- * A start that failed; the message says what, in the originals' words.
- *
- * @example
- * ```ts
- * import { assertRejects } from "@std/assert";
- * import { logStream } from "../multilog/log_stream.ts";
- *
- * const stream = logStream(["/proc/no/log"]);
- * const writer = stream.getWriter();
- * writer.closed.catch(() => {});
- * await assertRejects(() => writer.write(new Uint8Array(1)), StartError);
- * ```
- */
-export class StartError extends Error {
-  /** The class's name. */
-  override name = "StartError";
-}
+/** A start that failed; the message says what, in the originals' words. */
+export class StartError extends LogferryError {}
 
 /**
  * Warnings, pauses, and what cuts a pause short.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- *
- * const warnings: string[] = [];
- * const trouble = new Retrier((message) => warnings.push(message));
- * const pause = trouble.pause("unable to write to ./log/current, pausing");
- * trouble.hurry();
- * await pause;
- * assertEquals(warnings.length, 1);
- * ```
  */
 export class Retrier {
   /** Where the warnings go. */
@@ -111,6 +84,6 @@ export function startStep<T>(step: () => T, failure: string): T {
     return step();
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    throw new StartError(`${failure}: ${error.message}`);
+    throw new StartError(`${failure}: ${error.message}`, { cause: error });
   }
 }

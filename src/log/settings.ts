@@ -5,69 +5,15 @@
  * @module
  */
 
-/**
- * The smallest size of a log file, in bytes.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { parseScript } from "../multilog/script.ts";
- *
- * assertEquals(parseScript([`s${SIZE_MIN}`, "./log"]).warnings, []);
- * ```
- */
+/** The smallest size of a log file, in bytes. */
 export const SIZE_MIN = 4096;
-/**
- * The largest size of a log file, in bytes.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { parseScript } from "../multilog/script.ts";
- *
- * assertEquals(parseScript([`s${SIZE_MAX}`, "./log"]).warnings, []);
- * ```
- */
+/** The largest size of a log file, in bytes. */
 export const SIZE_MAX = 16777215;
-/**
- * The size of a log file unless the script says, in bytes.
- *
- * @example
- * ```ts
- * const settings: LogSettings = {
- *   size: SIZE_DEFAULT,
- *   keep: KEEP_DEFAULT,
- *   processor: "",
- *   age: 0,
- * };
- * ```
- */
+/** The size of a log file unless the script says, in bytes. */
 export const SIZE_DEFAULT = 99999;
-/**
- * The smallest number of log files, `current` included.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { parseScript } from "../multilog/script.ts";
- *
- * assertEquals(parseScript([`n${KEEP_MIN}`, "./log"]).warnings, []);
- * ```
- */
+/** The smallest number of log files, `current` included. */
 export const KEEP_MIN = 2;
-/**
- * The number of log files unless the script says, `current` included.
- *
- * @example
- * ```ts
- * const settings: LogSettings = {
- *   size: SIZE_DEFAULT,
- *   keep: KEEP_DEFAULT,
- *   processor: "",
- *   age: 0,
- * };
- * ```
- */
+/** The number of log files unless the script says, `current` included. */
 export const KEEP_DEFAULT = 10;
 /** The end of a finished file's name unless the script says. */
 export const CODE_DEFAULT = "s";
@@ -75,8 +21,8 @@ export const CODE_DEFAULT = "s";
 const CODE_MOST = 100;
 
 /**
- * What the actions `s`, `n`, `!`, `a`, `d`, `w`, `b` and `k` say of the directories after
- * them.
+ * What the actions `s`, `n`, `!`, `a`, `d`, `w`, `b` and `k` say of the
+ * directories after them.
  *
  * @example
  * ```ts

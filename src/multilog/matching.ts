@@ -22,7 +22,7 @@ const compiled = new WeakMap<Pattern, Places>();
  * matches itself. No pattern takes longer than its length times the line's.
  *
  * @param pattern The pattern
- * @param bytes Where the line is
+ * @param bytes Where the line is; all of them are it unless the next two say so
  * @param from The offset of its first byte
  * @param to The offset after its last byte
  * @returns Whether it matches all of it; an expression, any part of it
@@ -34,15 +34,15 @@ const compiled = new WeakMap<Pattern, Places>();
  * import { pattern } from "./pattern.ts";
  *
  * const line = new TextEncoder().encode("named[135]: Cleaned cache of 3121 RRs");
- * assert(matches(pattern("named[*]: Cleaned cache *"), line, 0, line.length));
- * assertFalse(matches(pattern("*cache"), line, 0, line.length));
+ * assert(matches(pattern("named[*]: Cleaned cache *"), line));
+ * assertFalse(matches(pattern("*cache"), line));
  * ```
  */
 export function matches(
   pattern: Pattern,
   bytes: Uint8Array,
-  from: number,
-  to: number,
+  from = 0,
+  to: number = bytes.length,
 ): boolean {
   let places = compiled.get(pattern);
   if (places === undefined) {

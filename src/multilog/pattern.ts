@@ -3,6 +3,7 @@
  *
  * @module
  */
+
 /**
  * How many bytes of a line a pattern sees, its timestamp included.
  *
@@ -38,7 +39,7 @@ export const PATTERN_SIGHT = 1000;
  *   ["expression", "^named.*(Cleaned|Flushed) cache"],
  * ];
  * for (const [language, text] of texts) {
- *   assert(matches(pattern(text, language), line, 0, line.length), text);
+ *   assert(matches(pattern(text, language), line), text);
  * }
  * ```
  */

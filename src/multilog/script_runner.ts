@@ -76,7 +76,10 @@ export class ScriptRunner {
       });
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
-      throw new StartError(`unable to understand pattern ${error.message}`);
+      throw new StartError(
+        `unable to understand pattern ${error.message}`,
+        { cause: error },
+      );
     }
     try {
       for (const action of script.actions) {

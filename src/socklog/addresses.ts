@@ -42,7 +42,8 @@ export async function resolve(
     if (!(error instanceof TemporaryNameError)) throw error;
     throw new Fatal(
       `temporarily unable to figure out IP address for ${host}`,
+      { code: "EAI_AGAIN" },
     );
   }
-  throw new Fatal(`no IP address for ${host}`);
+  throw new Fatal(`no IP address for ${host}`, { code: "EAI_NONAME" });
 }

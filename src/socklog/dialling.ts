@@ -169,7 +169,7 @@ async function routes(
   if (port === 0) return remotes.map((remote) => ({ remote }));
   return remotes.map((remote) => ({
     remote,
-    // Behind the port there is nothing but the address.
+    // After the port there is nothing but the address.
     local: endpoint(remote.bytes.slice().fill(0, 4), port),
   }));
 }
@@ -181,7 +181,9 @@ function socketFor(remote: Endpoint): number | SysError {
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
     if (error.code === "EAFNOSUPPORT") return error;
-    throw new Fatal(`unable to create socket: ${error.message}`);
+    throw new Fatal(`unable to create socket: ${error.message}`, {
+      cause: error,
+    });
   }
 }
 
@@ -293,6 +295,7 @@ export async function dial(
           `unable to connect to ${ip} port ${port}: ${error.message}`,
       ),
       [...outcome.values()].some(({ code }) => code === "ETIMEDOUT"),
+      [...outcome.values()].at(-1),
     );
   }
   const { fd } = outcome;
@@ -327,6 +330,7 @@ export async function connectToOneOf<T extends { remote: RemoteEnd }>(
     ? [manner.timeouts]
     : manner.timeouts.map((seconds) => [seconds / servers.length]);
   const reasons = new Map<Server, readonly string[]>();
+  let cause: unknown;
   let untried = inTurn(servers);
   for (const timeouts of passes) {
     const silent: Server[] = [];
@@ -347,14 +351,16 @@ export async function connectToOneOf<T extends { remote: RemoteEnd }>(
         // What is wrong with a name or an option is as fatal as ever.
         if (alone && !unreachable) throw error;
         noteFailure(server);
+        cause = error.cause;
         reasons.set(server, unreachable ? error.reasons : [error.message]);
         if (unreachable && error.timedOut) silent.push(server);
       }
     }
     untried = silent;
   }
-  for (const reason of [...reasons.values()].flat()) messages.error(reason);
-  throw new Unreachable();
+  const all = [...reasons.values()].flat();
+  for (const reason of all) messages.error(reason);
+  throw new Unreachable(all, false, cause);
 }
 
 /** Looks a name up: one that nobody answers for takes no other server's time. */
@@ -377,9 +383,7 @@ async function lookUpWithin(
 
 /** No address answered. */
 export class Unreachable extends Fatal {
-  /** The class's name. */
-  override name = "Unreachable";
-  /** What is wrong with each address; nothing once the messages say so. */
+  /** What is wrong with each address. */
   readonly reasons: readonly string[];
   /** Whether one might answer yet. */
   readonly timedOut: boolean;
@@ -389,9 +393,11 @@ export class Unreachable extends Fatal {
    *
    * @param reasons What is wrong with each address
    * @param timedOut Whether one might answer yet
+   * @param cause The last address's error
    */
-  constructor(reasons: readonly string[] = [], timedOut = false) {
-    super("");
+  constructor(reasons: readonly string[], timedOut: boolean, cause?: unknown) {
+    const code = cause instanceof SysError ? cause.code : "ETIMEDOUT";
+    super(reasons.join("; "), { cause, code });
     this.reasons = reasons;
     this.timedOut = timedOut;
   }

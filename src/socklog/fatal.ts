@@ -4,12 +4,11 @@
  * @module
  */
 
+import { LogferryError } from "../logferry_error.ts";
 import { SysError } from "../sys/errors.ts";
 
-/** The program can't go on. The message stands behind `socklog-tcp: fatal: `. */
-export class Fatal extends Error {
-  /** The class's name. */
-  override name = "Fatal";
+/** The program can't go on. The message stands after `socklog-tcp: fatal: `. */
+export class Fatal extends LogferryError {
   /** The exit code: 111 for trouble, 100 for wrong usage. */
   readonly exitCode: number;
 
@@ -17,11 +16,14 @@ export class Fatal extends Error {
    * Makes it.
    *
    * @param message What went wrong
-   * @param exitCode The exit code
+   * @param reason Why, and the exit code; 111 unless given
    */
-  constructor(message: string, exitCode = 111) {
-    super(message);
-    this.exitCode = exitCode;
+  constructor(
+    message: string,
+    reason: ErrorOptions & { code?: string; exitCode?: number } = {},
+  ) {
+    super(message, reason);
+    this.exitCode = reason.exitCode ?? 111;
   }
 }
 
@@ -38,6 +40,6 @@ export function attempt<T>(what: string, step: () => T): T {
     return step();
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    throw new Fatal(`unable to ${what}: ${error.message}`);
+    throw new Fatal(`unable to ${what}: ${error.message}`, { cause: error });
   }
 }

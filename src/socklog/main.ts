@@ -36,7 +36,7 @@ async function servePrograms(
   if (program === OWN_NAME && !canRun(args.program[0]!)) {
     throw new Fatal(
       `${args.program[0]}: neither NAMEs, nor ucspi, nor a program to run`,
-      100,
+      { exitCode: 100 },
     );
   }
   const listener = await openListener(args);

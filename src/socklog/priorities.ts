@@ -16,17 +16,7 @@ const FACILITIES = [
 ] as readonly (string | undefined)[];
 const PRIORITIES = "emerg alert crit err warn notice info debug".split(" ");
 
-/**
- * What stands in a line's place of its `<n>`.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- *
- * const found: Priority = priority(13, 2);
- * assertEquals(new TextDecoder().decode(found.text), "user.notice: ");
- * ```
- */
+/** What stands in a line's place of its `<n>`. */
 export interface Priority {
   /** `facility.priority: `. */
   readonly text: Bytes;
@@ -37,15 +27,34 @@ export interface Priority {
   readonly length: number;
 }
 
+/**
+ * The words for a number, such as `user.notice` for 13. Like the original, it
+ * says `unknown` for a facility that has no name, and takes 192 to 199 for
+ * `mark`.
+ *
+ * @param number The number: the facility's times 8 plus the priority's
+ * @returns `facility.priority`
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(priorityName(13), "user.notice");
+ * assertEquals(priorityName(999), "unknown.debug");
+ * ```
+ */
+export function priorityName(number: number): string {
+  return `${FACILITIES[number >> 3] ?? "unknown"}.${PRIORITIES[number & 7]}`;
+}
+
 const NONE: Priority = { text: new Uint8Array(0), length: 0 };
 /** By number and number of digits, made when first met. */
 const known: (Priority | undefined)[] = [];
 
 /**
  * The words for a line that begins with one to three digits between `<` and
- * `>`. Like the original, and all of this is as the original has it, it
- * leaves `<0>` alone (only a kernel may send that), says `unknown.debug: ` in
- * front of a `<999>`, and takes 192 to 199 for `mark`.
+ * `>`. Like the original, it leaves `<0>` alone (only a kernel may send that),
+ * and puts `unknown.debug: ` before a `<999>`.
  *
  * @param number The number
  * @param digits How many digits it was written with
@@ -65,11 +74,9 @@ export function priority(number: number, digits: number): Priority {
   const key = number * 4 + digits;
   const met = known[key];
   if (met !== undefined) return met;
-  const facility = FACILITIES[number >> 3];
-  const name = `${facility ?? "unknown"}.${PRIORITIES[number & 7]}: `;
   const made = {
-    text: encode(name),
-    length: facility === undefined ? 0 : digits + 2,
+    text: encode(`${priorityName(number)}: `),
+    length: FACILITIES[number >> 3] === undefined ? 0 : digits + 2,
   };
   known[key] = made;
   return made;

@@ -82,6 +82,7 @@ export class Reception {
   readonly #asked = new WeakMap<Connection, Wanted>();
   /** Until when nothing is accepted; 0 for no pause. */
   #pausedUntil = 0;
+  #closed = false;
 
   /**
    * Opens it.
@@ -189,6 +190,7 @@ export class Reception {
     if (asked === undefined) this.#known.push(connection);
     else {
       asked.then(() => {
+        if (this.#closed) return closeWithReset(connection.fd);
         this.#known.push(connection);
         this.#wake();
       });
@@ -283,6 +285,12 @@ export class Reception {
     this.#count--;
     this.#messages.report(`end ${connection.id} status ${ending}`);
     this.#tellCount();
+  }
+
+  /** Lets nobody in any more who isn't served. */
+  close(): void {
+    this.#closed = true;
+    for (const { fd } of this.#known.splice(0)) closeWithReset(fd);
   }
 
   #tellCount(): void {

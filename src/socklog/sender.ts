@@ -41,13 +41,24 @@ const BUFFER = 256 * 1024;
 /** How much is sent before somebody else has a turn. */
 const QUANTUM = 4 * BUFFER;
 
+/** In the place of a descriptor: the next read returns at once. */
+export const NOW = -1;
+/** The same: there is nothing to read before the source says so. */
+export const LATER = -2;
+
 /** What is sent. */
 export interface Source {
   /**
-   * The descriptor on which a read may have to wait; -1 when the next read
-   * returns at once.
+   * The descriptor on which a read may have to wait, {@linkcode NOW}, or
+   * {@linkcode LATER}.
    */
   readonly waits: number;
+
+  /**
+   * Tells the source, before the first read, what it is to call when there is
+   * something to read after {@linkcode LATER}.
+   */
+  attach?(wake: () => void): void;
 
   /**
    * Reads what is there.
@@ -77,8 +88,10 @@ export function sourceOf(fd: number): Source {
       const n = read(fd, buffer);
       if (n >= 0) return n;
       if (n === -EAGAIN) return -1;
-      const { message } = new SysError(-n);
-      throw new Fatal(`unable to read standard input: ${message}`);
+      const cause = new SysError(-n);
+      throw new Fatal(`unable to read standard input: ${cause.message}`, {
+        cause,
+      });
     },
   };
 }
@@ -146,10 +159,16 @@ export async function send(
 /**
  * Sends to one server after the other, until one has taken everything. What
  * can't be read again is sent to one alone.
+ *
+ * @param options Where to, and how
+ * @param io What is sent, and what ends it
+ * @param messages Where to say what happens
+ * @throws {Fatal} When it hasn't arrived, as far as is known
+ * @throws What the source or the signal throws
  */
-async function transmit(
+export async function transmit(
   options: SendOptions,
-  io: SenderIo,
+  io: Pick<SenderIo, "source" | "signal">,
   messages: Messages,
 ): Promise<void> {
   const { source, signal } = io;
@@ -167,7 +186,7 @@ async function transmit(
       await messages.flushPatiently();
       const { sent, answer } = await way.transmit(connection, io);
       const wrong = options.acknowledge ? complaint(answer, sent) : undefined;
-      if (wrong !== undefined) throw new Fatal(wrong);
+      if (wrong !== undefined) throw new Fatal(wrong, { code: "EBADMSG" });
       noteSuccess(server);
       return;
     } catch (error) {
@@ -179,7 +198,7 @@ async function transmit(
       const named = `${ip} port ${port}: ${error.message}`;
       servers = servers.filter((one) => one !== server);
       if (servers.length === 0 || source.rewind === undefined) {
-        throw new Fatal(named);
+        throw new Fatal(named, { cause: error, code: error.code });
       }
       messages.warn(named);
       source.rewind();
@@ -200,7 +219,10 @@ interface Way<T extends { remote: RemoteEnd }> {
    * Sends, and waits until the server has closed the connection: only that is
    * success.
    */
-  transmit(connection: T, io: SenderIo): Promise<Transmitted>;
+  transmit(
+    connection: T,
+    io: Pick<SenderIo, "source" | "signal">,
+  ): Promise<Transmitted>;
 }
 
 async function wayOf(
@@ -255,6 +277,7 @@ class Transmission {
     this.#fd = fd;
     this.#source = source;
     this.#signal = signal;
+    source.attach?.(() => this.#poller.wake());
   }
 
   async run(): Promise<Transmitted> {
@@ -265,7 +288,7 @@ class Transmission {
       const blocked = this.#first < this.#end;
       const reads = !blocked && !this.#inputEnded;
       const { waits } = this.#source;
-      const sends = blocked || (reads && waits < 0);
+      const sends = blocked || (reads && waits === NOW);
       this.#poller.set(0, reads ? waits : -1, READABLE);
       this.#poller.set(1, this.#fd, sends ? READABLE | WRITABLE : READABLE);
       await waitOn(this.#poller, -1, this.#signal);
@@ -297,7 +320,8 @@ class Transmission {
   /** Reads; `false` when there is nothing yet. */
   #fill(): boolean {
     const { waits } = this.#source;
-    if (waits >= 0 && !new Readiness(waits).ready()) return false;
+    if (waits === LATER) return false;
+    if (waits !== NOW && !new Readiness(waits).ready()) return false;
     const n = this.#source.read(this.#buffer);
     if (n < 0) return false;
     if (n === 0) this.#inputEnded = true;
@@ -310,7 +334,7 @@ class Transmission {
   #send(): boolean {
     const n = write(this.#fd, this.#buffer.subarray(this.#first, this.#end));
     if (n === -EAGAIN) return false;
-    if (n < 0) throw failure(n);
+    if (n < 0) throw failure(new SysError(-n));
     this.#first += n;
     this.#sent += n;
     return true;
@@ -323,14 +347,14 @@ class Transmission {
       closeWrite(this.#fd);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
-      throw new Fatal(`unable to send: ${error.message}`);
+      throw failure(error);
     }
   }
 
   #listen(): void {
     const n = read(this.#fd, this.#input);
     if (n === -EAGAIN) return;
-    if (n < 0) throw failure(n);
+    if (n < 0) throw failure(new SysError(-n));
     if (n > 0) {
       if (this.#answer.length < LONGEST_ANSWER) {
         this.#answer += latin1(this.#input.subarray(0, n));
@@ -342,11 +366,13 @@ class Transmission {
     // arrived by then; without it, these bytes met nobody. Our own end counts
     // as one, and may still be on its way to a server that knows enough.
     if (!this.#finished || unacknowledgedBytes(this.#fd) > 1) {
-      throw new Fatal("connection closed before everything was sent");
+      throw new Fatal("connection closed before everything was sent", {
+        code: "ECONNABORTED",
+      });
     }
   }
 }
 
-function failure(result: number): Fatal {
-  return new Fatal(`unable to send: ${new SysError(-result).message}`);
+function failure(cause: SysError): Fatal {
+  return new Fatal(`unable to send: ${cause.message}`, { cause });
 }

@@ -199,12 +199,47 @@ export class LogServer {
    * @throws {Fatal} When the output fails; every connection is reset
    */
   async run(): Promise<void> {
-    const stopListening = onTermination(() => {
-      this.#stopping = true;
-      this.#output.stop();
-      this.#poller.wake();
-    });
+    const stopListening = onTermination(() => this.stop());
     settleSignals();
+    try {
+      await this.serve();
+    } finally {
+      stopListening();
+    }
+  }
+
+  /** Asks for the end; {@linkcode LogServer.serve} returns soon after. */
+  stop(): void {
+    this.#stopping = true;
+    this.#output.stop();
+    this.#poller.wake();
+  }
+
+  /**
+   * Serves until {@linkcode LogServer.stop} asks for the end.
+   *
+   * @throws {Fatal} When the output fails; every connection is reset
+   */
+  async serve(): Promise<void> {
+    try {
+      await this.#serveUntilStopped();
+      await this.#writeRest();
+    } catch (error) {
+      // For a sync that still goes on.
+      this.#failure ??= error;
+      for (const connection of this.#served.splice(0)) {
+        if (connection !== undefined) closeWithReset(connection.fd);
+      }
+      throw error;
+    } finally {
+      this.#reception.close();
+      close(this.#watched.fd);
+      this.#poller.close();
+      await this.#messages.flushPatiently();
+    }
+  }
+
+  async #serveUntilStopped(): Promise<void> {
     try {
       this.#warn();
       this.#watched.add(this.#listener.fd, READABLE);
@@ -218,15 +253,8 @@ export class LogServer {
         await this.#round();
       }
       if (this.#failure !== undefined) throw this.#failure;
-      await this.#stop();
-    } catch (error) {
-      for (const connection of this.#served) {
-        if (connection !== undefined) closeWithReset(connection.fd);
-      }
-      throw error;
     } finally {
-      await this.#messages.flushPatiently();
-      stopListening();
+      close(this.#listener.fd);
     }
   }
 
@@ -446,6 +474,8 @@ export class LogServer {
 
   #close(connection: Served): void {
     const { fd, ending = FAILED, received } = connection;
+    // Reset already, and the descriptor may be another's.
+    if (this.#served[fd] !== connection) return;
     this.#served[fd] = undefined;
     if (ending === ENDED) {
       if (this.#options.acknowledge) write(fd, answer(received));
@@ -489,8 +519,7 @@ export class LogServer {
   }
 
   /** Writes what was read, and lets nobody believe that more was. */
-  async #stop(): Promise<void> {
-    close(this.#listener.fd);
+  async #writeRest(): Promise<void> {
     await this.#endAll();
     await this.#write();
     while (this.#syncing !== undefined) await this.#syncing;

@@ -7,7 +7,6 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { LogDirectory } from "../../src/log/log_directory.ts";
 // What is loaded inside a test counts as a leak of that test.
 import "../../src/log/processor.ts";
-import { logStream } from "../../src/multilog/log_stream.ts";
 import { Retrier, StartError } from "../../src/log/retrier.ts";
 import {
   AS_NOBODY,
@@ -442,19 +441,6 @@ Deno.test("what is asked of a log while it is busy is done afterwards", async ()
   assertEquals(whole(path), `one\n${line}two\nthree\n`);
   assertEquals(oldFiles(path).length, 4);
   assertEquals(text(`${at.path}/runs`), "\n".repeat(4));
-});
-
-Deno.test("a stream takes bytes and nothing else, and lets go of its logs then", async () => {
-  using at = folder();
-  const script = [`${at.path}/log`];
-  const writer = logStream(script).getWriter();
-  writer.closed.catch(() => {});
-  const wrong = "text" as unknown as Uint8Array;
-  await assertRejects(() => writer.write(wrong), TypeError);
-  const next = logStream(script).getWriter();
-  await next.write(new TextEncoder().encode("one\n"));
-  await next.close();
-  assertEquals(text(`${at.path}/log/current`), "one\n");
 });
 
 Deno.test("trouble later: current is removed, and the next one is another", async () => {

@@ -1,0 +1,180 @@
+/**
+ * A log, as other programs have it: with the timer, and the turns, that a main
+ * loop would see to.
+ *
+ * @module
+ */
+import type { LogDirectory } from "../src/log/log_directory.ts";
+import { LogferryError } from "../src/logferry_error.ts";
+import type { Log } from "./log.ts";
+
+/** A timer for longer than this rings at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** What a log is made of. */
+export interface Parts {
+  /** What it is called in messages. */
+  readonly name: string;
+  /** The directories that it writes to. */
+  readonly logs: readonly LogDirectory[];
+  /** Takes bytes, one call after the other. */
+  append(bytes: Uint8Array): Promise<void> | undefined;
+  /** Ends all of it well. */
+  close(): Promise<void>;
+}
+
+/** Where the warnings of a log go unless somebody wants them. */
+export function warnOnConsole(message: string): void {
+  console.warn(message);
+}
+
+/** See {@linkcode Log}. */
+export class OpenLog implements Log {
+  readonly writable: WritableStream<Uint8Array>;
+  readonly #warn: (message: string) => void;
+  readonly #parts: Parts;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #last: Promise<void> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Opens the log's parts.
+   *
+   * @param open Opens them; what it is given is to be called when a file has
+   * left a queue
+   * @param warn Where warnings go
+   * @throws What `open` throws
+   */
+  static async make(
+    open: (wake: () => void) => Parts | Promise<Parts>,
+    warn: (message: string) => void,
+  ): Promise<Log> {
+    let wake = () => {};
+    const parts = await open(() => wake());
+    const log = new OpenLog(parts, warn);
+    wake = () => void log.#attend();
+    return log;
+  }
+
+  private constructor(parts: Parts, warn: (message: string) => void) {
+    this.#parts = parts;
+    this.#warn = warn;
+    this.writable = new WritableStream({
+      write: async (chunk) => {
+        try {
+          await this.write(chunk);
+        } catch (error) {
+          // Neither `close` nor `abort` comes after a failure.
+          await this.terminate();
+          throw error;
+        }
+      },
+      close: () => this.close(),
+      abort: () => this.terminate(),
+    });
+    this.#attend();
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    if (!(bytes instanceof Uint8Array)) {
+      throw new TypeError("what is written to a log must be a Uint8Array");
+    }
+    await this.#inTurn(async () => {
+      await this.#parts.append(bytes);
+      await this.#rotateDue();
+    });
+  }
+
+  async rotate(): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#forEach((log) => log.rotate());
+      this.#setTimer();
+    });
+  }
+
+  async sync(): Promise<void> {
+    await this.#inTurn(() =>
+      this.#forEach(async (log) => {
+        if (await log.sync()) return;
+        const message = `unable to write ${log.path} to disk`;
+        throw new LogferryError(message, { code: "EIO" });
+      })
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#closing ??= this.#after(() => {
+      clearTimeout(this.#timer);
+      return this.#parts.close();
+    });
+  }
+
+  terminate(): Promise<void> {
+    for (const log of this.#parts.logs) log.terminate();
+    return this.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #inTurn(step: () => Promise<void>): Promise<void> {
+    if (this.#closing) {
+      const message = `${this.#parts.name} is closed`;
+      throw new LogferryError(message, { code: "EBADF" });
+    }
+    return this.#after(step);
+  }
+
+  /** Takes a step when all before it are done, whatever became of them. */
+  #after(step: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(step);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  async #forEach(step: (log: LogDirectory) => Promise<void>): Promise<void> {
+    await Promise.all(this.#parts.logs.map(step));
+  }
+
+  async #rotateDue(): Promise<void> {
+    await this.#forEach(async (log) => {
+      if (log.due()) await log.rotate();
+      if (log.hasExpired()) await log.expire();
+    });
+    this.#setTimer();
+  }
+
+  /**
+   * For the next file that gets old enough to be finished, or to go. It keeps no
+   * program from ending.
+   */
+  #setTimer(): void {
+    clearTimeout(this.#timer);
+    const waits = this.#parts.logs.flatMap((log) => {
+      const until = log.untilDue();
+      const expiry = log.expiry();
+      return [
+        ...until < 0 ? [] : [until],
+        ...expiry === undefined ? [] : [Math.max(1000 * expiry - Date.now(), 0)],
+      ];
+    });
+    if (this.#closing || waits.length === 0) return;
+    this.#timer = setTimeout(
+      () => this.#attend(),
+      Math.min(...waits, LONGEST_TIMER),
+    );
+    Deno.unrefTimer(this.#timer);
+  }
+
+  /** A file may be old enough, or be finished at last. */
+  async #attend(): Promise<void> {
+    if (this.#closing) return;
+    try {
+      await this.#after(() => this.#rotateDue());
+    } catch (error) {
+      if (!(error instanceof LogferryError)) throw error;
+      this.#warn(error.message);
+    }
+  }
+}

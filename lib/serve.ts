@@ -1,0 +1,278 @@
+/**
+ * The log server, as `socklog-tcp` is one.
+ *
+ * This calls the C library, so it needs `--allow-ffi`, on Linux.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { openLog } from "@logferry/logferry/log";
+ * import { send } from "@logferry/logferry/send";
+ * import { serve } from "@logferry/logferry/serve";
+ *
+ * const dir = await Deno.makeTempDir();
+ * {
+ *   await using log = await openLog(`${dir}/all`);
+ *   await using server = await serve(log, {
+ *     hostname: "127.0.0.1",
+ *     port: 0,
+ *     acknowledge: true,
+ *   });
+ *   const { hostname, port } = server.addr;
+ *   const lines = new TextEncoder().encode("<13>one\n<13>two\n");
+ *   await send(lines, { hostname, port, acknowledge: true });
+ *   // Acknowledged means on the disk.
+ *   assertEquals(
+ *     await Deno.readTextFile(`${dir}/all/current`),
+ *     "127.0.0.1: user.notice: one\n127.0.0.1: user.notice: two\n",
+ *   );
+ * }
+ * await Deno.remove(dir, { recursive: true });
+ * ```
+ *
+ * @module
+ */
+import type { Bytes } from "../src/bytes.ts";
+import { LogferryError } from "../src/logferry_error.ts";
+import { Fatal } from "../src/socklog/fatal.ts";
+import type { FramerOptions } from "../src/socklog/framing.ts";
+import { openListener } from "../src/socklog/listener.ts";
+import { Messages, Verbosity } from "../src/socklog/messages.ts";
+import type { Output } from "../src/socklog/output.ts";
+import { LogServer as Server } from "../src/socklog/server.ts";
+import { warnOnConsole } from "./_open_log.ts";
+import type { Log } from "./log.ts";
+
+export { type FramerOptions, type Log, LogferryError };
+
+/**
+ * Where to serve, and how.
+ *
+ * @example
+ * ```ts
+ * // The client's address and port before each line; routers may send.
+ * const options: ServeOptions = {
+ *   port: 10116,
+ *   names: ["TCPREMOTEIP", "TCPREMOTEPORT"],
+ *   octetCounting: true,
+ *   limit: 1000,
+ * };
+ * ```
+ */
+export interface ServeOptions extends FramerOptions {
+  /** The address to listen at; `0.0.0.0` unless given. */
+  hostname?: string;
+  /** The port; 0 for any free one. */
+  port: number;
+  /**
+   * The variables of tcp-environ(5), or of the environment, that each line
+   * begins with the values of; `["TCPREMOTEIP"]` unless given. `TCPREMOTEHOST`
+   * and `TCPREMOTEINFO` are asked for when they are among them.
+   */
+  names?: readonly string[];
+  /**
+   * Whether senders that ask for it are told how many of their bytes were
+   * written; with a {@linkcode Log}, synced.
+   */
+  acknowledge?: boolean;
+  /** How many connections there may be at once; 40 unless given. */
+  limit?: number;
+  /** After how many idle seconds a connection is ended; 0, as ever, for never. */
+  idle?: number;
+  /** A file of access rules, made by tcprules; none unless given. */
+  rules?: string;
+  /** Ends the server, as {@linkcode LogServer.shutdown} does. */
+  signal?: AbortSignal;
+  /** What is called with what is wrong; `console.warn` unless given. */
+  onWarning?: (message: string) => void;
+}
+
+/**
+ * A log server at work, which ends when its scope does (`await using`).
+ *
+ * @example
+ * ```ts
+ * const log = new WritableStream<Uint8Array>();
+ * const server: LogServer = await serve(log, { hostname: "127.0.0.1", port: 0 });
+ * await server.shutdown();
+ * ```
+ */
+export interface LogServer extends AsyncDisposable {
+  /** Where it listens. */
+  readonly addr: Deno.NetAddr;
+  /**
+   * Kept when it has ended.
+   *
+   * @throws {LogferryError} When lines can't be written; then no sender was told
+   * that they were
+   */
+  readonly finished: Promise<void>;
+  /**
+   * Ends it: what was read is written, and the connections are ended so that
+   * the senders notice.
+   *
+   * @returns {@linkcode LogServer.finished}
+   */
+  shutdown(): Promise<void>;
+}
+
+/**
+ * Serves logs: takes connections, and writes their lines.
+ *
+ * @param output Where lines go: a log, or a stream, whose chunks are whole lines
+ * @param options Where to listen, and how
+ * @returns The server
+ * @throws {LogferryError} When it can't listen: `EADDRINUSE`, `EACCES`
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+ * const server = await serve(writable, { hostname: "127.0.0.1", port: 0 });
+ * const { hostname, port } = server.addr;
+ * const connection = await Deno.connect({ hostname, port });
+ * await connection.write(new TextEncoder().encode("<13>up\n"));
+ * const lines = readable.pipeThrough(new TextDecoderStream()).getReader();
+ * const { value } = await lines.read();
+ * assertEquals(value, "127.0.0.1: user.notice: up\n");
+ * connection.close();
+ * await server.shutdown();
+ * ```
+ */
+export async function serve(
+  output: Log | WritableStream<Uint8Array>,
+  options: ServeOptions,
+): Promise<LogServer> {
+  const {
+    hostname = "0.0.0.0",
+    port,
+    names = ["TCPREMOTEIP"],
+    form = "cooked",
+    octetCounting = false,
+    acknowledge = false,
+    limit = 40,
+    idle = 0,
+    rules,
+    signal,
+    onWarning = warnOnConsole,
+  } = options;
+  signal?.throwIfAborted();
+  const lines = new LineOutput(output);
+  const listener = await openListener({
+    host: hostname,
+    port: String(port),
+    backlog: 1024,
+    noDelay: false,
+    gid: undefined,
+    uid: undefined,
+    printPort: false,
+  }).catch((error) => {
+    lines.close();
+    throw error;
+  });
+  const server = new Server(
+    {
+      names,
+      framing: { form, octetCounting },
+      acknowledge,
+      limit,
+      idle,
+      rules,
+      rulesMayBeMissing: false,
+      banner: new Uint8Array(0),
+      keepOptions: false,
+      localName: names.includes("TCPLOCALHOST") ? undefined : "",
+      lookUpHost: names.includes("TCPREMOTEHOST"),
+      askIdentity: names.includes("TCPREMOTEINFO"),
+      paranoid: false,
+      identityTimeout: 26,
+    },
+    listener,
+    lines,
+    new Warnings(onWarning),
+  );
+  const stop = () => server.stop();
+  signal?.addEventListener("abort", stop);
+  const finished = server.serve().finally(() => {
+    signal?.removeEventListener("abort", stop);
+    lines.close();
+  });
+  const shutdown = () => {
+    stop();
+    return finished;
+  };
+  const { ip, port: bound } = listener.local;
+  return {
+    addr: { transport: "tcp", hostname: ip, port: bound },
+    finished,
+    shutdown,
+    [Symbol.asyncDispose]: shutdown,
+  };
+}
+
+/** A server's messages, of which only warnings are for anybody. */
+class Warnings extends Messages {
+  readonly #warn: (message: string) => void;
+
+  constructor(warn: (message: string) => void) {
+    super("", Verbosity.Quiet);
+    this.#warn = warn;
+  }
+
+  override warn(text: string): void {
+    this.#warn(text);
+  }
+}
+
+/** A log, or a stream, as where a server's lines go. */
+class LineOutput implements Output {
+  readonly fd = -1;
+  readonly turns = true;
+  readonly #log: Log | undefined;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
+
+  constructor(output: Log | WritableStream<Uint8Array>) {
+    if ("sync" in output) this.#log = output;
+    else this.#writer = output.getWriter();
+  }
+
+  async write(lines: Bytes): Promise<number> {
+    await failing(
+      this.#log?.write(lines) ?? this.#writer!.write(lines.slice()),
+    );
+    return lines.length;
+  }
+
+  async sync(): Promise<boolean> {
+    try {
+      await this.#log?.sync();
+      return true;
+    } catch (error) {
+      // A sync that failed is told, and tried again with the next lines.
+      if (error instanceof LogferryError && error.code === "EIO") return false;
+      return await failing(Promise.reject(error));
+    }
+  }
+
+  stop(): void {}
+
+  gone(): Fatal {
+    return new Fatal("unable to write lines");
+  }
+
+  close(): Promise<void> {
+    this.#writer?.releaseLock();
+    return Promise.resolve();
+  }
+}
+
+async function failing<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    const { message, code } = cause as Partial<LogferryError>;
+    const reason = { cause, code: code ?? "EIO" };
+    throw new Fatal(`unable to write lines: ${message ?? cause}`, reason);
+  }
+}
