@@ -221,7 +221,7 @@ export function stat(
   name: Name,
   directory: number = AT_FDCWD,
 ): FileInfo | undefined {
-  return look(name, directory, name.length === 0 ? AT_EMPTY_PATH : 0);
+  return statx(name, directory, name.length === 0 ? AT_EMPTY_PATH : 0);
 }
 
 /**
@@ -231,10 +231,10 @@ export function stat(
  * @throws {SysError} On any other failure
  */
 export function lstat(name: Name): FileInfo | undefined {
-  return look(name, AT_FDCWD, AT_SYMLINK_NOFOLLOW);
+  return statx(name, AT_FDCWD, AT_SYMLINK_NOFOLLOW);
 }
 
-function look(
+function statx(
   name: Name,
   directory: number,
   flags: number,
