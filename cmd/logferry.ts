@@ -26,9 +26,9 @@ const WRONG_USAGE = 100;
 const logferry: Program = (args) => {
   const diagnostics = new Diagnostics(OWN_NAME);
   const [first] = args;
-  if (first === "--help") return diagnostics.answer(HELP);
+  if (first === "--help") return diagnostics.print(HELP);
   if (first === "--version") {
-    return diagnostics.answer(`${OWN_NAME} ${VERSION}\n`);
+    return diagnostics.print(`${OWN_NAME} ${VERSION}\n`);
   }
   if (first !== undefined) {
     diagnostics.say(`fatal: no such program: ${first}; see --help`);

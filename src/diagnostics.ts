@@ -128,10 +128,10 @@ export class Diagnostics {
   /**
    * Writes what a program was asked for, `--help` say, to standard output.
    *
-   * @param text The answer
+   * @param text The text
    * @returns The exit code: 0; or 111, having said why it couldn't be written
    */
-  answer(text: string): 0 | 111 {
+  print(text: string): 0 | 111 {
     const failure = writeAll(1, encode(text));
     if (failure === undefined) return 0;
     this.say("fatal: unable to write to standard output: ", failure);

@@ -68,10 +68,10 @@ export async function multilog(
 ): Promise<number> {
   const diagnostics = new Diagnostics("multilog");
   if (args.length === 1 && args[0] === "--help") {
-    return diagnostics.answer(HELP);
+    return diagnostics.print(HELP);
   }
   if (args.length === 1 && args[0] === "--version") {
-    return diagnostics.answer(`multilog ${VERSION}\n`);
+    return diagnostics.print(`multilog ${VERSION}\n`);
   }
   // Loaded only now, since a log that starts has no use for them.
   if (args[0] === "--status") {

@@ -324,7 +324,7 @@ export function showStatus(
   if (terminal) {
     text = new TextDecoder().decode(new TerminalText().turn(encode(text)));
   }
-  const code = diagnostics.answer(text);
+  const code = diagnostics.print(text);
   return found.length === paths.length ? code : 111;
 }
 

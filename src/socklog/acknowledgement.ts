@@ -26,12 +26,12 @@ import { type Bytes, encode } from "../bytes.ts";
 export const LONGEST_ANSWER = 32;
 
 /**
- * The server's answer.
+ * What the server answers.
  *
  * @param received How many bytes it has received, and written the lines of
  * @returns The bytes to send
  */
-export function answer(received: number): Bytes {
+export function acknowledgement(received: number): Bytes {
   return encode(`${received}\n`);
 }
 

@@ -137,22 +137,21 @@ const MOST_NAMES = 8;
  * what the variable has, but a `?` for what would end a line.
  *
  * @param names The NAMEs
- * @param info The connection
  * @param getenv What looks a variable up in the environment
+ * @param info The connection, where its variables aren't in the environment
  */
 export function prefixOf(
   names: readonly string[],
-  info: ConnectionInfo,
   getenv: (name: string) => Uint8Array | undefined,
+  info?: ConnectionInfo,
 ): Bytes {
-  const own = variables(info);
-  let prefix = "";
-  let set = 0;
-  for (const name of names) {
-    const value = own.has(name) ? own.get(name) : getenv(name);
-    if (value === undefined) continue;
-    if (++set > MOST_NAMES) break;
-    prefix += `${typeof value === "string" ? value : latin1(value)}: `;
-  }
+  const own = info && variables(info);
+  const prefix = names.map((name) => {
+    if (own?.has(name)) return own.get(name);
+    const value = getenv(name);
+    return value && latin1(value);
+  })
+    .filter((value) => value !== undefined).slice(0, MOST_NAMES)
+    .map((value) => `${value}: `).join("");
   return fromLatin1(prefix.replace(/[\n\0]/g, "?"));
 }

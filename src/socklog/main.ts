@@ -71,9 +71,9 @@ async function carryOut(
 ): Promise<number> {
   switch (args.mode) {
     case "help":
-      return diagnostics.answer(HELP);
+      return diagnostics.print(HELP);
     case "version":
-      return diagnostics.answer(`${OWN_NAME} ${VERSION}\n`);
+      return diagnostics.print(`${OWN_NAME} ${VERSION}\n`);
   }
   if (args.mode === "socklog") {
     await socklog(args.options, program, openScript);

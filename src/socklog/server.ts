@@ -18,7 +18,7 @@ import {
 } from "../sys/poll.ts";
 import { closeWithReset } from "../sys/sockets.ts";
 import { onTermination, settleSignals } from "../sys/signals.ts";
-import { answer } from "./acknowledgement.ts";
+import { acknowledgement } from "./acknowledgement.ts";
 import { prefixOf, VARIABLES } from "./connection_info.ts";
 import { Framer, type FramerOptions, LineBuffer } from "./framing.ts";
 import type { Listener } from "./listener.ts";
@@ -348,7 +348,7 @@ export class LogServer {
   /** Begins to serve a connection. */
   #begin(connection: Connection): Served {
     this.#reception.welcome(connection);
-    const prefix = prefixOf(this.#options.names, connection.info, getenv);
+    const prefix = prefixOf(this.#options.names, getenv, connection.info);
     const served = Object.assign(connection, {
       lines: new LineBuffer(prefix),
       received: 0,
@@ -478,7 +478,7 @@ export class LogServer {
     if (this.#served[fd] !== connection) return;
     this.#served[fd] = undefined;
     if (ending === ENDED) {
-      if (this.#options.acknowledge) write(fd, answer(received));
+      if (this.#options.acknowledge) write(fd, acknowledgement(received));
       close(fd);
     } else closeWithReset(fd);
     this.#reception.end(connection, ending);

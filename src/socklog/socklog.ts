@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { encode, fromLatin1, latin1 } from "../bytes.ts";
+import { encode } from "../bytes.ts";
 import { getopt, UsageError } from "../getopt.ts";
 import { EAGAIN, read } from "../sys/descriptors.ts";
 import { bindUdp, bindUnix } from "../sys/datagrams.ts";
@@ -17,6 +17,7 @@ import { onTermination, settleSignals } from "../sys/signals.ts";
 import { getsockname, wildcardAddress } from "../sys/sockets.ts";
 import { writeAll } from "../sys/write_all.ts";
 import { VERSION } from "../version.ts";
+import { prefixOf } from "./connection_info.ts";
 import { DatagramServer, dropPermissions } from "./datagram_server.ts";
 import { Fatal } from "./fatal.ts";
 import { Framer, type FramerOptions, LineBuffer } from "./framing.ts";
@@ -26,7 +27,6 @@ import { DescriptorOutput, type OpenScript, writingTo } from "./output.ts";
 /** Where a local service sends its lines, as in syslog(3). */
 const DEFAULT_PATH = "/dev/log";
 const DEFAULT_PORT = "514";
-const MOST_NAMES = 8;
 /** How many bytes of datagrams may wait to be read. */
 const RECEIVE_BUFFER = 8 * 1024 * 1024;
 
@@ -226,10 +226,8 @@ async function openInet(
  * connection.
  */
 async function readUcspi(names: readonly string[]): Promise<void> {
-  const prefix = names.map(getenv).filter((value) => value !== undefined)
-    .slice(0, MOST_NAMES).map((value) => `${latin1(value)}: `).join("");
   const framer = new Framer();
-  const lines = new LineBuffer(fromLatin1(prefix));
+  const lines = new LineBuffer(prefixOf(names, getenv));
   const poller = new Poller(1);
   let terminating = false;
   const stopListening = onTermination(() => {

@@ -50,7 +50,7 @@ export async function tryto(args: readonly string[]): Promise<number> {
   const diagnostics = new Diagnostics("tryto");
   if (args[0] === "--help" || args[0] === "--version") {
     const text = args[0] === "--help" ? HELP : `tryto ${VERSION}\n`;
-    return diagnostics.answer(text);
+    return diagnostics.print(text);
   }
   let task: Task;
   try {
