@@ -20,6 +20,18 @@ export class UsageError extends Error {
 }
 
 /**
+ * The number that a text begins with, as the originals scan it: whatever comes
+ * after the digits is nothing to them.
+ *
+ * @param text The text
+ * @returns The number, or `undefined` where there is no digit
+ */
+export function leadingNumber(text: string): number | undefined {
+  const digits = /^\d+/.exec(text);
+  return digits === null ? undefined : Number(digits[0]);
+}
+
+/**
  * Splits arguments into options and the rest.
  *
  * @param args The arguments

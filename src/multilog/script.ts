@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { leadingNumber } from "../getopt.ts";
 import {
   codeFault,
   KEEP_DEFAULT,
@@ -37,11 +38,6 @@ export interface Script {
   warnings: string[];
 }
 
-/** Digits at the front are the number, as the originals scan it. */
-function scan(text: string): number {
-  return Number(/^\d*/.exec(text)![0]);
-}
-
 /**
  * Reads a script.
  *
@@ -70,7 +66,7 @@ export function parseScript(args: readonly string[]): Script {
     age: 0,
   };
   const ranged = (arg: string, least: number, most: number): number => {
-    const given = scan(arg.slice(1));
+    const given = leadingNumber(arg.slice(1)) ?? 0;
     const used = Math.min(Math.max(given, least), most);
     if (given !== used || !/^.\d+$/.test(arg)) {
       warnings.push(`${arg}: taken as ${arg[0]}${used}`);

@@ -4,7 +4,7 @@
  * @module
  */
 import { encode, latin1 } from "../bytes.ts";
-import { getopt, UsageError } from "../getopt.ts";
+import { getopt, leadingNumber, UsageError } from "../getopt.ts";
 import { getenv } from "../sys/environment.ts";
 import type { DialManner } from "./dialling.ts";
 import type { FramerOptions } from "./framing.ts";
@@ -175,11 +175,9 @@ function numberOf(name: string): number {
   const found = getenv(name);
   if (found === undefined) throw new UsageError(`-U wants $UID and $GID`);
   const value = latin1(found);
-  const digits = /^\d+/.exec(value);
-  if (digits === null || Number(digits[0]) > LAST_ID) {
-    throw new UsageError(`-U wants a number in $${name}, not ${value}`);
-  }
-  return Number(digits[0]);
+  const id = leadingNumber(value);
+  if (id !== undefined && id <= LAST_ID) return id;
+  throw new UsageError(`-U wants a number in $${name}, not ${value}`);
 }
 
 function common(): Common {
