@@ -4,26 +4,22 @@
  * @module
  */
 import { close } from "../sys/descriptors.ts";
-import { errorNumber, SysError } from "../sys/errors.ts";
+import { SysError } from "../sys/errors.ts";
 import { parsePort } from "../sys/names.ts";
 import { Poller, WRITABLE } from "../sys/poll.ts";
 import {
   bind,
-  connect,
+  connectAndWait,
   type Endpoint,
   endpoint,
   setKeepAlive,
   setNoDelay,
   socket,
-  socketError,
 } from "../sys/sockets.ts";
 import { KEEP_ALIVE_SECONDS, resolve } from "./addresses.ts";
 import { attempt, Fatal } from "./fatal.ts";
 import type { Messages } from "./messages.ts";
 import { inTurn, noteFailure, type Server } from "./servers.ts";
-
-const EINPROGRESS = errorNumber("EINPROGRESS");
-const ETIMEDOUT = errorNumber("ETIMEDOUT");
 
 /** How to connect. */
 export interface DialManner {
@@ -205,17 +201,13 @@ async function tryOne(
       const where = `${local.ip} port ${local.port}`;
       attempt(`bind socket to ${where}`, () => bind(fd, local));
     }
-    const errno = -connect(fd, remote);
-    if (errno !== 0) {
-      if (errno !== EINPROGRESS) return new SysError(errno);
-      if (!await isWritableWithin(fd, seconds, signal)) {
-        return new SysError(ETIMEDOUT);
-      }
-      const error = socketError(fd);
-      if (error !== undefined) return error;
-    }
-    connected = true;
-    return fd;
+    const failure = await connectAndWait(
+      fd,
+      remote,
+      () => isWritableWithin(fd, seconds, signal),
+    );
+    connected = failure === undefined;
+    return failure ?? fd;
   } finally {
     if (!connected) close(fd);
   }

@@ -6,21 +6,19 @@
 import { encode, latin1, NEWLINE } from "../bytes.ts";
 import { close, EAGAIN, read, write } from "../sys/descriptors.ts";
 import { Epoll } from "../sys/epoll.ts";
-import { errorNumber, SysError } from "../sys/errors.ts";
+import { SysError } from "../sys/errors.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
 import {
   bind,
-  connect,
+  connectAndWait,
   type Endpoint,
   endpoint,
   socket,
-  socketError,
 } from "../sys/sockets.ts";
 import { printable } from "./connection_info.ts";
 
 const PORT = 113;
 const LONGEST_ANSWER = 1000;
-const EINPROGRESS = errorNumber("EINPROGRESS");
 
 /**
  * What an answer says.
@@ -115,12 +113,13 @@ export async function identify(
   try {
     fd = socket(remote);
     bind(fd, endpoint(local.bytes, 0));
-    const errno = -connect(fd, endpoint(remote.bytes, PORT));
-    if (errno !== 0) {
-      if (errno !== EINPROGRESS) return undefined;
-      if (!await ready(fd, WRITABLE, end)) return undefined;
-      if (socketError(fd) !== undefined) return undefined;
-    }
+    const own = fd;
+    const failure = await connectAndWait(
+      fd,
+      endpoint(remote.bytes, PORT),
+      () => ready(own, WRITABLE, end),
+    );
+    if (failure !== undefined) return undefined;
     const question = encode(`${remote.port} , ${local.port}\r\n`);
     if (write(fd, question) !== question.length) return undefined;
     return await readAnswer(fd, end);

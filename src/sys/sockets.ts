@@ -53,8 +53,10 @@ const TCP_KEEPIDLE = 4;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 
+const EINPROGRESS = errorNumber("EINPROGRESS");
 const EINTR = errorNumber("EINTR");
 const EIO = errorNumber("EIO");
+const ETIMEDOUT = errorNumber("ETIMEDOUT");
 
 /** One end of a connection: an address and a port. */
 export interface Endpoint {
@@ -217,6 +219,27 @@ export function accept(fd: number, nonblocking = true): Accepted | number {
  */
 export function connect(fd: number, to: Endpoint): number {
   return lib.connect(fd, to.bytes, to.bytes.length) < 0 ? -lastErrno() : 0;
+}
+
+/**
+ * Connects.
+ *
+ * @param to Where to
+ * @param writable Waits until the socket is writable; `false` when that has
+ * taken too long
+ * @returns Why it isn't connected, `ETIMEDOUT` when it has taken too long, or
+ * `undefined` when it is
+ * @throws What `writable` throws
+ */
+export async function connectAndWait(
+  fd: number,
+  to: Endpoint,
+  writable: () => Promise<boolean>,
+): Promise<SysError | undefined> {
+  const errno = -connect(fd, to);
+  if (errno === 0) return undefined;
+  if (errno !== EINPROGRESS) return new SysError(errno);
+  return await writable() ? socketError(fd) : new SysError(ETIMEDOUT);
 }
 
 /**
