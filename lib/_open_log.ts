@@ -156,7 +156,9 @@ export class OpenLog implements Log {
       const expiry = log.expiry();
       return [
         ...until < 0 ? [] : [until],
-        ...expiry === undefined ? [] : [Math.max(1000 * expiry - Date.now(), 0)],
+        ...expiry === undefined
+          ? []
+          : [Math.max(1000 * expiry - Date.now(), 0)],
       ];
     });
     if (this.#closing || waits.length === 0) return;

@@ -176,6 +176,7 @@ export async function serve(
       names,
       framing: { form, octetCounting },
       acknowledge,
+      script: undefined,
       limit,
       idle,
       rules,

@@ -5,6 +5,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { copy, exists, walk } from "@std/fs";
 import { encode } from "../src/bytes.ts";
+import { endRunning, run } from "./child.ts";
 import { cleaningUp } from "./clean_up.ts";
 
 /**
@@ -84,9 +85,6 @@ function folderOf(target: string): string {
   return target === Deno.build.target ? "dist" : `dist/${target}`;
 }
 
-/** The compiler, while it runs. */
-let running: Deno.ChildProcess | undefined;
-
 async function deno(
   args: string[],
   target: string = Deno.build.target,
@@ -95,19 +93,8 @@ async function deno(
   const env = Deno.env.toObject();
   // It is this machine's, and would be taken for any other's as well.
   if (target !== Deno.build.target) delete env.DENORT_BIN;
-  running = new Deno.Command(Deno.execPath(), {
-    args,
-    cwd,
-    env,
-    clearEnv: true,
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  const { success, stderr } = await running.output();
-  running = undefined;
-  if (success) return;
-  const output = new TextDecoder().decode(stderr).trim();
+  const output = await run(Deno.execPath(), { args, cwd, env, clearEnv: true });
+  if (output === undefined) return;
   if (env.DENORT_BIN === undefined && output.includes("dl.deno.land")) {
     throw new CompileError(
       target === Deno.build.target
@@ -221,8 +208,7 @@ export async function compileAll(args: string[] = []): Promise<string> {
   await Deno.mkdir(folder, { recursive: true });
   const sources = await Deno.makeTempDir({ prefix: "logferry-" });
   await using _sources = cleaningUp(async () => {
-    running?.kill("SIGKILL");
-    await running?.status;
+    await endRunning("SIGKILL");
     await Deno.remove(sources, { recursive: true });
     const unfinished = temporaryOf(folder);
     for await (const { name } of Deno.readDir(folder)) {

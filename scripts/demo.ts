@@ -8,6 +8,7 @@ import { writeAll } from "../src/sys/write_all.ts";
 import { close, pipe } from "../src/sys/descriptors.ts";
 import { kill } from "../src/sys/process.ts";
 import { signals } from "../src/sys/signals.ts";
+import { freePort } from "../tests/programs.ts";
 import { onEndingSignal } from "./clean_up.ts";
 import { compileAll, CompileError } from "./compile.ts";
 import {
@@ -99,23 +100,6 @@ function layOut(folder: string, scripts: Record<string, string>): Places {
     Deno.mkdirSync(path, { mode: 0o700 });
   }
   return places;
-}
-
-/**
- * A port that nobody listens on. It is below those that outgoing connections
- * get: one to such a port, while nobody listens there, may connect to itself.
- */
-function freePort(): number {
-  for (let tries = 0; tries < 100; tries++) {
-    const port = 10116 + Math.floor(Math.random() * 20000);
-    try {
-      Deno.listen({ hostname: HOST, port }).close();
-      return port;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
-  throw new DemoError("no free port found");
 }
 
 /** The demonstration, once everything is laid out. */

@@ -7,6 +7,9 @@
  * @module
  */
 import { type Bytes, encode, latin1 } from "../src/bytes.ts";
+import { close } from "../src/sys/descriptors.ts";
+import { open } from "../src/sys/files.ts";
+import { spawn } from "../src/sys/process.ts";
 import { sleep, soon, until } from "./waiting.ts";
 
 /** How to start a program. */
@@ -270,6 +273,39 @@ export class Running implements AsyncDisposable {
     } catch {
       // Closed before, or nobody there to read.
     }
+  }
+}
+
+/**
+ * Starts a program as a supervisor does: in its folder, in a session of its
+ * own, so that whatever it starts can be ended with it. What it writes to its
+ * standard output and error goes to a file `messages` there.
+ *
+ * @param words Its path, or its name in `$PATH`, and its arguments
+ * @param folder The folder
+ * @param env Its environment
+ * @param fds Which of its descriptors is which of ours instead
+ * @returns Its process id
+ */
+export function startService(
+  words: readonly string[],
+  folder: string,
+  env: Record<string, string>,
+  fds: Iterable<readonly [theirs: number, ours: number]>,
+): number {
+  const directory = open(folder, "read");
+  const nothing = open("/dev/null", "overwrite");
+  const messages = open(`${folder}/messages`, "append", 0o600);
+  try {
+    return spawn({
+      args: words,
+      env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
+      fds: new Map([[0, nothing], [1, messages], [2, messages], ...fds]),
+      directory,
+      session: true,
+    });
+  } finally {
+    for (const fd of [directory, nothing, messages]) close(fd);
   }
 }
 

@@ -5,14 +5,9 @@
  * @module
  */
 import { close, pipe } from "../../src/sys/descriptors.ts";
-import { open } from "../../src/sys/files.ts";
-import {
-  type ExitStatus,
-  kill,
-  spawn,
-  waitFor,
-} from "../../src/sys/process.ts";
+import { type ExitStatus, kill, waitFor } from "../../src/sys/process.ts";
 import { signals } from "../../src/sys/signals.ts";
+import { startService } from "../../tests/programs.ts";
 
 /** A run script that runs. */
 export interface Program {
@@ -69,26 +64,11 @@ export class Supervisor {
    */
   start(folder: string, fds: [theirs: number, ours: number][]): Program {
     if (this.#closed) throw new Error("the demonstration is over");
-    const directory = open(folder, "read");
-    const nothing = open("/dev/null", "overwrite");
-    const messages = open(`${folder}/messages`, "append", 0o600);
-    try {
-      const env = { ...Deno.env.toObject(), PATH: this.#path };
-      const pid = spawn({
-        args: ["sh", "./run"],
-        env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
-        fds: new Map([[0, nothing], [1, messages], [2, messages], ...fds]),
-        directory,
-        session: true,
-      });
-      const program = { pid, ended: waitFor(pid) };
-      this.#programs.push(program);
-      return program;
-    } finally {
-      close(directory);
-      close(nothing);
-      close(messages);
-    }
+    const env = { ...Deno.env.toObject(), PATH: this.#path };
+    const pid = startService(["sh", "./run"], folder, env, fds);
+    const program = { pid, ended: waitFor(pid) };
+    this.#programs.push(program);
+    return program;
   }
 
   /** Ends whatever still runs, at once, and waits for it. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { endRunning, run } from "../child.ts";
 import { cleaningUp } from "../clean_up.ts";
 
 /** The programs that tests run beside ours, and the Debian packages they are in. */
@@ -72,22 +73,13 @@ async function missing(programs: Record<string, string>): Promise<string[]> {
   return packages;
 }
 
-/** What installs now. */
-let running: Deno.ChildProcess | undefined;
-
 async function aptGet(args: string[]) {
-  running = new Deno.Command("apt-get", {
+  const output = await run("apt-get", {
     args: ["-qq", "-o", "DPkg::Lock::Timeout=120", ...args],
     env: { DEBIAN_FRONTEND: "noninteractive" },
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  const { success, stderr } = await running.output();
-  running = undefined;
-  if (success) return;
-  const lines = new TextDecoder().decode(stderr).trim().split("\n");
-  console.log(`test: apt-get ${args[0]} failed: ${lines.at(-1)}`);
+  });
+  if (output === undefined) return;
+  console.log(`test: apt-get ${args[0]} failed: ${output.split("\n").at(-1)}`);
 }
 
 /**
@@ -105,8 +97,7 @@ async function install(packages: string[]) {
   const ours = !await exists(POLICY) ||
     await Deno.readTextFile(POLICY) === REFUSAL;
   await using _policy = cleaningUp(async () => {
-    running?.kill("SIGTERM");
-    await running?.status;
+    await endRunning("SIGTERM");
     if (ours) await Deno.remove(POLICY);
   });
   if (ours) await Deno.writeTextFile(POLICY, REFUSAL, { mode: 0o755 });

@@ -5,8 +5,9 @@
  */
 import type { Bytes } from "../bytes.ts";
 import { inOneLine, takeUncaught } from "../program.ts";
-import { close, fchmod, fsync, read, write } from "../sys/descriptors.ts";
+import { close, fchmod, fsync, read } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
+import { writeAll } from "../sys/write_all.ts";
 import type { Directory } from "./directory.ts";
 import { MODE_COMPLETE, MODE_RUNNING } from "./names.ts";
 import type { OldFiles } from "./old_files.ts";
@@ -528,7 +529,7 @@ export class Queue {
     if (this.#kept.length === 0) return;
     const fd = this.#directory.open("newstate", "append");
     try {
-      writeAll(fd, this.#kept);
+      writeOrThrow(fd, this.#kept);
       this.#kept = new Uint8Array(0);
     } finally {
       close(fd);
@@ -601,7 +602,7 @@ export class Queue {
     };
     try {
       const before = apart ? this.#kept : this.#readState();
-      writeAll(use(directory.create(KEPT)), before);
+      writeOrThrow(use(directory.create(KEPT)), before);
       const state = use(directory.open(KEPT, "read"));
       const newstate = use(directory.create(KEPT));
       const reader = use(directory.open(KEPT, "read"));
@@ -637,7 +638,7 @@ export class Queue {
   #replaceState(bytes: Bytes): void {
     const fd = this.#directory.create(KEPT);
     try {
-      writeAll(fd, bytes);
+      writeOrThrow(fd, bytes);
       fsync(fd);
     } finally {
       close(fd);
@@ -647,12 +648,9 @@ export class Queue {
   }
 }
 
-function writeAll(fd: number, bytes: Bytes): void {
-  for (let at = 0; at < bytes.length;) {
-    const n = write(fd, bytes.subarray(at));
-    if (n < 0) throw new SysError(-n);
-    at += n;
-  }
+function writeOrThrow(fd: number, bytes: Bytes): void {
+  const failure = writeAll(fd, bytes);
+  if (failure) throw failure;
 }
 
 function readAll(fd: number): Bytes {

@@ -135,7 +135,7 @@ export function parseScript(args: readonly string[]): Script {
           warnings.push(`${arg}: ignored, ${rest || '""'} is no number over 0`);
           break;
         }
-        settings[arg[0] === "b" ? "keepBytes" : "keepSeconds"] = scan(rest);
+        settings[arg[0] === "b" ? "keepBytes" : "keepSeconds"] = Number(rest);
         unused.push(arg);
         break;
       case "w": {

@@ -8,15 +8,17 @@ import { close } from "./descriptors.ts";
 import { check, lastErrno } from "./errno.ts";
 import { errorNumber, SysError } from "./errors.ts";
 import { cString, load } from "./libc.ts";
-import { type Endpoint, endpoint } from "./sockets.ts";
+import {
+  type Endpoint,
+  endpoint,
+  family,
+  openSocket,
+  setsockopt,
+  SOL_SOCKET,
+} from "./sockets.ts";
 
 const lib = load({
-  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
-  setsockopt: {
-    parameters: ["i32", "i32", "i32", "buffer", "u32"],
-    result: "i32",
-  },
   recvmmsg: {
     parameters: ["i32", "buffer", "u32", "i32", "pointer"],
     result: "i32",
@@ -25,9 +27,6 @@ const lib = load({
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
 const SO_RCVBUFFORCE = 33;
 const SO_RXQ_OVFL = 40;
@@ -67,17 +66,20 @@ export function bindUnix(path: string): number {
  * @throws {SysError} `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`
  */
 export function bindUdp(local: Endpoint, buffer: number): number {
-  const family = local.bytes[0]! | (local.bytes[1]! << 8);
-  const fd = bound(family, local.bytes);
-  // Beyond the system's limit for others only for root.
-  if (!setOption(fd, SO_RCVBUFFORCE, buffer)) setOption(fd, SO_RCVBUF, buffer);
-  setOption(fd, SO_RXQ_OVFL, 1);
+  const fd = bound(family(local.bytes), local.bytes);
+  try {
+    // Beyond the system's limit for others, which only root may.
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, buffer);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, buffer);
+  }
+  setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
   return fd;
 }
 
 function bound(family: number, address: Bytes): number {
-  const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-  const fd = check(lib.socket(family, type, 0));
+  const fd = openSocket(family, SOCK_DGRAM);
   try {
     check(lib.bind(fd, address, address.length));
     return fd;
@@ -85,11 +87,6 @@ function bound(family: number, address: Bytes): number {
     close(fd);
     throw error;
   }
-}
-
-function setOption(fd: number, option: number, value: number): boolean {
-  const bytes = new Uint8Array(new Int32Array([value]).buffer);
-  return lib.setsockopt(fd, SOL_SOCKET, option, bytes, bytes.length) === 0;
 }
 
 /** Bytes of a `struct mmsghdr`, and where in it the fields are (64 bit). */

@@ -40,7 +40,8 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const MSG_DONTWAIT = 0x40;
 
-const SOL_SOCKET = 1;
+/** The level of the options that every socket has. */
+export const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_ERROR = 4;
 const SO_KEEPALIVE = 9;
@@ -74,7 +75,8 @@ const scratchLength = new Uint32Array(1);
 const scratchLengthBytes = new Uint8Array(scratchLength.buffer);
 const text = new Uint8Array(64);
 
-function family(bytes: Uint8Array): number {
+/** The address family that a C structure for an address begins with. */
+export function family(bytes: Uint8Array): number {
   return bytes[0]! | (bytes[1]! << 8);
 }
 
@@ -132,7 +134,12 @@ function address4(ip: readonly number[], port: number): Endpoint {
   return endpoint(bytes, port);
 }
 
-function setOption(
+/**
+ * Sets an option whose value is one number, or a few.
+ *
+ * @throws {SysError} When it can't be set
+ */
+export function setsockopt(
   fd: number,
   level: number,
   option: number,
@@ -150,8 +157,19 @@ function setOption(
  * @throws {SysError} When there is none to be had
  */
 export function socket(like: Endpoint): number {
-  const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-  return check(lib.socket(family(like.bytes), type, 0));
+  return openSocket(family(like.bytes), SOCK_STREAM);
+}
+
+/**
+ * Makes a socket.
+ *
+ * @param family Its address family, `AF_UNIX` for instance
+ * @param type `SOCK_STREAM` or `SOCK_DGRAM`
+ * @returns The descriptor, which doesn't wait and isn't inherited
+ * @throws {SysError} When there is none to be had
+ */
+export function openSocket(family: number, type: number): number {
+  return check(lib.socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
 /**
@@ -161,9 +179,9 @@ export function socket(like: Endpoint): number {
  * @throws {SysError} `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`
  */
 export function bind(fd: number, local: Endpoint): void {
-  setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   if (family(local.bytes) === AF_INET6) {
-    setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
   }
   check(lib.bind(fd, local.bytes, local.bytes.length));
 }
@@ -306,7 +324,7 @@ export function closeWithReset(fd: number): void {
  * @param fd The socket; of a listening one the connections inherit it
  */
 export function setNoDelay(fd: number): void {
-  setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
 /**
@@ -317,8 +335,8 @@ export function setNoDelay(fd: number): void {
  * @param seconds After how many silent seconds to ask for the first time
  */
 export function setKeepAlive(fd: number, seconds: number): void {
-  setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  setOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
 }
 
 /**

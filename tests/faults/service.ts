@@ -3,15 +3,8 @@
  *
  * @module
  */
-import { close } from "../../src/sys/descriptors.ts";
-import { open } from "../../src/sys/files.ts";
-import {
-  type ExitStatus,
-  kill,
-  spawn,
-  waitFor,
-} from "../../src/sys/process.ts";
-import { sleep } from "../tools.ts";
+import { type ExitStatus, kill, waitFor } from "../../src/sys/process.ts";
+import { sleep, startService } from "../tools.ts";
 
 /** The numbers of the signals that are sent here. */
 export const SIGNALS = {
@@ -45,7 +38,7 @@ export class Service {
   readonly endings: ExitStatus[] = [];
   /** Its process; 0 while there is none. */
   pid = 0;
-  /** Words in front of the command from the next start on. */
+  /** Words before the command from the next start on. */
   under: readonly string[] = [];
   /** More of its environment from the next start on. */
   env: Record<string, string> = {};
@@ -73,22 +66,9 @@ export class Service {
 
   #start(): void {
     const { command, folder, env, fds } = this.#options;
-    const directory = open(folder, "read");
-    const nothing = open("/dev/null", "overwrite");
-    const messages = open(`${folder}/messages`, "append", 0o600);
-    try {
-      this.pid = spawn({
-        args: [...this.under, ...command],
-        env: Object.entries({ ...env, ...this.env })
-          .map(([name, value]) => `${name}=${value}`),
-        fds: new Map([[0, nothing], [1, messages], [2, messages], ...fds]),
-        directory,
-        session: true,
-      });
-      this.#current = waitFor(this.pid).then((ending) => this.#over(ending));
-    } finally {
-      for (const fd of [directory, nothing, messages]) close(fd);
-    }
+    const words = [...this.under, ...command];
+    this.pid = startService(words, folder, { ...env, ...this.env }, fds);
+    this.#current = waitFor(this.pid).then((ending) => this.#over(ending));
   }
 
   #over(ending: ExitStatus): void {
