@@ -6,13 +6,13 @@ import { close } from "../../src/sys/descriptors.ts";
 import { openDirectory } from "../../src/sys/files.ts";
 import {
   bytes,
-  childrenOf,
   chosenSeed,
   folder,
   installed,
   latin1,
   ours,
   run,
+  Running,
   seeded,
   sleep,
   testWith,
@@ -43,67 +43,9 @@ function watches(pid: number): boolean {
 }
 
 /** A follower that is running; it is killed when its scope ends. */
-class Follower implements AsyncDisposable {
-  text = "";
-  errors = "";
-  readonly #child: Deno.ChildProcess;
-  readonly #traced: boolean;
-  readonly #reading: Promise<unknown>[] = [];
-
-  /** Starts it; what it prints is read at once, or later. */
-  constructor(
-    cwd: string,
-    words: string[],
-    later = false,
-    under: string[] = [],
-  ) {
-    this.#traced = under.length > 0;
-    const [program, ...args] = [...under, ours.multilog, "--follow", ...words];
-    this.#child = new Deno.Command(program!, {
-      args,
-      cwd,
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    this.#reading.push(this.#readErrors());
-    if (!later) this.read();
-  }
-
-  get pid(): number {
-    return this.#child.pid;
-  }
-
-  /** Begins to read what it prints. */
-  read() {
-    this.#reading.push((async () => {
-      for await (const chunk of this.#child.stdout) this.text += latin1(chunk);
-    })());
-  }
-
-  async #readErrors() {
-    for await (const chunk of this.#child.stderr) this.errors += latin1(chunk);
-  }
-
-  signal(name: Deno.Signal) {
-    if (!this.#traced) return this.#child.kill(name);
-    // strace ends with what it traces.
-    for (const child of childrenOf(this.pid)) Deno.kill(child, name);
-  }
-
-  /** Waits until it has printed something. */
-  async prints(what: string): Promise<void> {
-    await until(
-      `${JSON.stringify(what)} is printed; it said ${this.errors}`,
-      () => this.text.includes(what),
-    );
-  }
-
-  async code(): Promise<number> {
-    const { code } = await this.#child.status;
-    if (this.#reading.length < 2) this.read();
-    await Promise.all(this.#reading);
-    return code;
+class Follower extends Running {
+  constructor(cwd: string, words: string[], under: string[] = []) {
+    super([...under, ours.multilog, "--follow", ...words], { cwd });
   }
 
   /** Waits until it sleeps. */
@@ -118,15 +60,6 @@ class Follower implements AsyncDisposable {
       wakeUps(this.pid) > before || before === 0 || isBusy(this.pid)
     );
   }
-
-  async [Symbol.asyncDispose]() {
-    try {
-      this.signal("SIGKILL");
-    } catch {
-      // It has ended.
-    }
-    await this.code();
-  }
 }
 
 Deno.test("--follow prints the last lines, what comes, and ends quietly", async () => {
@@ -140,12 +73,12 @@ Deno.test("--follow prints the last lines, what comes, and ends quietly", async 
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     await using follower = new Follower(work.path, ["./log"]);
     await follower.prints("24\n");
-    assertEquals(follower.text, numbered(15, 25));
+    assertEquals(follower.output, numbered(15, 25));
     await writer.write(`${signal}\n`);
     await follower.prints(`${signal}\n`);
     follower.signal(signal);
     assertEquals(await follower.code(), 0);
-    assertEquals(follower.errors, "");
+    assertEquals(follower.said, "");
     await writer.write(numbered(15, 25));
     await until("it is written", () => {
       const text = Deno.readTextFileSync(`${work.path}/log/current`);
@@ -167,8 +100,8 @@ Deno.test("--follow begins again when somebody empties current", async () => {
   await follower.prints("\na\n");
   await writer.write("b\n");
   await follower.prints("\nb\n");
-  assertEquals(follower.text, numbered(0, 5) + "a\nb\n");
-  assertEquals(follower.errors, "");
+  assertEquals(follower.output, numbered(0, 5) + "a\nb\n");
+  assertEquals(follower.said, "");
 });
 
 Deno.test("--follow waits for a log that isn't there yet", async () => {
@@ -181,7 +114,7 @@ Deno.test("--follow waits for a log that isn't there yet", async () => {
     stdin: numbered(0, 3000),
   });
   await follower.prints("\n2999\n");
-  assertEquals(inOrder(follower.text), 3000);
+  assertEquals(inOrder(follower.output), 3000);
 });
 
 for (const program of [undefined, ORIGINAL]) {
@@ -210,8 +143,8 @@ for (const program of [undefined, ORIGINAL]) {
       follower.signal("SIGCONT");
       await follower.prints("\n80001\n");
       assert(oldFiles(`${work.path}/log`).length > 50);
-      assertEquals(inOrder(follower.text), 80002);
-      assertEquals(follower.errors, "");
+      assertEquals(inOrder(follower.output), 80002);
+      assertEquals(follower.said, "");
     },
   );
 }
@@ -246,8 +179,8 @@ Deno.test("--follow reads what a processor takes away, and goes on with a new wr
   await writer.write(numbered(next, next + 10));
   next += 10;
   await follower.prints(`\n${next - 1}\n`);
-  assertEquals(inOrder(follower.text), next);
-  assertEquals(follower.errors, "");
+  assertEquals(inOrder(follower.output), next);
+  assertEquals(follower.said, "");
 });
 
 Deno.test("--follow says so when files went before it could read them", async () => {
@@ -279,9 +212,9 @@ Deno.test("--follow says so when files went before it could read them", async ()
   follower.signal("SIGCONT");
   await follower.prints("four\n");
   // `one` it had open.
-  assertEquals(follower.text, "seen\none\nfour\n");
+  assertEquals(follower.output, "seen\none\nfour\n");
   assertEquals(
-    follower.errors,
+    follower.said,
     "multilog: warning: ./log: 2 finished before they were read, and gone: " +
       "lines are missing here\n",
   );
@@ -292,7 +225,8 @@ Deno.test("--follow holds a finished file open while its output stands still", a
   await using writer = await start(["s65536", "!cat >/dev/null", "./log"], {
     cwd: work.path,
   });
-  await using follower = new Follower(work.path, ["./log"], true);
+  await using follower = new Follower(work.path, ["./log"]);
+  follower.reading = false;
   await writer.write("first\n");
   await until(
     "it is written",
@@ -307,10 +241,10 @@ Deno.test("--follow holds a finished file open while its output stands still", a
     next += 14000;
     await until("a file is processed", () => oldFiles(log).length >= file);
   }
-  follower.read();
+  follower.reading = true;
   await follower.prints(`\n${next - 1}\n`);
-  assertEquals(inOrder(follower.text.replace("first\n", "")), next);
-  assertEquals(follower.errors, "");
+  assertEquals(inOrder(follower.output.replace("first\n", "")), next);
+  assertEquals(follower.said, "");
 });
 
 Deno.test("--follow goes on with a new directory of the same name", async () => {
@@ -331,8 +265,8 @@ Deno.test("--follow goes on with a new directory of the same name", async () => 
   Deno.renameSync(log, `${work.path}/old`);
   await fill(3000, 6000);
   await follower.prints("\n5999\n");
-  assertEquals(inOrder(follower.text), 6000);
-  assertEquals(follower.errors, "");
+  assertEquals(inOrder(follower.output), 6000);
+  assertEquals(follower.said, "");
 });
 
 testWith(
@@ -343,7 +277,7 @@ testWith(
     await using writer = await start(["!tr a-z A-Z", "./log"], {
       cwd: work.path,
     });
-    await using follower = new Follower(work.path, ["./log"], false, [
+    await using follower = new Follower(work.path, ["./log"], [
       "strace",
       "-f",
       "-qq",
@@ -354,7 +288,7 @@ testWith(
       "-e",
       "inject=inotify_init1:error=EMFILE",
     ]);
-    await until("it looks", () => follower.errors.includes("unable to watch"));
+    await follower.says("unable to watch");
     for (const line of ["one\n", "two\n", "three\n"]) {
       await writer.write(line);
       await follower.prints(line);
@@ -366,7 +300,7 @@ testWith(
     }
     await writer.write("four\n");
     await follower.prints("four\n");
-    assertEquals(follower.text, "one\ntwo\nthree\nfour\n");
+    assertEquals(follower.output, "one\ntwo\nthree\nfour\n");
   },
 );
 
