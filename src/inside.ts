@@ -32,7 +32,10 @@ import { getenv } from "./sys/environment.ts";
 import { SysError } from "./sys/errors.ts";
 import { type FileInfo, type Name, open, stat } from "./sys/files.ts";
 import { signals } from "./sys/signals.ts";
-import { parseTask, type Task } from "./tryto/arguments.ts";
+import {
+  parseArguments as parseTryto,
+  type TrytoOptions,
+} from "./tryto/arguments.ts";
 import { type Input, InputError } from "./tryto/input.ts";
 import { keepUntried, tryOut } from "./tryto/main.ts";
 import type { EndingSignal, Prog } from "./tryto/prog.ts";
@@ -98,14 +101,14 @@ export const findProcessor: FindProcessor = (command) => {
 export function processorInside(
   words: readonly string[],
 ): Processor | undefined {
-  const task = taskOf(words);
-  if (task !== undefined) {
+  const tryto = trytoOptionsOf(words);
+  if (tryto !== undefined) {
     return {
-      keepsUnsent: task.processor,
-      start: (job) => startTryto(task, job),
-      ...(task.processor && {
+      keepsUnsent: tryto.processor,
+      start: (job) => startTryto(tryto, job),
+      ...(tryto.processor && {
         keep: (job: ProcessorJob, reason: string) =>
-          keepUntried(task, surroundings(task, job, job.directory), reason),
+          keepUntried(tryto, surroundings(tryto, job, job.directory), reason),
       }),
     };
   }
@@ -121,11 +124,11 @@ function baseName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** What `tryto …` is to do; what is wrong, or asks for help, is no task. */
-function taskOf(words: readonly string[]): Task | undefined {
+/** What `tryto …` is to do; nothing where that is wrong, or asks for help. */
+function trytoOptionsOf(words: readonly string[]): TrytoOptions | undefined {
   const [name = "", ...args] = words;
   return baseName(name) === "tryto"
-    ? unlessWrong(() => parseTask(args))
+    ? unlessWrong(() => parseTryto(args))
     : undefined;
 }
 
@@ -188,13 +191,13 @@ class Held {
 
 /** A job's descriptors as tryto has them. */
 function surroundings(
-  task: Task,
+  options: TrytoOptions,
   { fds }: ProcessorJob,
   directory: number,
 ): Surroundings {
   const { log, processed: output, state, newstate } = fds;
-  const errors = task.processor ? newstate : STANDARD_ERROR;
-  const others: [number, number][] = task.processor
+  const errors = options.processor ? newstate : STANDARD_ERROR;
+  const others: [number, number][] = options.processor
     ? []
     : [[4, state], [5, newstate]];
   return {
@@ -205,19 +208,22 @@ function surroundings(
     newstate,
     directory,
     fds: new Map([[1, output], [2, errors], ...others]),
-    without: task.processor ? [4, 5] : [],
+    without: options.processor ? [4, 5] : [],
     startInside: (prog, inputs) => sendInside(prog, inputs, errors),
   };
 }
 
-function startTryto(task: Task, given: ProcessorJob): RunningProcessor {
+function startTryto(
+  options: TrytoOptions,
+  given: ProcessorJob,
+): RunningProcessor {
   const held = new Held(given);
   const { job } = held;
   const received = new Signals();
   const work = async (): Promise<ExitStatus> => {
     try {
-      const around = surroundings(task, job, job.directory);
-      return { code: await tryOut(task, around, received) };
+      const around = surroundings(options, job, job.directory);
+      return { code: await tryOut(options, around, received) };
     } catch (error) {
       if (error instanceof Killed) return { signal: signals.SIGKILL };
       throw error;

@@ -7,7 +7,7 @@ import { getopt, UsageError } from "../getopt.ts";
 import { VERSION } from "../version.ts";
 
 /** What tryto is asked to do. */
-export interface Task {
+export interface TrytoOptions {
   /** The program that it runs, and its arguments. */
   readonly prog: readonly [string, ...string[]];
   /** Seconds for all tries together. */
@@ -65,20 +65,20 @@ function numberOf(letter: string, text: string): number {
  * Reads the command line.
  *
  * @param args The arguments
- * @returns The task
+ * @returns What it is asked to do
  * @throws {UsageError} When it makes no sense
  *
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
  *
- * const task = parseTask(["-pt20", "-n", "2", "cat", "-v"]);
- * assertEquals(task.prog, ["cat", "-v"]);
- * assertEquals([task.limit, task.grace, task.tries], [20, 5, 2]);
- * assertEquals([task.processor, task.verbose], [true, false]);
+ * const options = parseArguments(["-pt20", "-n", "2", "cat", "-v"]);
+ * assertEquals(options.prog, ["cat", "-v"]);
+ * assertEquals([options.limit, options.grace, options.tries], [20, 5, 2]);
+ * assertEquals([options.processor, options.verbose], [true, false]);
  * ```
  */
-export function parseTask(args: readonly string[]): Task {
+export function parseArguments(args: readonly string[]): TrytoOptions {
   const { options, rest } = getopt(args, "pPvVt:k:n:");
   const given = new Map(options.map(({ letter, value }) => [letter, value]));
   const number = (letter: string, otherwise: number) => {

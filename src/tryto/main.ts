@@ -15,7 +15,7 @@ import { setChildSubreaper } from "../sys/process.ts";
 import { onTermination, settleSignals } from "../sys/signals.ts";
 import { writeAll } from "../sys/write_all.ts";
 import { VERSION } from "../version.ts";
-import { HELP, parseTask, type Task, USAGE } from "./arguments.ts";
+import { HELP, parseArguments, type TrytoOptions, USAGE } from "./arguments.ts";
 import {
   Attempts,
   Killed,
@@ -52,9 +52,9 @@ export async function tryto(args: readonly string[]): Promise<number> {
     const text = args[0] === "--help" ? HELP : `tryto ${VERSION}\n`;
     return diagnostics.print(text);
   }
-  let task: Task;
+  let options: TrytoOptions;
   try {
-    task = parseTask(args);
+    options = parseArguments(args);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     if (error.message !== "") diagnostics.say(error.message);
@@ -62,8 +62,8 @@ export async function tryto(args: readonly string[]): Promise<number> {
     return WRONG_USAGE;
   }
   try {
-    if (task.processor) takeDescriptors();
-    if (task.processor && mayHaveBeenClosed(1)) {
+    if (options.processor) takeDescriptors();
+    if (options.processor && mayHaveBeenClosed(1)) {
       throw new Error("standard output is closed");
     }
   } catch (error) {
@@ -73,7 +73,7 @@ export async function tryto(args: readonly string[]): Promise<number> {
   const signals = new Signals();
   onTermination((name) => signals.add(name));
   settleSignals();
-  return await tryOut(task, OWN, signals);
+  return await tryOut(options, OWN, signals);
 }
 
 /** Makes 5 standard error; prog gets neither 4 nor 5. */
@@ -90,26 +90,27 @@ function takeDescriptors(): void {
 }
 
 /**
- * Carries a task out, whatever happens, and tells of its own trouble. What is
- * opened is closed, and only what prog itself leaves running runs on.
+ * Does what tryto is asked to do, whatever happens, and tells of its own
+ * trouble. What is opened is closed, and only what prog itself leaves running
+ * runs on.
  *
- * @param task The task
+ * @param options What it is asked to do
  * @param around The descriptors
  * @param signals Which signals arrive
  * @returns tryto's exit code
  * @throws {Killed} When it was killed
  */
 export async function tryOut(
-  task: Task,
+  options: TrytoOptions,
   around: Surroundings,
   signals: Signals,
 ): Promise<number> {
   try {
-    using attempts = new Attempts(task, around, signals);
+    using attempts = new Attempts(options, around, signals);
     return await attempts.run();
   } catch (error) {
     if (error instanceof Killed) throw error;
-    const fd = task.processor ? around.newstate : around.errors;
+    const fd = options.processor ? around.newstate : around.errors;
     const diagnostics = new PatientDiagnostics("tryto", fd);
     await diagnostics.say("fatal: ", inOneLine(error));
     return TROUBLE;
@@ -119,16 +120,16 @@ export async function tryOut(
 /**
  * Keeps a log untried, as a failure would, and leaves a notice of it.
  *
- * @param task The task
+ * @param options What it is asked to do
  * @param around The descriptors
  * @param reason Why it isn't tried
  * @throws {Error} When it can't be kept, or nobody would be told
  */
 export async function keepUntried(
-  task: Task,
+  options: TrytoOptions,
   around: Surroundings,
   reason: string,
 ): Promise<void> {
-  using attempts = new Attempts(task, around, new Signals());
+  using attempts = new Attempts(options, around, new Signals());
   await attempts.keepUntried(reason);
 }

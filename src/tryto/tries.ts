@@ -11,7 +11,7 @@ import { Poller } from "../sys/poll.ts";
 import type { ExitStatus } from "../sys/process.ts";
 import { signalName } from "../sys/signals.ts";
 import { type Input, openInput } from "./input.ts";
-import type { Task } from "./arguments.ts";
+import type { TrytoOptions } from "./arguments.ts";
 import { keptMessage, leaveNotices, NOTICES_MAX } from "./notices.ts";
 import { type Prog, spawnProg } from "./prog.ts";
 import { type Awaited, OutputError, Transfer } from "./transfer.ts";
@@ -182,9 +182,9 @@ class Run {
   }
 }
 
-/** All tries of one task. */
+/** All tries. */
 export class Attempts implements Disposable {
-  readonly #task: Task;
+  readonly #options: TrytoOptions;
   readonly #around: Surroundings;
   readonly #signals: Signals;
   readonly #diagnostics: PatientDiagnostics;
@@ -201,13 +201,13 @@ export class Attempts implements Disposable {
   /**
    * Gets ready for them.
    *
-   * @param task What is to be done
+   * @param options What is to be done
    * @param around The descriptors
    * @param signals Which signals arrive
    */
-  constructor(task: Task, around: Surroundings, signals: Signals) {
-    const { processor, limit } = task;
-    this.#task = task;
+  constructor(options: TrytoOptions, around: Surroundings, signals: Signals) {
+    const { processor, limit } = options;
+    this.#options = options;
     this.#around = around;
     this.#signals = signals;
     this.#diagnostics = new PatientDiagnostics(
@@ -239,12 +239,12 @@ export class Attempts implements Disposable {
   async run(): Promise<number> {
     const failure = await this.#tryAll();
     if (failure === undefined) {
-      if (this.#task.processor) this.#boundNotices();
+      if (this.#options.processor) this.#boundNotices();
       return 0;
     }
     const { code, words, reason } = failure;
     const stopped = this.#signals.names.length > 0;
-    if (!this.#task.processor) {
+    if (!this.#options.processor) {
       await this.#diagnostics.say("fatal: ", words);
       return code;
     }
@@ -288,10 +288,10 @@ export class Attempts implements Disposable {
         : describeSignal(ending.signal);
       if (ending.signal !== undefined) {
         await this.#diagnostics.warn(`child killed by ${how}.`);
-      } else if (this.#task.verbose) {
+      } else if (this.#options.verbose) {
         await this.#diagnostics.warn(`child crashed. (${how})`);
       }
-      if (tries >= this.#task.tries) {
+      if (tries >= this.#options.tries) {
         const code = ending.code ?? 128 + ending.signal;
         return {
           code,
@@ -358,7 +358,7 @@ export class Attempts implements Disposable {
    * @returns `undefined` when no process could be had until it was too late
    */
   async #start(): Promise<Prog | { readonly code: number } | undefined> {
-    const { prog, group } = this.#task;
+    const { prog, group } = this.#options;
     const { fds, without, directory } = this.#around;
     while (true) {
       try {
@@ -385,7 +385,7 @@ export class Attempts implements Disposable {
 
   /** Ends prog: TERM, and where that doesn't help, KILL. */
   async #end(run: Run): Promise<void> {
-    const { prog, group, grace } = this.#task;
+    const { prog, group, grace } = this.#options;
     const kill = () => run.prog.kill("SIGKILL");
     if (this.#signals.killed) return kill();
     if (group) this.#around.beforeGroupEnds?.();

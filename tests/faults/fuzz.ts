@@ -16,7 +16,7 @@ import { parseArguments } from "../../src/socklog/arguments.ts";
 import { CdbError, find } from "../../src/socklog/cdb.ts";
 import { Framer, LineBuffer } from "../../src/socklog/framing.ts";
 import { judge } from "../../src/socklog/rules.ts";
-import { parseTask } from "../../src/tryto/arguments.ts";
+import { parseArguments as parseTryto } from "../../src/tryto/arguments.ts";
 import { type Folder, installed, ours, run } from "../tools.ts";
 
 type Random = () => number;
@@ -244,7 +244,10 @@ export const FUZZERS: readonly Fuzzer[] = [
       const args = words(random, 10);
       const name = pick(random, ["socklog-tcp", "tcpserver", "tcpclient", ""]);
       for (
-        const parse of [() => parseTask(args), () => parseArguments(args, name)]
+        const parse of [
+          () => parseTryto(args),
+          () => parseArguments(args, name),
+        ]
       ) {
         try {
           quickly<unknown>(args, parse);

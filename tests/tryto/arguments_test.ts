@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { HELP, parseTask } from "../../src/tryto/arguments.ts";
+import { HELP, parseArguments } from "../../src/tryto/arguments.ts";
 import { UsageError } from "../../src/getopt.ts";
 
 Deno.test("tryto's options have the original's defaults", () => {
-  assertEquals(parseTask(["prog", "-p", "x"]), {
+  assertEquals(parseArguments(["prog", "-p", "x"]), {
     prog: ["prog", "-p", "x"],
     limit: 180,
     grace: 5,
@@ -24,7 +24,7 @@ Deno.test("tryto's options are read in every spelling of getopt", () => {
       ["-t1", "-t20", "-pvPk2", "-n3", "--"],
     ]
   ) {
-    const { prog, ...rest } = parseTask([...args, "prog"]);
+    const { prog, ...rest } = parseArguments([...args, "prog"]);
     assertEquals(prog, ["prog"]);
     assertEquals(rest, {
       limit: 20,
@@ -39,7 +39,7 @@ Deno.test("tryto's options are read in every spelling of getopt", () => {
 
 Deno.test("a number is digits, and 0 is what it is to the original", () => {
   const of = (value: string) => {
-    const { limit, grace, tries } = parseTask(
+    const { limit, grace, tries } = parseArguments(
       ["-t", value, "-k", value, "-n", value, "prog"],
     );
     return [limit, grace, tries];
@@ -50,7 +50,7 @@ Deno.test("a number is digits, and 0 is what it is to the original", () => {
   for (const letter of ["t", "k", "n"]) {
     for (const value of ["x", "5x", "-3", "+3", " 3", "0x10", "1e9"]) {
       assertThrows(
-        () => parseTask([`-${letter}`, value, "prog"]),
+        () => parseArguments([`-${letter}`, value, "prog"]),
         UsageError,
         `-${letter} wants a number, not ${value}`,
       );
@@ -60,7 +60,7 @@ Deno.test("a number is digits, and 0 is what it is to the original", () => {
 
 Deno.test("a command line without sense is refused", () => {
   const refused = (args: string[]) =>
-    assertThrows(() => parseTask(args), UsageError).message;
+    assertThrows(() => parseArguments(args), UsageError).message;
   assertEquals(refused([]), "");
   assertEquals(refused(["-pv", "--"]), "");
   assertEquals(refused(["-x", "prog"]), "illegal option -- x");
