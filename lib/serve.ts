@@ -34,7 +34,6 @@
  */
 import type { Bytes } from "../src/bytes.ts";
 import { LogferryError } from "../src/logferry_error.ts";
-import { Fatal } from "../src/socklog/fatal.ts";
 import type { FramerOptions } from "../src/socklog/framing.ts";
 import { openListener } from "../src/socklog/listener.ts";
 import { Messages, Verbosity } from "../src/socklog/messages.ts";
@@ -258,8 +257,8 @@ class LineOutput implements Output {
 
   stop(): void {}
 
-  gone(): Fatal {
-    return new Fatal("unable to write lines");
+  gone(): LogferryError {
+    return new LogferryError("unable to write lines");
   }
 
   close(): Promise<void> {
@@ -274,6 +273,9 @@ async function failing<T>(work: Promise<T>): Promise<T> {
   } catch (cause) {
     const { message, code } = cause as Partial<LogferryError>;
     const reason = { cause, code: code ?? "EIO" };
-    throw new Fatal(`unable to write lines: ${message ?? cause}`, reason);
+    throw new LogferryError(
+      `unable to write lines: ${message ?? cause}`,
+      reason,
+    );
   }
 }

@@ -19,7 +19,7 @@ import {
   type RunningProcessor,
   shell,
 } from "./log/processor.ts";
-import { inOneLine } from "./program.ts";
+import { inOneLine, TROUBLE } from "./program.ts";
 import { parseArguments as parseSocklogTcp } from "./socklog/arguments.ts";
 import {
   send,
@@ -41,8 +41,6 @@ import { keepUntried, tryOut } from "./tryto/main.ts";
 import type { EndingSignal, Prog } from "./tryto/prog.ts";
 import { Killed, Signals, type Surroundings } from "./tryto/tries.ts";
 
-/** The exit code for trouble. */
-const TROUBLE = 111;
 /** Where messages go that aren't told with the next log. */
 const STANDARD_ERROR = 2;
 

@@ -17,7 +17,7 @@ export type Program = (
 ) => number | Promise<number>;
 
 /** The exit code for trouble. */
-const TROUBLE = 111;
+export const TROUBLE = 111;
 
 /** Those that what nobody has caught is told. */
 const takers = new Set<(error: unknown) => void>();

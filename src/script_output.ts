@@ -9,11 +9,11 @@
  * @module
  */
 import type { Bytes } from "./bytes.ts";
-import { Retrier, StartError } from "./log/retrier.ts";
+import { Retrier } from "./log/retrier.ts";
 import type { LogDirectory } from "./log/log_directory.ts";
 import { parseScript } from "./multilog/script.ts";
 import { ScriptRunner } from "./multilog/script_runner.ts";
-import { Fatal } from "./socklog/fatal.ts";
+import { LogferryError } from "./logferry_error.ts";
 import { type OpenScript, type Output, wholeLines } from "./socklog/output.ts";
 import { umask } from "./sys/files.ts";
 import { Poller, WRITABLE } from "./sys/poll.ts";
@@ -122,7 +122,7 @@ class ScriptOutput implements Output {
   /** Lets something go on, whose failure is the next write's. */
   #aside(work: Promise<unknown>): void {
     work.catch((error) => {
-      this.#failure ??= told(error);
+      this.#failure ??= error;
       this.#writing?.reject(this.#failure);
     });
   }
@@ -145,14 +145,17 @@ class ScriptOutput implements Output {
     const writing = this.#writing;
     const until = this.#stoppedAt! + TIME_TO_WRITE - performance.now();
     const timer = setTimeout(
-      () => writing?.reject(new Fatal("unable to write what was read in time")),
+      () =>
+        writing?.reject(
+          new LogferryError("unable to write what was read in time"),
+        ),
       Math.max(until, 0),
     );
     writing?.promise.catch(() => {}).finally(() => clearTimeout(timer));
   }
 
-  gone(): Fatal {
-    return new Fatal("unable to write to the logs");
+  gone(): LogferryError {
+    return new LogferryError("unable to write to the logs");
   }
 
   async close(): Promise<void> {
@@ -162,22 +165,15 @@ class ScriptOutput implements Output {
     clearTimeout(this.#timer);
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(
-      () => late.reject(new Fatal("unable to end all logs in time")),
+      () => late.reject(new LogferryError("unable to end all logs in time")),
       Math.max(this.#stoppedAt! + TIME_TO_END - performance.now(), 0),
     );
     try {
       await Promise.race([this.#runner.close(), late.promise]);
-    } catch (error) {
-      throw told(error);
     } finally {
       clearTimeout(timer);
     }
   }
-}
-
-/** What the server dies of. */
-function told(error: unknown): unknown {
-  return error instanceof StartError ? new Fatal(error.message) : error;
 }
 
 /**
@@ -187,7 +183,7 @@ function told(error: unknown): unknown {
  * @param messages Where to tell what is wrong with it, and later with a log
  * @param program The name that other messages begin with
  * @returns The output
- * @throws {Fatal} When something of it can't be opened
+ * @throws {LogferryError} When something of it can't be opened
  */
 export const openScript: OpenScript = async (args, messages, program) => {
   umask(0o022);
@@ -197,24 +193,20 @@ export const openScript: OpenScript = async (args, messages, program) => {
   };
   const script = parseScript(args);
   script.warnings.forEach(warn);
-  let output: ScriptOutput | undefined;
+  let output: ScriptOutput | undefined = undefined;
   Deno.addSignalListener("SIGALRM", () => output?.rotate());
   // What may run inside is loaded where there is a processor at all.
   const inside = args.some((arg) => arg.startsWith("!"))
     ? await import("./inside.ts")
     : undefined;
   const retrier = new Retrier(warn);
-  try {
-    const runner = await ScriptRunner.open(
-      script,
-      retrier,
-      () => output?.look(),
-      inside?.findProcessor,
-      program,
-    );
-    output = new ScriptOutput(runner, retrier);
-    return output;
-  } catch (error) {
-    throw told(error);
-  }
+  const runner = await ScriptRunner.open(
+    script,
+    retrier,
+    () => output?.look(),
+    inside?.findProcessor,
+    program,
+  );
+  output = new ScriptOutput(runner, retrier);
+  return output;
 };

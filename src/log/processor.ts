@@ -60,7 +60,7 @@ export interface Processor {
   readonly start: StartProcessor;
   /**
    * Makes a file an old one without having tried it, and puts what there is to
-   * say of that behind what `state` holds, into `newstate`. The file itself
+   * say of that after what `state` holds, into `newstate`. The file itself
    * stays: nobody looks at what comes to `processed`.
    *
    * @param reason Why, in words for a message

@@ -63,7 +63,7 @@ function holder(locks: string, identity: string): number | undefined | null {
 
 /** Whether a process has a file open; `undefined` where that is hidden. */
 function holdsOpen(pid: string, identity: string): boolean | undefined {
-  return attempt(() => {
+  return unlessRefused(() => {
     const folder = open(`/proc/${pid}/fd`, "read");
     try {
       return readdir(folder).some((fd) =>
@@ -93,7 +93,7 @@ function settingsOf(
     // As that process sees it; its root may be another one, too.
     const from = path.startsWith("/") ? "root" : "cwd/";
     const name = fromLatin1(`/proc/${pid}/${from}${path}`);
-    return attempt(() => stat(name)?.identity) === identity;
+    return unlessRefused(() => stat(name)?.identity) === identity;
   });
   // The original's working directory is its last log, whatever it was before.
   const only = logs.length === 1 ? logs[0] : undefined;
@@ -109,7 +109,7 @@ function settingsOf(
  * be read
  */
 export function readAll(name: Name, directory?: number): string | undefined {
-  return attempt(() => {
+  return unlessRefused(() => {
     const fd = open(name, "read", 0, directory);
     const buffer = new Uint8Array(64 * 1024);
     let text = "";
@@ -134,7 +134,7 @@ export function readEnd(
   directory: number,
   most: number,
 ): string | undefined {
-  return attempt(() => {
+  return unlessRefused(() => {
     const fd = open(name, "read", 0, directory);
     try {
       seek(fd, Math.max((stat("", fd)?.size ?? 0) - most, 0));
@@ -152,7 +152,7 @@ export function readEnd(
 }
 
 /** What others may keep to themselves, or take away meanwhile. */
-function attempt<T>(look: () => T): T | undefined {
+function unlessRefused<T>(look: () => T): T | undefined {
   try {
     return look();
   } catch (error) {

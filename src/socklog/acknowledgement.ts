@@ -9,13 +9,13 @@
  * read that end, and has handed every line of the connection to its standard
  * output with a write that succeeded, it sends the number of bytes that it
  * has received over this connection (line ends and dropped empty lines
- * included, not what it put in front of lines) in decimal digits, and a
+ * included, not what it puts before lines) in decimal digits, and a
  * newline, and closes. The sender succeeds when exactly that arrived, the
  * number is the one that it has sent, and the server closed.
  *
  * A sender without `-a` reads the answer and thinks nothing of it, as do
  * tcpclient and nc; a server without `-a` sends none, and a sender with `-a`
- * fails. What is in a pipe behind the server is not its business: the kernel
+ * fails. What is in a pipe after the server is not its business: the kernel
  * keeps it as long as a reader, or a supervisor that holds the pipe, lives.
  *
  * @module

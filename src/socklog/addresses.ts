@@ -9,7 +9,7 @@ import {
   loopbackAddress,
   wildcardAddress,
 } from "../sys/sockets.ts";
-import { Fatal } from "./fatal.ts";
+import { LogferryError } from "../logferry_error.ts";
 
 /** After how many silent seconds the other end is asked whether it is there. */
 export const KEEP_ALIVE_SECONDS = 300;
@@ -21,7 +21,7 @@ export const KEEP_ALIVE_SECONDS = 300;
  * @param port A name or a number
  * @param zero What `0` stands for: any address, or the machine's own
  * @returns At least one endpoint
- * @throws {Fatal} When there is none
+ * @throws {LogferryError} When there is none
  */
 export async function resolve(
   host: string,
@@ -30,7 +30,7 @@ export async function resolve(
 ): Promise<Endpoint[]> {
   const number = parsePort(port);
   if (number === undefined) {
-    throw new Fatal(`unable to figure out port number for ${port}`);
+    throw new LogferryError(`unable to figure out port number for ${port}`);
   }
   if (host === "0") {
     return [zero === "any" ? wildcardAddress(number) : loopbackAddress(number)];
@@ -40,10 +40,10 @@ export async function resolve(
     if (found.length > 0) return found;
   } catch (error) {
     if (!(error instanceof TemporaryNameError)) throw error;
-    throw new Fatal(
+    throw new LogferryError(
       `temporarily unable to figure out IP address for ${host}`,
       { code: "EAI_AGAIN" },
     );
   }
-  throw new Fatal(`no IP address for ${host}`, { code: "EAI_NONAME" });
+  throw new LogferryError(`no IP address for ${host}`, { code: "EAI_NONAME" });
 }

@@ -13,7 +13,7 @@ import { FAILED, HUNG_UP, Poller, READABLE } from "../sys/poll.ts";
 import { onTermination, settleSignals } from "../sys/signals.ts";
 import { setgid, setuid } from "../sys/users.ts";
 import { LONGEST_DATAGRAM, putDatagram, roomForDatagram } from "./datagrams.ts";
-import { Fatal } from "./fatal.ts";
+import { LogferryError } from "../logferry_error.ts";
 import type { FramerOptions } from "./framing.ts";
 import type { Output } from "./output.ts";
 
@@ -73,7 +73,7 @@ export class DatagramServer {
    * then is written.
    *
    * @param ready Called once a signal ends it well
-   * @throws {Fatal} When the socket or the output fails for good
+   * @throws {LogferryError} When the socket or the output fails for good
    */
   async run(ready: () => void): Promise<void> {
     const stopListening = onTermination(() => {
@@ -111,7 +111,7 @@ export class DatagramServer {
     const n = this.#reader.receive();
     if (n === -EAGAIN) return false;
     if (n < 0) {
-      throw new Fatal(`unable to receive: ${new SysError(-n).message}`);
+      throw new LogferryError(`unable to receive: ${new SysError(-n).message}`);
     }
     const { bytes } = this.#reader;
     for (let i = 0; i < n; i++) {
@@ -181,7 +181,7 @@ const IPV4_LENGTH = 16;
  * Becomes the user and group of `$UID` and `$GID`, where they are set.
  *
  * @returns What to say of it, as in the original
- * @throws {Fatal} When one is no number, or it can't be done
+ * @throws {LogferryError} When one is no number, or it can't be done
  */
 export function dropPermissions(): string {
   let said = "";
@@ -190,14 +190,14 @@ export function dropPermissions(): string {
     if (value === undefined) continue;
     const text = latin1(value);
     if (!/^\d{1,10}$/.test(text)) {
-      throw new Fatal(`$${name} must be a number, not ${text || '""'}`);
+      throw new LogferryError(`$${name} must be a number, not ${text || '""'}`);
     }
     said += `${name.toLowerCase()}=${text}, `;
     try {
       set(Number(text));
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
-      throw new Fatal(
+      throw new LogferryError(
         `unable to set${name.toLowerCase()} ${text}: ${error.message}`,
       );
     }

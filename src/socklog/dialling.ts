@@ -17,7 +17,8 @@ import {
   socket,
 } from "../sys/sockets.ts";
 import { KEEP_ALIVE_SECONDS, resolve } from "./addresses.ts";
-import { attempt, Fatal } from "./fatal.ts";
+import { LogferryError } from "../logferry_error.ts";
+import { attempt } from "./attempt.ts";
 import type { Messages } from "./messages.ts";
 import { inTurn, noteFailure, type Server } from "./servers.ts";
 
@@ -71,7 +72,7 @@ const lookUps = new Map<string, Promise<Endpoint[]>>();
  * @param zero What host `0` stands for
  * @param signal Ends the wait
  * @returns At least one endpoint
- * @throws {Fatal} When there is none
+ * @throws {LogferryError} When there is none
  * @throws The signal's reason
  */
 export async function lookUp(
@@ -156,11 +157,15 @@ async function routes(
       return local === undefined ? [] : [{ remote, local }];
     });
     if (found.length > 0) return found;
-    throw new Fatal(`no IP address for ${options.host} is ${localHost}'s kind`);
+    throw new LogferryError(
+      `no IP address for ${options.host} is ${localHost}'s kind`,
+    );
   }
   const port = parsePort(localPort);
   if (port === undefined) {
-    throw new Fatal(`unable to figure out port number for ${localPort}`);
+    throw new LogferryError(
+      `unable to figure out port number for ${localPort}`,
+    );
   }
   if (port === 0) return remotes.map((remote) => ({ remote }));
   return remotes.map((remote) => ({
@@ -177,7 +182,7 @@ function socketFor(remote: Endpoint): number | SysError {
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
     if (error.code === "EAFNOSUPPORT") return error;
-    throw new Fatal(`unable to create socket: ${error.message}`, {
+    throw new LogferryError(`unable to create socket: ${error.message}`, {
       cause: error,
     });
   }
@@ -270,7 +275,7 @@ export async function dialFirst(
  * @param signal Ends the attempt
  * @returns The connection
  * @throws {Unreachable} When no address answers
- * @throws {Fatal} When it has no address, or the local end can't be had
+ * @throws {LogferryError} When it has no address, or the local end can't be had
  * @throws The signal's reason
  */
 export async function dial(
@@ -307,7 +312,7 @@ export async function dial(
  * whoever calls writes them
  * @param signal Ends the attempt
  * @returns The connection, and the server that it leads to
- * @throws {Fatal} When none answers
+ * @throws {LogferryError} When none answers
  * @throws The signal's reason
  */
 export async function connectToOneOf<T extends { remote: RemoteEnd }>(
@@ -338,7 +343,7 @@ export async function connectToOneOf<T extends { remote: RemoteEnd }>(
         messages.report(`connected to ${ip} port ${port}`);
         return [connection, server];
       } catch (error) {
-        if (!(error instanceof Fatal)) throw error;
+        if (!(error instanceof LogferryError)) throw error;
         const unreachable = error instanceof Unreachable;
         // What is wrong with a name or an option is as fatal as ever.
         if (alone && !unreachable) throw error;
@@ -374,7 +379,7 @@ async function lookUpWithin(
 }
 
 /** No address answered. */
-export class Unreachable extends Fatal {
+export class Unreachable extends LogferryError {
   /** What is wrong with each address. */
   readonly reasons: readonly string[];
   /** Whether one might answer yet. */

@@ -16,7 +16,7 @@ import {
 } from "../sys/sockets.ts";
 import { setgid, setuid } from "../sys/users.ts";
 import { writeAll } from "../sys/write_all.ts";
-import { attempt } from "./fatal.ts";
+import { attempt } from "./attempt.ts";
 import { KEEP_ALIVE_SECONDS, resolve } from "./addresses.ts";
 
 /** Where to listen, and how. */
@@ -51,7 +51,7 @@ export interface Listener {
  *
  * @param options Where, and how
  * @returns The listener
- * @throws {Fatal} When anything of that fails
+ * @throws {LogferryError} When anything of that fails
  */
 export async function openListener(
   options: ListenOptions,

@@ -14,7 +14,8 @@ import {
 } from "./arguments.ts";
 import { connectFor } from "./tcpclient.ts";
 import { Unreachable } from "./dialling.ts";
-import { Fatal } from "./fatal.ts";
+import { LogferryError } from "../logferry_error.ts";
+import { TROUBLE } from "../program.ts";
 import { HELP } from "./help.ts";
 import { openListener } from "./listener.ts";
 import { Messages, Verbosity } from "./messages.ts";
@@ -25,6 +26,11 @@ import { socklog } from "./socklog.ts";
 import { LogServer, raiseLimit } from "./server.ts";
 
 const OWN_NAME = "socklog-tcp";
+/** The exit code for wrong usage. */
+const WRONG_USAGE = 100;
+
+/** The word where a program's name may stand is none. */
+class NothingToRun extends LogferryError {}
 
 async function servePrograms(
   args: ProgramServerArguments,
@@ -34,9 +40,8 @@ async function servePrograms(
   // A wrong NAME would otherwise be found out by the first sender. In place of
   // tcpserver, whose programs may come and go, it isn't ours to say.
   if (program === OWN_NAME && !canRun(args.program[0]!)) {
-    throw new Fatal(
+    throw new NothingToRun(
       `${args.program[0]}: neither NAMEs, nor ucspi, nor a program to run`,
-      { exitCode: 100 },
     );
   }
   const listener = await openListener(args);
@@ -122,12 +127,12 @@ export async function socklogTcp(
     if (error instanceof ArgumentError) {
       if (error.message !== "") diagnostics.say(error);
       diagnostics.say(`usage: ${program} ${error.usage}`);
-      return program === "socklog" ? 1 : 100;
+      return program === "socklog" ? 1 : WRONG_USAGE;
     }
-    if (error instanceof Unreachable) return error.exitCode;
-    if (error instanceof Fatal) {
+    if (error instanceof Unreachable) return TROUBLE;
+    if (error instanceof LogferryError) {
       if (!quiet) diagnostics.say("fatal: ", error);
-      return error.exitCode;
+      return error instanceof NothingToRun ? WRONG_USAGE : TROUBLE;
     }
     throw error;
   }

@@ -15,7 +15,7 @@ import { errorNumber, SysError } from "../sys/errors.ts";
 import { mayHaveBeenClosed, open, stat } from "../sys/files.ts";
 import { Poller, Readiness, WRITABLE } from "../sys/poll.ts";
 import { sendNonblocking } from "../sys/sockets.ts";
-import { Fatal } from "./fatal.ts";
+import { LogferryError } from "../logferry_error.ts";
 import type { Messages } from "./messages.ts";
 
 /**
@@ -25,7 +25,7 @@ import type { Messages } from "./messages.ts";
  * @param script The script
  * @param messages Where to tell what is wrong with it, and later with a log
  * @param program The name that other messages begin with
- * @throws {Fatal} When something of it can't be opened
+ * @throws {LogferryError} When something of it can't be opened
  */
 export type OpenScript = (
   script: readonly string[],
@@ -54,7 +54,7 @@ export interface Output {
    * call has left; they aren't changed before the promise is kept
    * @returns How many bytes were taken, at least one; a promise where that has
    * to be waited for
-   * @throws {Fatal} When nothing can be written any more
+   * @throws {LogferryError} When nothing can be written any more
    */
   write(lines: Bytes): number | Promise<number>;
 
@@ -64,7 +64,7 @@ export interface Output {
    *
    * @returns Whether it is; otherwise nothing that was written since the last
    * success may be acknowledged
-   * @throws {Fatal} When nothing can be written any more
+   * @throws {LogferryError} When nothing can be written any more
    */
   sync(): boolean | Promise<boolean>;
 
@@ -75,12 +75,12 @@ export interface Output {
   stop(): void;
 
   /** What to die of when `fd` has hung up. */
-  gone(): Fatal;
+  gone(): LogferryError;
 
   /**
    * Ends it well. Nothing is written afterwards.
    *
-   * @throws {Fatal} When that can't be done in time
+   * @throws {LogferryError} When that can't be done in time
    */
   close(): Promise<void>;
 }
@@ -90,7 +90,7 @@ export interface Output {
  *
  * @param output The output
  * @param work What writes
- * @throws {Fatal} What that throws; else what the end does
+ * @throws {LogferryError} What that throws; else what the end does
  */
 export async function writingTo(
   output: Output,
@@ -188,10 +188,12 @@ export class DescriptorOutput implements Output {
    *
    * @param fd The descriptor
    * @param messages Where to tell that it has to be waited for
-   * @throws {Fatal} When it is closed
+   * @throws {LogferryError} When it is closed
    */
   static async open(fd: number, messages: Messages): Promise<DescriptorOutput> {
-    if (mayHaveBeenClosed(fd)) throw new Fatal("standard output is closed");
+    if (mayHaveBeenClosed(fd)) {
+      throw new LogferryError("standard output is closed");
+    }
     const output = new DescriptorOutput(fd, messages);
     // The first wait takes descriptors, which connections may use up later.
     await output.#poller.wait(0);
@@ -220,7 +222,7 @@ export class DescriptorOutput implements Output {
   /** Waits for somebody to make room; not when the end is being waited for. */
   async #pause(error: SysError): Promise<void> {
     if (this.#stopping || !PASSING.includes(error.code)) {
-      throw new Fatal(`${WHAT}: ${error.message}`);
+      throw new LogferryError(`${WHAT}: ${error.message}`);
     }
     this.#messages.warn(`${WHAT}, pausing: ${error.message}`);
     this.#messages.flush();
@@ -236,8 +238,8 @@ export class DescriptorOutput implements Output {
     this.#poller.wake();
   }
 
-  gone(): Fatal {
-    return new Fatal(`${WHAT}: ${new SysError(EPIPE).message}`);
+  gone(): LogferryError {
+    return new LogferryError(`${WHAT}: ${new SysError(EPIPE).message}`);
   }
 
   async close(): Promise<void> {}

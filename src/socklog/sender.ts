@@ -32,7 +32,8 @@ import {
   Unreachable,
   waitOn,
 } from "./dialling.ts";
-import { Fatal } from "./fatal.ts";
+import { LogferryError } from "../logferry_error.ts";
+import { TROUBLE } from "../program.ts";
 import { Messages, type Verbosity } from "./messages.ts";
 import { noteFailure, noteSuccess, type Server } from "./servers.ts";
 import type { TlsConnection } from "./tls.ts";
@@ -89,9 +90,12 @@ export function sourceOf(fd: number): Source {
       if (n >= 0) return n;
       if (n === -EAGAIN) return -1;
       const cause = new SysError(-n);
-      throw new Fatal(`unable to read standard input: ${cause.message}`, {
-        cause,
-      });
+      throw new LogferryError(
+        `unable to read standard input: ${cause.message}`,
+        {
+          cause,
+        },
+      );
     },
   };
 }
@@ -147,12 +151,12 @@ export async function send(
     await transmit(options, io, messages);
     return 0;
   } catch (error) {
-    if (!(error instanceof Fatal)) throw error;
+    if (!(error instanceof LogferryError)) throw error;
     if (!(error instanceof Unreachable)) {
       messages.error(`fatal: ${error.message}`);
     }
     await messages.flushPatiently();
-    return error.exitCode;
+    return TROUBLE;
   }
 }
 
@@ -163,7 +167,7 @@ export async function send(
  * @param options Where to, and how
  * @param io What is sent, and what ends it
  * @param messages Where to say what happens
- * @throws {Fatal} When it hasn't arrived, as far as is known
+ * @throws {LogferryError} When it hasn't arrived, as far as is known
  * @throws What the source or the signal throws
  */
 export async function transmit(
@@ -186,19 +190,21 @@ export async function transmit(
       await messages.flushPatiently();
       const { sent, answer } = await way.transmit(connection, io);
       const wrong = options.acknowledge ? complaint(answer, sent) : undefined;
-      if (wrong !== undefined) throw new Fatal(wrong, { code: "EBADMSG" });
+      if (wrong !== undefined) {
+        throw new LogferryError(wrong, { code: "EBADMSG" });
+      }
       noteSuccess(server);
       return;
     } catch (error) {
       noteFailure(server);
-      if (options.servers.length === 1 || !(error instanceof Fatal)) {
+      if (options.servers.length === 1 || !(error instanceof LogferryError)) {
         throw error;
       }
       const { ip, port } = connection.remote;
       const named = `${ip} port ${port}: ${error.message}`;
       servers = servers.filter((one) => one !== server);
       if (servers.length === 0 || source.rewind === undefined) {
-        throw new Fatal(named, { cause: error, code: error.code });
+        throw new LogferryError(named, { cause: error, code: error.code });
       }
       messages.warn(named);
       source.rewind();
@@ -366,13 +372,13 @@ class Transmission {
     // arrived by then; without it, these bytes met nobody. Our own end counts
     // as one, and may still be on its way to a server that knows enough.
     if (!this.#finished || unacknowledgedBytes(this.#fd) > 1) {
-      throw new Fatal("connection closed before everything was sent", {
+      throw new LogferryError("connection closed before everything was sent", {
         code: "ECONNABORTED",
       });
     }
   }
 }
 
-function failure(cause: SysError): Fatal {
-  return new Fatal(`unable to send: ${cause.message}`, { cause });
+function failure(cause: SysError): LogferryError {
+  return new LogferryError(`unable to send: ${cause.message}`, { cause });
 }

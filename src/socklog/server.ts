@@ -196,7 +196,7 @@ export class LogServer {
    * Serves until a signal asks for the end: SIGTERM, SIGINT or SIGHUP, since
    * all of them would lose what was read.
    *
-   * @throws {Fatal} When the output fails; every connection is reset
+   * @throws {LogferryError} When the output fails; every connection is reset
    */
   async run(): Promise<void> {
     const stopListening = onTermination(() => this.stop());
@@ -218,7 +218,7 @@ export class LogServer {
   /**
    * Serves until {@linkcode LogServer.stop} asks for the end.
    *
-   * @throws {Fatal} When the output fails; every connection is reset
+   * @throws {LogferryError} When the output fails; every connection is reset
    */
   async serve(): Promise<void> {
     try {

@@ -19,7 +19,7 @@ import { writeAll } from "../sys/write_all.ts";
 import { VERSION } from "../version.ts";
 import { prefixOf } from "./connection_info.ts";
 import { DatagramServer, dropPermissions } from "./datagram_server.ts";
-import { Fatal } from "./fatal.ts";
+import { LogferryError } from "../logferry_error.ts";
 import { Framer, type FramerOptions, LineBuffer } from "./framing.ts";
 import { Messages, Verbosity } from "./messages.ts";
 import { DescriptorOutput, type OpenScript, writingTo } from "./output.ts";
@@ -138,7 +138,7 @@ export function checkScript(script: readonly string[]): void {
  * @param options What it is asked to be
  * @param program The name that messages begin with
  * @param openScript Opens the logs of `multilog script…`
- * @throws {Fatal} When it can't start, or can't go on
+ * @throws {LogferryError} When it can't start, or can't go on
  */
 export async function socklog(
   options: SocklogOptions,
@@ -184,7 +184,7 @@ function openUnix(
     }
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    throw new Fatal(`unable to bind ${path}: ${error.message}`);
+    throw new LogferryError(`unable to bind ${path}: ${error.message}`);
   }
 }
 
@@ -203,20 +203,20 @@ async function openInet(
   port: string,
 ): Promise<{ fd: number; where: string }> {
   const number = /^\d{1,5}$/.test(port) ? Number(port) : 65536;
-  if (number > 65535) throw new Fatal(`bad port number: ${port}`);
+  if (number > 65535) throw new LogferryError(`bad port number: ${port}`);
   const address = ip.startsWith("0")
     ? wildcardAddress(number)
     : /^[0-9a-f:.%]+$/i.test(ip)
     ? (await getaddrinfo(ip, number))[0]
     : undefined;
-  if (address === undefined) throw new Fatal(`bad IP address: ${ip}`);
+  if (address === undefined) throw new LogferryError(`bad IP address: ${ip}`);
   try {
     const fd = bindUdp(address, RECEIVE_BUFFER);
     const local = getsockname(fd);
     return { fd, where: `${local.ip}:${local.port}` };
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    throw new Fatal(`unable to bind ${ip}:${port}: ${error.message}`);
+    throw new LogferryError(`unable to bind ${ip}:${port}: ${error.message}`);
   }
 }
 
@@ -237,7 +237,7 @@ async function readUcspi(names: readonly string[]): Promise<void> {
   settleSignals();
   const write = () => {
     const failure = writeAll(2, framer.output());
-    if (failure) throw new Fatal(`unable to write: ${failure.message}`);
+    if (failure) throw new LogferryError(`unable to write: ${failure.message}`);
     framer.taken(framer.size);
   };
   try {
@@ -248,7 +248,7 @@ async function readUcspi(names: readonly string[]): Promise<void> {
       const n = read(0, framer.input);
       if (n === -EAGAIN) continue;
       if (n < 0) {
-        throw new Fatal(
+        throw new LogferryError(
           `unable to read standard input: ${new SysError(-n).message}`,
         );
       }

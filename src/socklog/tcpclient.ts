@@ -9,7 +9,7 @@ import { exec } from "../sys/process.ts";
 import { getsockname } from "../sys/sockets.ts";
 import { connectionInfo, variables, withVariables } from "./connection_info.ts";
 import { connectToOneOf, dial, type DialOptions } from "./dialling.ts";
-import { attempt } from "./fatal.ts";
+import { attempt } from "./attempt.ts";
 import { lookUp, type LookUpOptions } from "./lookups.ts";
 import type { Messages } from "./messages.ts";
 
@@ -28,7 +28,7 @@ const TO_NETWORK = 7;
  *
  * @param options Where to, and for which program
  * @param messages Where to say what happens
- * @throws {Fatal} When it can't connect, or there is no such program;
+ * @throws {LogferryError} When it can't connect, or there is no such program;
  * otherwise this never returns
  */
 export async function connectFor(

@@ -29,7 +29,7 @@ import {
   Unreachable,
   waitOn,
 } from "./dialling.ts";
-import { Fatal } from "./fatal.ts";
+import { LogferryError } from "../logferry_error.ts";
 import type { Source, TlsFiles } from "./sender.ts";
 
 /** Where this machine's authorities may be: Debian's place, and Fedora's. */
@@ -45,7 +45,7 @@ const NO_STORE = "";
 /** A file of certificates or keys. */
 function pem(path: string, what: string): string {
   const unreadable = (why: string) =>
-    new Fatal(`unable to read ${path}: ${why}`);
+    new LogferryError(`unable to read ${path}: ${why}`);
   const parts: string[] = [];
   try {
     const fd = open(path, "read");
@@ -74,10 +74,10 @@ function ownAuthorities(): string {
     try {
       return pem(path, "CERTIFICATE");
     } catch (error) {
-      if (!(error instanceof Fatal)) throw error;
+      if (!(error instanceof LogferryError)) throw error;
     }
   }
-  throw new Fatal(
+  throw new LogferryError(
     `unable to read ${OWN_AUTHORITIES[0]}: name an authority by -C`,
   );
 }
@@ -170,7 +170,7 @@ class Opening {
  * @param signal Ends the attempt
  * @returns The connection
  * @throws {Unreachable} When it doesn't answer, or isn't the one
- * @throws {Fatal} When it has no address, or a file can't be read
+ * @throws {LogferryError} When it has no address, or a file can't be read
  * @throws The signal's reason
  */
 export async function dialTls(
@@ -260,7 +260,7 @@ function descriptorOf({ hostname, port }: Deno.NetAddr): number | undefined {
  * @param source What is sent
  * @param signal Ends it
  * @returns How many bytes were sent, and what the server said to that
- * @throws {Fatal} When it fails
+ * @throws {LogferryError} When it fails
  * @throws What the source or the signal throws
  */
 export async function transmitTls(
@@ -298,7 +298,7 @@ export async function transmitTls(
     if (!isRuntimes(error)) throw error;
     // Why a write failed is what the other side has said.
     const first = await hearing.then(() => error, (why) => why);
-    throw new Fatal(`unable to send: ${reasonOf(first)}`);
+    throw new LogferryError(`unable to send: ${reasonOf(first)}`);
   } finally {
     signal?.removeEventListener("abort", end);
     poller.close();
@@ -322,6 +322,6 @@ async function hear(conn: Deno.TlsConn): Promise<string> {
   return text;
 }
 
-function early(): Fatal {
-  return new Fatal("connection closed before everything was sent");
+function early(): LogferryError {
+  return new LogferryError("connection closed before everything was sent");
 }

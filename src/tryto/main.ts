@@ -7,7 +7,7 @@
 import { encode } from "../bytes.ts";
 import { Diagnostics, PatientDiagnostics } from "../diagnostics.ts";
 import { UsageError } from "../getopt.ts";
-import { inOneLine } from "../program.ts";
+import { inOneLine, TROUBLE } from "../program.ts";
 import { dup2, isInherited, setCloseOnExec } from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import { mayHaveBeenClosed } from "../sys/files.ts";
@@ -16,13 +16,7 @@ import { onTermination, settleSignals } from "../sys/signals.ts";
 import { writeAll } from "../sys/write_all.ts";
 import { VERSION } from "../version.ts";
 import { HELP, parseArguments, type TrytoOptions, USAGE } from "./arguments.ts";
-import {
-  Attempts,
-  Killed,
-  Signals,
-  type Surroundings,
-  TROUBLE,
-} from "./tries.ts";
+import { Attempts, Killed, Signals, type Surroundings } from "./tries.ts";
 
 const EBADF = errorNumber("EBADF");
 /** The exit code for wrong usage, as in the original. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { PatientDiagnostics } from "../diagnostics.ts";
+import { TROUBLE } from "../program.ts";
 import { close, isSeekable, PIPE_BUF } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { stat } from "../sys/files.ts";
@@ -18,8 +19,6 @@ import { type Awaited, OutputError, Transfer } from "./transfer.ts";
 
 /** The exit code when the time limit is reached. */
 const OUT_OF_TIME = 100;
-/** The exit code for tryto's own trouble. */
-export const TROUBLE = 111;
 /** Seconds between two tries, as in the original. */
 const PAUSE = 1;
 /** Seconds until the next attempt to start a process, as in the original. */
