@@ -9,8 +9,8 @@ import { folder, until } from "../tools.ts";
 
 /** Where the sender has which fault, while there is a file `fault`. */
 const BROKEN_SENDER = {
-  from: `  const { fd } = await connectTo(options, messages, signal);
-  const transmission`,
+  from: `  const { source, signal } = io;
+  let { servers } = options;`,
   to: `  const { stat } = await import("../sys/files.ts");
   if (stat("fault") !== undefined) {
     const fault = () => {
@@ -18,7 +18,7 @@ const BROKEN_SENDER = {
     };
     const later = () => new Promise((resolve) => setTimeout(resolve, 10));
     const never = () => new Promise(() => {});
-    const { host } = options;
+    const { host } = options.servers[0]!;
     if (host === "127.0.0.1") fault();
     if (host === "127.0.0.2") await later().then(fault);
     if (host === "127.0.0.3") await never(setTimeout(fault, 10));
@@ -26,8 +26,8 @@ const BROKEN_SENDER = {
     if (host === "127.0.0.5") await never(later().then(fault));
     if (host === "127.0.0.6") setTimeout(fault, 300);
   }
-  const { fd } = await connectTo(options, messages, signal);
-  const transmission`,
+  const { source, signal } = io;
+  let { servers } = options;`,
 };
 
 const KINDS: [host: string, what: string][] = [
