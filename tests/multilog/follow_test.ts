@@ -514,15 +514,15 @@ testWith(
       for (const [lines, first] of [["all", 0], ["2500", 500]] as const) {
         await using follower = new Follower(work.path, ["-n", lines, "./log"]);
         await follower.prints("\n2999\n");
-        assertEquals(inOrder(follower.text, first), 3000);
-        assertEquals(follower.errors, "");
+        assertEquals(inOrder(follower.output, first), 3000);
+        assertEquals(follower.said, "");
       }
       await using follower = new Follower(work.path, ["-nall", "./log"]);
       await follower.prints("\n2999\n");
       await follower.sleeps();
       await writer.write("3000\n");
       await follower.prints("\n3000\n");
-      assertEquals(inOrder(follower.text), 3001);
+      assertEquals(inOrder(follower.output), 3001);
       assertEquals(await writer.finish(), 0);
     }
   },
@@ -546,10 +546,10 @@ Deno.test("--follow of several logs names them, and keeps their lines whole", as
   });
   await b.write(numbered(0, 3000));
   await follower.prints("./b: 2999\n");
-  assert(!follower.text.includes("tw"));
+  assert(!follower.output.includes("tw"));
   await a.write("o\n");
   await follower.prints("./a: two\n");
-  const lines = follower.text.split("\n").slice(0, -1);
+  const lines = follower.output.split("\n").slice(0, -1);
   const of = (name: string) =>
     lines.filter((line) => line.startsWith(`${name}: `))
       .map((line) => `${line.slice(name.length + 2)}\n`).join("");
@@ -557,7 +557,7 @@ Deno.test("--follow of several logs names them, and keeps their lines whole", as
   assertEquals(inOrder(of("./b")), 3000);
   assertEquals(lines.length, 3002);
   assertEquals(
-    follower.errors,
+    follower.said,
     "multilog: warning: unable to read ./none: file does not exist\n",
   );
   follower.signal("SIGTERM");
