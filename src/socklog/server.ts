@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { close, EAGAIN, read, write } from "../sys/descriptors.ts";
+import { close, EAGAIN, isOpen, read, write } from "../sys/descriptors.ts";
 import { getenv } from "../sys/environment.ts";
 import { Epoll } from "../sys/epoll.ts";
 import { stat } from "../sys/files.ts";
@@ -102,7 +102,9 @@ export function meantName(name: string): string | undefined {
   return known.find((one) => distance(name.toUpperCase(), one) <= 2);
 }
 
+/** Whether two descriptors lead to one file; a closed one, or none, doesn't. */
 function isSameFile(a: number, b: number): boolean {
+  if (!isOpen(a) || !isOpen(b)) return false;
   const identity = stat("", a)?.identity;
   return identity !== undefined && identity === stat("", b)?.identity;
 }
