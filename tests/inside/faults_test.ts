@@ -9,8 +9,8 @@ import { folder, until } from "../tools.ts";
 
 /** Where the sender has which fault, while there is a file `fault`. */
 const BROKEN_SENDER = {
-  from: `  const { source, signal } = io;
-  let { servers } = options;`,
+  from: `  let { servers } = options;
+  while (true) {`,
   to: `  const { stat } = await import("../sys/files.ts");
   if (stat("fault") !== undefined) {
     const fault = () => {
@@ -26,8 +26,8 @@ const BROKEN_SENDER = {
     if (host === "127.0.0.5") await never(later().then(fault));
     if (host === "127.0.0.6") setTimeout(fault, 300);
   }
-  const { source, signal } = io;
-  let { servers } = options;`,
+  let { servers } = options;
+  while (true) {`,
 };
 
 const KINDS: [host: string, what: string][] = [

@@ -438,7 +438,8 @@ Deno.test("-w ends connections that are idle, not those that aren't", async () =
 });
 
 Deno.test("-w loses nothing that idle connections have sent while standard output was full", async () => {
-  await using server = await startOurs([...PLAIN, "-c", "100", "-w", "3", "@"]);
+  const options = ["-vRHl0", "-c", "100", "-w", "1", "@"];
+  await using server = await startOurs(options);
   server.reading = false;
   const unfinished = "x".repeat(60_000);
   const idle = await Promise.all(Array.from({ length: 100 }, async () => {
@@ -446,7 +447,9 @@ Deno.test("-w loses nothing that idle connections have sent while standard outpu
     await say(connection, unfinished);
     return connection;
   }));
-  await sleep(5000);
+  // More than the pipe holds comes out when they are ended.
+  await server.says("idle ");
+  await server.waits();
   server.reading = true;
   let resets = 0;
   for (const connection of idle) {
@@ -473,7 +476,8 @@ Deno.test("-w ends no connection while standard output is full", async () => {
   // So many that a round begins to wait before it has read them all.
   const text = ("x".repeat(99) + "\n").repeat(6_000);
   const bulk = Array.from({ length: 40 }, () => transmit(server.port, text));
-  await sleep(5000);
+  await server.waits();
+  await sleep(3000);
   server.reading = true;
   await Promise.all(bulk);
   full = false;

@@ -16,6 +16,9 @@ import {
 /** Our tryto, and the original's path where it is installed. */
 export const trytos = { ours: ours.tryto, original: installed("tryto") };
 
+/** Seconds after which one that hangs has done so for long enough. */
+const PATIENCE = 300;
+
 /** How to run tryto. */
 export interface How {
   /** The log: what is on descriptor 0. */
@@ -28,10 +31,10 @@ export interface How {
   output?: string;
   /** The folder to run in, which gets the files; it must be empty. */
   folder: string;
-  /** Seconds after which SIGKILL ends it; its code is then 137. */
-  patience?: number;
   /** Variables added to its environment. */
   env?: Record<string, string>;
+  /** Seconds after which SIGKILL ends it; its code is then 137. */
+  patience?: number;
   /** Called with tryto's process id once it runs. */
   meanwhile?: (pid: number) => Promise<void>;
 }
@@ -55,7 +58,7 @@ export async function runTryto(
   how: How,
 ): Promise<Done> {
   const { log = "", input = "file", output = "out", folder } = how;
-  const { notices, patience, meanwhile } = how;
+  const { notices, patience = PATIENCE, meanwhile } = how;
   Deno.writeFileSync(`${folder}/log`, bytes(log));
   if (notices !== undefined) {
     Deno.writeTextFileSync(`${folder}/state`, notices);
@@ -71,7 +74,7 @@ export async function runTryto(
     redirections: `${input === "file" ? "<log" : ""} >${output} 2>err ` +
       (notices === undefined ? "4<&- 5>&-" : "4<state 5>newstate"),
     ...(input === "pipe" ? { stdin: log } : {}),
-    ...(patience === undefined ? {} : { patience }),
+    patience,
     ...(meanwhile === undefined ? {} : { meanwhile }),
   });
   const seconds = (performance.now() - start) / 1000;
