@@ -5,8 +5,8 @@
  */
 import { assertEquals } from "@std/assert";
 import { copySync } from "@std/fs";
-import { folder, inParallel, ours, run, testWith } from "../tools.ts";
-import { type Entry, look, ORIGINAL } from "./harness.ts";
+import { folder, inParallel, ours, run, testWith, until } from "../tools.ts";
+import { type Entry, finished, look, ORIGINAL, start } from "./harness.ts";
 
 type LeftOver = Record<string, Entry>;
 
@@ -312,4 +312,26 @@ Deno.test("restart: what waits is processed at once, oldest first, and what is d
     [1, 2, 3].map((n) => `${name(n)}.s`),
   );
   assertEquals(files["state"]!.mode, "644");
+});
+
+Deno.test("restart: a previous that comes while multilog runs is not overwritten, and processed by the next run", async () => {
+  using at = folder();
+  const path = `${at.path}/log`;
+  const script = ["s4096", "!cat", "./log"];
+  {
+    await using log = await start(script, { cwd: at.path });
+    Deno.writeTextFileSync(`${path}/previous`, "somebody's\n");
+    for (const n of [1, 2, 3]) {
+      await log.write(`${n}`.repeat(3000) + "\n");
+      log.signal("SIGALRM");
+      await until("it is processed", () => finished(path).length === n);
+    }
+    assertEquals(await log.finish(), 0);
+  }
+  assertEquals(Deno.readTextFileSync(`${path}/previous`), "somebody's\n");
+  await run([ours.multilog, ...script], { cwd: at.path, stdin: "" });
+  assertEquals(
+    finished(path).map((name) => Deno.readTextFileSync(`${path}/${name}`)),
+    [..."123"].map((n) => n.repeat(3000) + "\n").concat("somebody's\n"),
+  );
 });
