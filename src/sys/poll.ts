@@ -1,5 +1,5 @@
 /**
- * Waiting: the one place where a program stands still.
+ * Waiting for descriptors with poll(2): the only place where a program waits.
  *
  * @module
  */
@@ -31,23 +31,24 @@ export const HUNG_UP = 16;
 const EINTR = errorNumber("EINTR");
 
 /**
- * How long the event loop may stand still at a time, in milliseconds, where it
- * can't be seen that something waits for it.
+ * For how many milliseconds at a time this thread may wait, and the event loop
+ * with it, where there is no way to see whether the loop has work to do.
  */
 const STILL = 20;
 
 /**
- * The same where it can. Not for ever: a signal that came in the moment in
- * which the loop last stopped turning isn't seen, and waits as long.
+ * The same where there is a way: the descriptor that the loop itself waits for.
+ * It doesn't show a signal that came just as the loop stopped turning, which
+ * therefore waits for as long as this.
  */
 const STILL_SEEING = 500;
 
-/** In how many turns of the event loop a signal is surely seen. */
+/** After how many turns of the event loop a signal's handler has surely run. */
 const TURNS = 5;
 
 /**
- * How long a wake-up may be waited for, in milliseconds, where there is no
- * descriptor for a pipe that would bring it at once, or no thread to wait in.
+ * For how many milliseconds at a time is waited where a wake-up can't end the
+ * wait: there was no descriptor for its pipe, or no thread to wait in.
  */
 const SLICE = 50;
 
@@ -59,8 +60,9 @@ const SLICE = 50;
  * {@linkcode Poller.wake}. So a main loop has one line at which everything
  * that can happen arrives, and no thread is ever left waiting.
  *
- * A thread's way there and back takes longer than most waits in a busy
- * program: {@linkcode Poller.waitHere} at first waits in this one.
+ * To hand a wait to a thread and get the result back takes longer than most
+ * waits of a busy program. So {@linkcode Poller.waitHere} begins to wait in this
+ * thread.
  */
 export class Poller {
   readonly #size: number;
@@ -71,9 +73,9 @@ export class Poller {
   #waiting = false;
   #woken = false;
   #interrupted = false;
-  /** How often the loop has turned, in the middle of work, for nothing. */
+  /** How often in a row the loop has turned without having had work. */
   #quiet = 0;
-  /** When the event loop has to turn, on `performance.now()`'s clock. */
+  /** By when the event loop has to turn, on `performance.now()`'s clock. */
   #turnBy: number | undefined;
   readonly #scratch = new Uint8Array(64);
 
@@ -115,7 +117,7 @@ export class Poller {
     for (let i = 1; i < this.#words.length; i += 2) this.#words[i]! &= 0xffff;
   }
 
-  /** Looks in this thread; an interruption by a signal finds nothing. */
+  /** Polls in this thread. A signal that interrupts it counts as nothing found. */
   #poll(count: number, milliseconds: number): number {
     const n = lib.now(this.#bytes, BigInt(count), milliseconds);
     this.#interrupted = n < 0;
@@ -167,7 +169,7 @@ export class Poller {
     }
   }
 
-  /** Looks in a thread of its own, for as long as it may be waited there. */
+  /** Polls in a thread of its own, or, where there is none, for a short time. */
   async #pollAside(milliseconds: number): Promise<number> {
     const count = BigInt(this.#size + (this.#wake ? 1 : 0));
     const thread = hasThread();
@@ -196,15 +198,15 @@ export class Poller {
   }
 
   /**
-   * Waits like {@linkcode Poller.wait}, but for the first while in this
-   * thread, where the event loop stands still as well: that costs a busy
-   * program a fraction. It is for waits that only a descriptor, the time or a
-   * signal ends.
+   * Waits like {@linkcode Poller.wait}, but at first in this thread, so that the
+   * event loop doesn't turn meanwhile. For a busy program that is many times
+   * cheaper. Use it where nothing but a descriptor, the time, or a signal can
+   * end the wait.
    *
-   * The runtime hears of a signal in a thread of its own, so no interruption
-   * is sure to tell this one; what the event loop waits in does, but for a
-   * signal that it took as it stopped turning. Therefore it turns again soon,
-   * whether anything is found or not.
+   * A signal doesn't reliably interrupt this thread, since the runtime takes it
+   * in another one. It does make the descriptor readable that the event loop
+   * waits for, unless it came just as the loop stopped turning. Therefore the
+   * loop turns again soon, whether anything is found or not.
    *
    * @param milliseconds How long; -1 for as long as it takes
    * @throws {SysError} When the kernel has no memory
@@ -212,7 +214,7 @@ export class Poller {
   async waitHere(milliseconds = -1): Promise<void> {
     const start = performance.now();
     const events = loopEvents();
-    // What the loop has never waited for doesn't show either.
+    // A loop that has never waited yet shows nothing.
     this.#turnBy ??= start + STILL;
     const still = this.#turnBy - start;
     if (still > 0 && !this.#woken) {

@@ -1,5 +1,5 @@
 /**
- * TCP sockets, as descriptors that never wait.
+ * TCP sockets: descriptors whose reads and writes don't wait.
  *
  * @module
  */
@@ -205,12 +205,12 @@ export interface Accepted {
 }
 
 /**
- * Takes the next connection. This is on the hot path of a server, where a
- * failure is expected, so it is a result.
+ * Takes the next connection. A failure is a result and no exception, since a
+ * server has to expect it.
  *
  * @param fd The listening socket
- * @param nonblocking Whether reads and writes of the connection return at
- * once; a program that is to be given it expects them to wait
+ * @param nonblocking Whether reads and writes of the connection return at once.
+ * A program that gets the connection as its standard input expects them to wait
  * @returns The connection, or minus the error number: `EAGAIN` when there is
  * none
  */
@@ -261,9 +261,9 @@ export async function connectAndWait(
 }
 
 /**
- * The error that waits at a socket, which this takes away.
+ * Takes the error that is pending at a socket (`SO_ERROR`, socket(7)).
  *
- * @returns The error, or `undefined`
+ * @returns The error, or `undefined` when there is none
  */
 export function socketError(fd: number): SysError | undefined {
   const value = new Int32Array(1);
@@ -299,8 +299,9 @@ export function closeWrite(fd: number): void {
 }
 
 /**
- * How many bytes the other side's kernel hasn't said it has. The end that
- * {@linkcode closeWrite} sends counts as one. (`SIOCOUTQ`, tcp(7).)
+ * How many of the bytes that were written the other side's kernel hasn't
+ * acknowledged yet (`SIOCOUTQ`, tcp(7)). The end of input that
+ * {@linkcode closeWrite} sends counts as one byte.
  */
 export function unacknowledgedBytes(fd: number): number {
   const SIOCOUTQ = 0x5411n;
@@ -321,18 +322,18 @@ export function closeWithReset(fd: number): void {
 /**
  * Sends small writes at once instead of collecting them for a moment.
  *
- * @param fd The socket; of a listening one the connections inherit it
+ * @param fd The socket; connections inherit this from a listening one
  */
 export function setNoDelay(fd: number): void {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
 /**
- * Has the kernel ask a silent other side now and then whether it is there, so
- * that a connection to a machine that has vanished ends.
+ * Has the kernel ask the other side, while nothing comes from it, whether it is
+ * still there, so that a connection to a machine that has vanished ends.
  *
- * @param fd The socket; of a listening one the connections inherit it
- * @param seconds After how many silent seconds to ask for the first time
+ * @param fd The socket; connections inherit this from a listening one
+ * @param seconds After how many seconds without a byte to ask for the first time
  */
 export function setKeepAlive(fd: number, seconds: number): void {
   setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
