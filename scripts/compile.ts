@@ -27,7 +27,11 @@ const TARGETS = [
 ];
 
 const SOURCE_FOLDERS = ["cmd", "src"];
-const SOURCE_FILES = ["deno.json", "scripts/compile.ts"];
+const SOURCE_FILES = [
+  "deno.json",
+  "scripts/compile.ts",
+  "scripts/toolchain.txt",
+];
 
 /** Something can't be compiled; the message is the compiler's. */
 export class CompileError extends Error {}
@@ -91,10 +95,19 @@ async function deno(
   cwd: string = Deno.cwd(),
 ) {
   const env = Deno.env.toObject();
-  // It is this machine's, and would be taken for any other's as well.
-  if (target !== Deno.build.target) delete env.DENORT_BIN;
-  const output = await run(Deno.execPath(), { args, cwd, env, clearEnv: true });
+  let program = Deno.execPath();
+  if (target !== Deno.build.target && env.DENORT_BIN !== undefined) {
+    // That is this machine's. What came from npm has a Deno for the other's.
+    delete env.DENORT_BIN;
+    env.LOGFERRY_TARGET = target.split("-")[0]!;
+    program = `${Deno.cwd()}/scripts/deno`;
+  }
+  const output = await run(program, { args, cwd, env, clearEnv: true });
   if (output === undefined) return;
+  const why = output.split("\n").at(-1)!;
+  if (why.startsWith("scripts/deno: ")) {
+    throw new CompileError(`no runtime for ${target}: ${why.slice(14)}`);
+  }
   if (env.DENORT_BIN === undefined && output.includes("dl.deno.land")) {
     throw new CompileError(
       target === Deno.build.target

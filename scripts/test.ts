@@ -150,7 +150,7 @@ async function main(args: string[]): Promise<Result> {
     !await deno(["run", "-A", "scripts/compile.ts"]) ||
     !await deno(["check", "-q", ...files])
   ) return failure;
-  await installMissing();
+  await installMissing(wantsAll);
   if (wantsAll) Deno.env.set("LOGFERRY_ALL", "1");
   const folder = await Deno.makeTempDir({ prefix: "logferry-test-" });
   await Deno.chmod(folder, 0o755);

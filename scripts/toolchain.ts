@@ -3,23 +3,45 @@
 // the shape of a vendor folder. It runs before any module can be imported, so it
 // imports none.
 //
-//   toolchain.ts fill WORK TOOLCHAIN     finish WORK/toolchain, rename it to TOOLCHAIN
-//   toolchain.ts vendor TOOLCHAIN VENDOR add what VENDOR lacks
+//   toolchain.ts fill WORK TOOLCHAIN MACHINE  finish WORK/toolchain, rename it
+//   toolchain.ts vendor TOOLCHAIN VENDOR      add what VENDOR lacks
 
-const DENORT_SHA256 =
-  "2705685d7478610b98dcd43acecd457a19810146323041c8af8a88f7dd0b5e82";
+/** A program on npm that was compiled by Deno. */
+interface Carrier {
+  npmPackage: string;
+  file: string;
+}
+
+const VLX = { npmPackage: "@vltpkg/cli-linux-x64", file: "package/vlx" };
+const RFC = { npmPackage: "@dgellow/rfc-linux-x64", file: "package/bin/rfc" };
+const STEADY = {
+  npmPackage: "@stdy/cli-linux-arm64",
+  file: "package/bin/steady",
+};
+
+/** For each machine what carries its runtime, and the runtime's SHA-256. */
+const RUNTIMES: Record<string, [from: Carrier, sum: string]> = {
+  x86_64: [
+    VLX,
+    "2705685d7478610b98dcd43acecd457a19810146323041c8af8a88f7dd0b5e82",
+  ],
+  aarch64: [
+    STEADY,
+    "9c888d915647ff971a497acd39ee45ea63da5f19d12d4363124942c257c055ef",
+  ],
+};
 const PARSE_ARGS_SHA256 =
   "1c971913479b011d42303421840548aa0fc73725816fad10c44b68dfa4897235";
 
-/** The @std packages, and the npm package that each is cut out of. */
-const STD: [name: string, version: string, from: string][] = [
-  ["assert", "1.0.18", "@dgellow/rfc-linux-x64"],
-  ["fs", "1.0.22", "@dgellow/rfc-linux-x64"],
-  ["path", "1.1.4", "@dgellow/rfc-linux-x64"],
-  ["internal", "1.0.12", "@dgellow/rfc-linux-x64"],
-  ["fmt", "1.0.9", "@dgellow/rfc-linux-x64"],
-  ["cli", "1.0.24", "@dgellow/pls-linux-x64"],
-  ["streams", "0.221.0", "fetch-event-stream"],
+/** The @std packages, and the program that each is cut out of. */
+const STD: [name: string, version: string, from?: Carrier][] = [
+  ["assert", "1.0.18", RFC],
+  ["fs", "1.0.22", RFC],
+  ["path", "1.1.4", RFC],
+  ["internal", "1.0.12", RFC],
+  ["fmt", "1.0.9", RFC],
+  ["cli", "1.0.24", STEADY],
+  ["streams", "0.221.0"],
 ];
 
 /**
@@ -86,7 +108,7 @@ async function unpack(work: string, npmPackage: string, paths: string[]) {
   return false;
 }
 
-/** Splits a compiled program into the runtime and the data behind it. */
+/** Splits a compiled program into the runtime and the data after it. */
 function split(program: Bytes): [runtime: Bytes, data: Bytes] {
   const end = program.length - 24;
   const trailer = new DataView(program.buffer, program.byteOffset + end, 24);
@@ -197,19 +219,22 @@ async function textLineStream(work: string): Promise<Files> {
   ]);
 }
 
-async function fill(work: string, toolchain: string) {
-  const sources = new Map<string, Files>();
-  for (const tool of ["rfc", "pls"]) {
-    const npmPackage = `@dgellow/${tool}-linux-x64`;
-    await unpack(work, npmPackage, [`package/bin/${tool}`]);
-    const program = await Deno.readFile(`${work}/package/bin/${tool}`);
-    sources.set(npmPackage, modules(split(program)[1]));
-  }
+/** What is inside a program of the toolchain. */
+async function open(work: string, { npmPackage, file }: Carrier) {
+  await unpack(work, npmPackage, [file]);
+  return split(await Deno.readFile(`${work}/${file}`));
+}
+
+async function makeStd(work: string) {
+  const sources = new Map<Carrier, Files>();
   for (const [name, version, from] of STD) {
-    const all = sources.get(from);
-    const files = all === undefined
-      ? await textLineStream(work)
-      : filesOf(name, version, all);
+    let files: Files;
+    if (from === undefined) files = await textLineStream(work);
+    else {
+      const all = sources.get(from) ?? modules((await open(work, from))[1]);
+      sources.set(from, all);
+      files = filesOf(name, version, all);
+    }
     if (name === "internal") {
       files.set("types.ts", encode(INTERNAL_TYPES));
     }
@@ -219,10 +244,18 @@ async function fill(work: string, toolchain: string) {
     }
     await writePackage(`${work}/toolchain/std`, name, version, files);
   }
-  // Not known for every machine; without it all but `deno compile` works.
-  if (await unpack(work, "@vltpkg/cli-linux-x64", ["package/vlx"])) {
-    const [denort] = split(await Deno.readFile(`${work}/package/vlx`));
-    await check("denort", denort, DENORT_SHA256);
+}
+
+async function fill(work: string, toolchain: string, machine: string) {
+  const [own, other] = machine.split("-") as [string, string?];
+  // To compile for another machine is all that its toolchain is for.
+  if (other === undefined) await makeStd(work);
+  const runtime = RUNTIMES[other ?? own];
+  // Without one all but `deno compile` works.
+  if (runtime !== undefined) {
+    const [from, sum] = runtime;
+    const [denort] = await open(work, from);
+    await check("denort", denort, sum);
     await Deno.writeFile(`${work}/toolchain/denort`, denort, { mode: 0o755 });
   }
   try {
@@ -286,9 +319,9 @@ async function copy(from: string, to: string) {
 }
 
 if (import.meta.main) {
-  const [action, from, to] = Deno.args;
+  const [action, from, to, machine] = Deno.args;
   try {
-    if (action === "fill") await fill(from!, to!);
+    if (action === "fill") await fill(from!, to!, machine!);
     else if (action === "vendor") await vendor(from!, to!);
     else throw new ToolchainError(`unknown action: ${action}`);
   } catch (error) {

@@ -20,7 +20,7 @@ const TOOLS = ("sh sed head find id mkdir uname cksum tar gzip mv chmod rm " +
 
 /** What it says before it does what takes long. */
 const FETCHING =
-  "scripts/deno: fetching Deno and the @std modules from npm (about 300 MB, once)\n";
+  "scripts/deno: fetching Deno and the @std modules from npm (up to 300 MB, once)\n";
 
 /** A machine of its own, as far as `$PATH` and `$HOME` make one. */
 class Machine implements Disposable {

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { VERSION } from "../src/version.ts";
 import {
   folder,
@@ -178,22 +178,37 @@ Deno.test("another machine's package needs its runtime, and says so", async () =
   const checkout = `${work.path}/clone`;
   await copyTo(checkout);
   const other = Deno.build.arch === "x86_64" ? "aarch64" : "x86_64";
+  const target = `${other}-unknown-linux-gnu`;
+  Deno.mkdirSync(`${work.path}/bin`);
+  Deno.writeTextFileSync(
+    `${work.path}/bin/npm`,
+    "#!/bin/sh\necho 'npm error it is away' >&2\nexit 1\n",
+    { mode: 0o755 },
+  );
+  // No network, whatever there is.
+  const env = {
+    HTTPS_PROXY: "http://127.0.0.1:9",
+    DENO_DIR: `${work.path}/deno`,
+    XDG_CACHE_HOME: `${work.path}/cache`,
+    PATH: `${work.path}/bin:${Deno.env.get("PATH")}`,
+  };
   for (const name of ["package", "compile"]) {
-    const { code, stderr } = await script(
-      checkout,
-      name,
-      ["--target", `${other}-unknown-linux-gnu`],
-      // No network, whatever there is.
-      {
-        HTTPS_PROXY: "http://127.0.0.1:9",
-        DENO_DIR: `${work.path}/deno`,
-      },
-    );
-    assertEquals([code, stderr], [
-      1,
-      `${name}: no runtime for ${other}-unknown-linux-gnu: ` +
-      "dl.deno.land does not answer\n",
-    ]);
+    // With a Deno of its own, and with one from npm.
+    for (const runtime of ["", "/a/runtime"]) {
+      const { code, stderr } = await run(
+        ["env", ...(runtime ? [`DENORT_BIN=${runtime}`] : ["-u", "DENORT_BIN"])]
+          .concat(Deno.execPath(), "run", "-A")
+          .concat(`${checkout}/scripts/${name}.ts`, "--target", target),
+        { cwd: checkout, env },
+      );
+      assertEquals(code, 1);
+      assertMatch(
+        stderr,
+        runtime === ""
+          ? /^\w+: no runtime for \S+: dl\.deno\.land does not answer\n$/
+          : /^\w+: no runtime for \S+: (npm could not fetch the toolchain: it is away|no Deno for .*|install .*)\n$/,
+      );
+    }
     const unknown = await script(checkout, name, ["--target", "pdp11"]);
     assertEquals(unknown.code, 1);
     assert(unknown.stderr.startsWith(`${name}: no such target: pdp11 (`));

@@ -17,6 +17,7 @@ const PEERS: Record<string, string> = {
   "ip": "iproute2",
   "nc": "netcat-openbsd",
   "mandoc": "mandoc",
+  "rpm": "rpm",
 };
 
 /** The programs that RECIPES.md has at the other end. */
@@ -33,6 +34,13 @@ const RECIPES: Record<string, string> = {
   "kcat": "kcat",
   "rabbitmq-server": "rabbitmq-server",
   "/usr/lib/python3/dist-packages/pika/__init__.py": "python3-pika",
+};
+
+/** What runs the other machine's package; only `--all` does that. */
+const EMULATED: Record<string, string> = {
+  "qemu-aarch64": "qemu-user",
+  "/usr/aarch64-linux-gnu/lib/libc.so.6": "libc6-arm64-cross",
+  "/usr/aarch64-linux-gnu/lib/libgcc_s.so.1": "libgcc-s1-arm64-cross",
 };
 
 /** What answers for Debian's packages whether they may start their services. */
@@ -104,14 +112,18 @@ async function install(packages: string[]) {
   await aptGet(["install", "-y", "--no-install-recommends", ...packages]);
 }
 
-/** Installs what is missing where that is possible; tests skip what they miss. */
-export async function installMissing() {
+/**
+ * Installs what is missing where that is possible; tests skip what they miss.
+ *
+ * @param all Whether tests that take long are run, too
+ */
+export async function installMissing(all: boolean) {
   const mayInstall = Deno.uid() === 0 && await installed("apt-get");
   let updated = false;
   const stillMissing = [];
-  for (const programs of [PEERS, RECIPES]) {
+  for (const programs of [PEERS, RECIPES, ...(all ? [EMULATED] : [])]) {
     let packages = await missing(programs);
-    const wanted = programs === PEERS || await wantsRecipes();
+    const wanted = programs !== RECIPES || await wantsRecipes();
     if (packages.length > 0 && mayInstall && wanted) {
       if (!updated) await aptGet(["update"]);
       updated = true;

@@ -14,6 +14,7 @@ const lib = load({
     parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"],
     result: "i32",
   },
+  waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
 });
 
 const EPOLL_CTL_DEL = 2;
@@ -77,8 +78,19 @@ export function canStartThread(): boolean {
   // A process counts as much as a thread does, and one that has no program
   // fails only after everything at which a thread could fail.
   const nothing = new Uint8Array(8);
-  const errno = lib.posix_spawn(nothing, nothing, null, null, nothing, nothing);
-  return errno === ENOENT;
+  const pid = new Int32Array(2);
+  const errno = lib.posix_spawn(
+    new Uint8Array(pid.buffer),
+    nothing,
+    null,
+    null,
+    nothing,
+    nothing,
+  );
+  if (errno !== 0) return errno === ENOENT;
+  // An emulator (qemu-user) can't tell that there is no program.
+  lib.waitpid(pid[0]!, null, 0);
+  return true;
 }
 
 /** Whether there is a thread for one more call, or one could be started. */
