@@ -7,6 +7,7 @@ import {
   inCheckout,
   installed,
   killAll,
+  listening,
   ours,
   processesIn,
   run,
@@ -164,9 +165,7 @@ for (const supervisor of SUPERVISORS) {
       try {
         await until(
           "the server's log is open",
-          () =>
-            read(`${work}/logs/all/lock`) === "" &&
-            read(`${work}/logs/all/current`).includes("status: 0/40"),
+          () => read(`${work}/logs/server/current`).includes("status: 0/40"),
           30,
         );
         // The first lines may be there before tail is.
@@ -278,8 +277,6 @@ testWith(
     const names = [
       "logferry-client.service",
       "logferry-server.service",
-      "logferry-server-log.service",
-      "logferry-server-log.socket",
       "multilog@.service",
       "multilog@.socket",
     ];
@@ -309,23 +306,17 @@ testWith(
       assertEquals(ofOurs, []);
     }
 
-    // What systemd does: it holds both ends of each pipe, and starts the rest.
-    const pipes: Record<string, Deno.FsFile> = {};
-    for (const name of ["logferry-server", "multilog-client"]) {
-      const path = `${work}/${name}`;
-      assertEquals((await run(["mkfifo", path])).code, 0);
-      pipes[name] = Deno.openSync(path, { read: true, write: true });
-    }
-    assert(
-      units["logferry-server-log.socket"]!.includes("/run/logferry-server"),
-    );
+    // What systemd does: it holds both ends of the pipe, and starts the rest.
+    const path = `${work}/multilog-client`;
+    assertEquals((await run(["mkfifo", path])).code, 0);
+    const pipe = Deno.openSync(path, { read: true, write: true });
     assert(units["multilog@.socket"]!.includes("/run/multilog-client"));
     const children: Deno.ChildProcess[] = [];
     const start = (unit: string): Deno.ChildProcess => {
       const text = units[unit]!;
       const out = /^StandardOutput=file:\/run\/(.*)$/m.exec(text)?.[1];
       const into = /^StandardInput=socket$/m.test(text)
-        ? unit.startsWith("multilog") ? "multilog-client" : "logferry-server"
+        ? "multilog-client"
         : undefined;
       const child = new Deno.Command("sh", {
         args: [
@@ -350,11 +341,10 @@ testWith(
     const all = () => read(`${work}/logs/all/current`);
     const client = () => read(`${work}/logs/client/current`);
     try {
-      start("logferry-server-log.service");
       start("logferry-server.service");
       const logger = start("multilog@.service");
       start("logferry-client.service");
-      await until("the server listens", () => all().includes("status: 0/40"));
+      await listening(port);
       await until("a line is logged", () => {
         log("first");
         return client().includes("first\n");
@@ -382,7 +372,7 @@ testWith(
         }
         await child.status;
       }
-      for (const pipe of Object.values(pipes)) pipe.close();
+      pipe.close();
     }
   },
 );

@@ -73,6 +73,32 @@ nothing is read, and the clients have to wait. A connection is closed only after
 its lines were written.`,
     },
     {
+      title: "LOGS",
+      text: `
+The words after \`multilog\`, after the last _NAME_, are a script of multilog(8).
+The lines go straight into its logs, in this process: there is no pipe, and no
+other multilog. Everything that the script may say works as there: selection,
+timestamps, alerts, rotation, processors, those inside included. ALRM finishes
+each \`current\`. What is wrong with a script or a log is told as multilog tells
+it, in this program's name, and where a log can't be opened the exit code is
+111. Different from the original, which has no such thing.
+
+The logs are opened after the server has become the user that \`-U\`, \`-u\` and
+\`-g\` name, and belong to that user; so must the folder that they are made in.
+
+With \`-a\` a transmission is acknowledged when every log that got a line of it is
+synced. There is one sync for all that ended meanwhile, and others are read while
+it goes on. Where a sync fails, the connections are reset, since what they sent
+may be lost: their senders send it again.
+
+A log that waits, for its disk or for room in its queue, holds the senders. What
+still can't be written 3 seconds after TERM isn't acknowledged; the exit code is
+then 111.
+
+Under the name \`tcpserver\`, and among the words of a _program_, \`multilog\` is
+a program like any other.`,
+    },
+    {
       title: "DATAGRAMS",
       text: `
 \`socklog-tcp unix\` takes the datagrams that syslog(3) sends to the socket
@@ -88,7 +114,8 @@ ends in \`...\`. Different from the original, every line of a datagram has the
 address and the priority of its first, so that no sender can make up another
 one's line; a file that isn't a socket is not removed for its name; and what the
 kernel had to drop of UDP is counted and told. TERM, INT and HUP end it with
-exit code 0, when what had arrived is written.`,
+exit code 0, when what had arrived is written. Both take \`multilog script...\`
+after their own words, see LOGS.`,
     },
     {
       title: "OPTIONS OF A SERVER",
@@ -150,7 +177,8 @@ before \`<\`. Different from the original, which has no such option.`,
           tag: "-a",
           alone: true,
           text: `When the client has sent everything, and all lines of the
-connection were written, tell it the number of bytes. Clients that know nothing
+connection were written, with a script to the disk, tell it the number of bytes.
+Clients that know nothing
 of it take no notice. Not with \`-B\`, whose text would be the answer. Different
 from the original, which has no such option.`,
         },
@@ -264,7 +292,8 @@ written, when it was killed.`,
       title: "SIGNALS",
       text: `
 TERM, INT or HUP: the log server stops listening, writes what it has read, closes the
-connections so that \`send\` knows that it failed, and exits 0. Different from the
+connections so that \`send\` knows that it failed, ends its logs well within 5
+seconds, and exits 0. ALRM: with a script, it finishes each log. Different from the
 original, which leaves connections to processes of their own. A server that runs
 programs does it on TERM alone, and leaves those to themselves, as the original
 does.`,
@@ -281,12 +310,10 @@ transmission that failed, or a standard output that nobody reads. 0 otherwise;
     {
       title: "EXAMPLES",
       text: `
-A log server's run script, and its log's:
+A log server's run script:
 
-    exec 2>&1
-    exec envuidgid log socklog-tcp -a -vUHR -l0 0 10116 TCPREMOTEIP
-
-    exec setuidgid log multilog s999999 n50 /var/log/logferry/all
+    exec envuidgid log socklog-tcp -a -UHR -l0 0 10116 TCPREMOTEIP \\
+      multilog s999999 n50 /var/log/logferry/all
 
 A client's log:
 
