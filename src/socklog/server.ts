@@ -103,6 +103,8 @@ export function meantName(name: string): string | undefined {
 }
 
 function isSameFile(a: number, b: number): boolean {
+  // Lines that go into logs share no descriptor.
+  if (a < 0) return false;
   const identity = stat("", a)?.identity;
   return identity !== undefined && identity === stat("", b)?.identity;
 }
