@@ -25,6 +25,9 @@ const TIME_TO_WRITE = 3000;
 /** When the logs have to be closed, after TERM; a processor has 4400 ms. */
 const TIME_TO_END = 4700;
 
+/** After how long it is looked again for old files, in milliseconds. */
+const LONGEST_SLEEP = 3_600_000;
+
 /** The logs of a script, as a server's output. */
 class ScriptOutput implements Output {
   /** Nobody hangs up. */
@@ -79,6 +82,7 @@ class ScriptOutput implements Output {
   look(): void {
     const { logs, alerts } = this.#runner;
     for (const log of logs) {
+      if (log.hasExpired()) this.#aside(log.expire());
       if (!log.due() || this.#finishing.has(log)) continue;
       this.#finishing.add(log);
       this.#aside(
@@ -89,6 +93,12 @@ class ScriptOutput implements Output {
       );
     }
     this.#setTimer(this.#runner.untilDue());
+    const expiry = this.#runner.expiry();
+    if (expiry !== undefined) {
+      // The clock may be set meanwhile.
+      const until = Math.max(1000 * expiry - Date.now(), 0);
+      this.#setTimer(Math.min(until, LONGEST_SLEEP));
+    }
     if (alerts.waiting && !this.#alerting) this.#aside(this.#flushAlerts());
   }
 

@@ -256,7 +256,9 @@ is lost or written twice; but nothing is read meanwhile.
 Different from the original, which ignores what it doesn't know without a word:
 words that are no action, settings that no log follows, and numbers out of range
 are ignored or corrected with a warning. \`multilog t log\`, without \`./\`, throws
-every line away in either.
+every line away in either, but not in silence. It also says which process writes
+to a log that is in use, and which directory a user may not enter, read or write
+to.
 
 Different from the original: arguments must be UTF-8 (exit code 101), and a
 limit on the address space, such as \`softlimit -m\` sets, ends the program at its

@@ -681,6 +681,7 @@ function openLocked(path: string): Locked {
   const fd = startStep(
     () => openDirectory(path),
     `unable to open directory ${path}`,
+    path,
   );
   let lock = -1;
   try {
@@ -688,10 +689,14 @@ function openLocked(path: string): Locked {
     if (isNew(fd)) {
       startStep(() => syncParent(fd), `unable to write ${path} to disk`);
     }
-    startStep(() => {
-      lock = open("lock", "append", 0o600, fd);
-      flock(lock);
-    }, `unable to lock directory ${path}`);
+    startStep(
+      () => {
+        lock = open("lock", "append", 0o600, fd);
+        flock(lock);
+      },
+      `unable to lock directory ${path}`,
+      path,
+    );
   } catch (error) {
     if (lock >= 0) close(lock);
     close(fd);

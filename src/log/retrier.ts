@@ -12,7 +12,25 @@ import { SysError } from "../sys/errors.ts";
 export const PAUSE = 5000;
 
 /** A start that failed; the message says what, in the originals' words. */
-export class StartError extends LogferryError {}
+export class StartError extends LogferryError {
+  /** The log directory that can't be opened, where it is one. */
+  readonly path: string | undefined;
+
+  /**
+   * Makes it.
+   *
+   * @param message What is wrong
+   * @param options What the system says, and the log directory that can't be
+   * opened, where it is one
+   */
+  constructor(
+    message: string,
+    options: ErrorOptions & { code?: string; path?: string } = {},
+  ) {
+    super(message, options);
+    this.path = options.path;
+  }
+}
 
 /**
  * Warnings, pauses, and what cuts a pause short.
@@ -76,14 +94,22 @@ export class Retrier {
  *
  * @param step The step
  * @param failure What to say when it fails, without the reason
+ * @param path The log directory that is opened by it, where it is one
  * @returns What the step returned
  * @throws {StartError} When it fails
  */
-export function startStep<T>(step: () => T, failure: string): T {
+export function startStep<T>(
+  step: () => T,
+  failure: string,
+  path?: string,
+): T {
   try {
     return step();
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    throw new StartError(`${failure}: ${error.message}`, { cause: error });
+    throw new StartError(`${failure}: ${error.message}`, {
+      cause: error,
+      ...(path === undefined ? {} : { path }),
+    });
   }
 }

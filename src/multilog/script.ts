@@ -68,12 +68,15 @@ export function parseScript(args: readonly string[]): Script {
   const ranged = (arg: string, least: number, most: number): number => {
     const given = leadingNumber(arg.slice(1)) ?? 0;
     const used = Math.min(Math.max(given, least), most);
-    if (given !== used || !/^.\d+$/.test(arg)) {
-      warnings.push(`${arg}: taken as ${arg[0]}${used}`);
+    const number = /^.\d+$/.test(arg);
+    if (given !== used || !number) {
+      const why = number ? "" : "not a number, ";
+      warnings.push(`${arg}: ${why}taken as ${arg[0]}${used}`);
     }
     return used;
   };
   let language: PatternLanguage = "simple";
+  let unknown = false;
   /** Settings that no directory has followed yet. */
   let unused: string[] = [];
   args.forEach((arg, index) => {
@@ -158,6 +161,7 @@ export function parseScript(args: readonly string[]): Script {
         unused = [];
         break;
       default:
+        unknown = true;
         warnings.push(
           `${
             arg || '""'
@@ -167,6 +171,13 @@ export function parseScript(args: readonly string[]): Script {
   });
   for (const arg of unused) {
     warnings.push(`${arg}: ignored, no directory follows it`);
+  }
+  const lost = actions.every(({ kind }) =>
+    kind === "select" || kind === "deselect"
+  );
+  // Whoever gives no script at all means it; and one warning is enough.
+  if (lost && args.length > 0 && !unknown) {
+    warnings.push("no directory, e or =file: all lines are thrown away");
   }
   return script;
 }

@@ -91,6 +91,12 @@ export class ScriptRunner {
         }
       }
     } catch (error) {
+      if (error instanceof StartError && error.path !== undefined) {
+        // While those that are open still are.
+        const { explain } = await import("./explain.ts");
+        const reason = explain(error.path, error.cause);
+        if (reason) error.message += `: ${reason}`;
+      }
       for (const log of logs) {
         log.terminate();
         await log.close();

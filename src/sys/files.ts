@@ -14,6 +14,7 @@ import { AT_FDCWD, cString, load } from "./libc.ts";
 
 const lib = load({
   openat: { parameters: ["i32", "buffer", "i32", "u32"], result: "i32" },
+  faccessat: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
   mkdirat: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   renameat: {
     parameters: ["i32", "buffer", "i32", "buffer"],
@@ -53,6 +54,7 @@ const O_APPEND = 0o2000;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 
+const AT_EACCESS = 0x200;
 const AT_EMPTY_PATH = 0x1000;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const STATX_BTIME = 0x800;
@@ -281,6 +283,19 @@ export function readlink(name: Name): Bytes {
   const length = BigInt(path.length);
   const n = check(lib.readlinkat(AT_FDCWD, cString(name), path, length));
   return path.slice(0, n);
+}
+
+/** What {@linkcode access} asks for: R_OK, W_OK, and X_OK of a directory. */
+const ACCESS = { read: 4, write: 2, enter: 1 };
+
+/**
+ * Whether this process may do something with a file.
+ *
+ * @param what What; to enter is for directories
+ * @returns Whether it may; not where there is no such file
+ */
+export function access(name: Name, what: keyof typeof ACCESS): boolean {
+  return lib.faccessat(AT_FDCWD, cString(name), ACCESS[what], AT_EACCESS) === 0;
 }
 
 /**

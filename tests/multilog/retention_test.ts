@@ -7,7 +7,15 @@ import { OldFiles } from "../../src/log/old_files.ts";
 import type { LogSettings } from "../../src/log/settings.ts";
 import { openDirectory } from "../../src/sys/files.ts";
 import { label } from "../../src/tai64n.ts";
-import { folder, ours, run, sleep, until } from "../tools.ts";
+import {
+  folder,
+  freePort,
+  ours,
+  run,
+  Running,
+  sleep,
+  until,
+} from "../tools.ts";
 import {
   finished,
   inOrder,
@@ -296,4 +304,19 @@ Deno.test("--status says what n, b and k remove next, and when", async () => {
     `    k7000 removes ${names[0]} in 66m`,
   ]);
   assertEquals(await log.finish(), 0);
+});
+
+Deno.test("k: a log server's own script removes what is too old, too", async () => {
+  using at = folder();
+  const path = `${at.path}/log`;
+  put(path, { [ago(4000)]: "a\n", [ago(100)]: "c\n" });
+  await using server = new Running(
+    [ours.socklogTcp, "127.0.0.1", `${freePort()}`, "multilog"]
+      .concat("k3600", "./log"),
+    { cwd: at.path },
+  );
+  await until("it goes", () => oldFiles(path).length === 1);
+  assertEquals(oldFiles(path), [ago(100)]);
+  await server.waits();
+  assertEquals(await server.stop(), 0);
 });

@@ -27,11 +27,12 @@ Deno.test("script: numbers out of range are the nearest ones, with a warning", (
       ["s4096", 4096, 10, []],
       ["s16777215", 16777215, 10, []],
       ["s16777216", 16777215, 10, ["s16777216: taken as s16777215"]],
-      ["s10000k", 10000, 10, ["s10000k: taken as s10000"]],
-      ["s", 4096, 10, ["s: taken as s4096"]],
+      ["s10000k", 10000, 10, ["s10000k: not a number, taken as s10000"]],
+      ["s", 4096, 10, ["s: not a number, taken as s4096"]],
+      ["s10k", 4096, 10, ["s10k: not a number, taken as s4096"]],
       ["n1", 99999, 2, ["n1: taken as n2"]],
       ["n2", 99999, 2, []],
-      ["nx", 99999, 2, ["nx: taken as n2"]],
+      ["nx", 99999, 2, ["nx: not a number, taken as n2"]],
     ];
   for (const [arg, size, keep, warnings] of rows) {
     assertEquals(
@@ -50,6 +51,11 @@ Deno.test("script: an action that has no effect is warned of", () => {
     [["t", "log"], [
       "log: unknown action ignored; a directory begins with . or /",
     ]],
+    [["t"], ["no directory, e or =file: all lines are thrown away"]],
+    [["-*", "+a"], ["no directory, e or =file: all lines are thrown away"]],
+    [["t", "e"], []],
+    [["=file"], []],
+    [[], []],
     [["", "./log"], [
       '"": unknown action ignored; a directory begins with . or /',
     ]],

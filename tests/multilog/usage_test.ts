@@ -11,6 +11,8 @@ const UNKNOWN = "unknown action ignored; a directory begins with . or /";
 Deno.test("usage: an action that has no effect is warned of", async () => {
   const rows: [script: string[], warnings: string[]][] = [
     [["t", "./log"], []],
+    [["t"], ["no directory, e or =file: all lines are thrown away"]],
+    [["s10k", "./log"], ["s10k: not a number, taken as s4096"]],
     [["t", "log"], [`log: ${UNKNOWN}`]],
     [["log"], [`log: ${UNKNOWN}`]],
     [["", "./log"], [`"": ${UNKNOWN}`]],
@@ -20,7 +22,7 @@ Deno.test("usage: an action that has no effect is warned of", async () => {
     [["s1", "./log"], ["s1: taken as s4096"]],
     [["s99999999", "./log"], ["s99999999: taken as s16777215"]],
     [["n0", "./log"], ["n0: taken as n2"]],
-    [["nine", "./log"], ["nine: taken as n2"]],
+    [["nine", "./log"], ["nine: not a number, taken as n2"]],
     [["./log", "s5000"], ["s5000: ignored, no directory follows it"]],
     [["./log", "n5"], ["n5: ignored, no directory follows it"]],
     [["./log", "!cat"], ["!cat: ignored, no directory follows it"]],
@@ -75,11 +77,14 @@ testWith(
       assertEquals(
         stderr,
         `multilog: fatal: unable to lock directory ${script.at(-1)}: ` +
-          "temporarily unavailable\n",
+          "temporarily unavailable: the script names it twice\n",
       );
       // The same words, but for the reason's.
       assertEquals(
-        said[0]!.stderr.replace("temporary failure", "temporarily unavailable"),
+        said[0]!.stderr.replace(
+          "temporary failure",
+          "temporarily unavailable: the script names it twice",
+        ),
         stderr,
       );
       assertEquals(text(`${at.path}/a/current`), "", "a line was taken");

@@ -336,10 +336,11 @@ testWith(
         }).output();
         said.push({ code, stderr: latin1(stderr) });
       }
-      // The design has its own words for this one.
+      // Ours has other words for this one, and says who has the lock.
       said[0]!.stderr = said[0]!.stderr.replace(
         "temporary failure",
-        "temporarily unavailable",
+        "temporarily unavailable: " +
+          `process ${holder.pid} (multilog) writes to it`,
       );
       assertEquals(said[1], said[0], script.join(" "));
       assert(said[1]!.code === 111);
