@@ -209,9 +209,16 @@ function startTryto(task: Task, given: ProcessorJob): RunningProcessor {
   const held = new Held(given);
   const { job } = held;
   const received = new Signals();
+  let cause: string | undefined;
   const work = async (): Promise<ExitStatus> => {
     try {
       const around = surroundings(task, job, job.directory);
+      const { startInside } = around;
+      let prog: Prog | undefined;
+      around.startInside = async (words, inputs) =>
+        prog = await startInside!(words, inputs);
+      // What prog knows says more than that it crashed.
+      around.onFailure = (reason) => cause = prog?.cause ?? reason;
       return { code: await tryOut(task, around, received) };
     } catch (error) {
       if (error instanceof Killed) return { signal: signals.SIGKILL };
@@ -222,6 +229,9 @@ function startTryto(task: Task, given: ProcessorJob): RunningProcessor {
   };
   return {
     ended: work(),
+    get cause() {
+      return cause;
+    },
     kill(signal) {
       if (signal === "SIGKILL") received.kill();
       else received.add(signal);
@@ -235,8 +245,14 @@ function startSend(
 ): RunningProcessor {
   const held = new Held(given);
   const source = sourceOf(held.job.fds.log);
-  const { ended, kill } = sending(options, source, STANDARD_ERROR);
-  return { ended: ended.finally(() => held.close()), kill };
+  const prog = sending(options, source, STANDARD_ERROR);
+  return {
+    ended: prog.ended.finally(() => held.close()),
+    get cause() {
+      return prog.cause;
+    },
+    kill: (signal) => prog.kill(signal),
+  };
 }
 
 /** Starts tryto's prog, where it is the sender and nothing but this program. */
@@ -283,10 +299,14 @@ function sending(
   const controller = new AbortController();
   const killed = Promise.withResolvers<ExitStatus>();
   const inputFailed = Promise.withResolvers<Error>();
+  let cause: string | undefined;
+  const onFailure = (why: string) => cause = why;
   const work = async (): Promise<ExitStatus> => {
     try {
       const { signal } = controller;
-      return { code: await send(options, { source, errors, signal }) };
+      return {
+        code: await send(options, { source, errors, signal, onFailure }),
+      };
     } catch (error) {
       if (controller.signal.aborted) return await killed.promise;
       if (error instanceof InputError) {
@@ -294,6 +314,7 @@ function sending(
         inputFailed.resolve(error);
         return await killed.promise;
       }
+      cause = inOneLine(error);
       await new PatientDiagnostics("socklog-tcp", errors)
         .say("fatal: ", inOneLine(error));
       return { code: TROUBLE };
@@ -301,6 +322,9 @@ function sending(
   };
   return {
     ended: work(),
+    get cause() {
+      return cause;
+    },
     inputFailed: inputFailed.promise,
     kill(signal: EndingSignal) {
       killed.resolve({ signal: signals[signal] });

@@ -7,10 +7,13 @@ import type { Bytes } from "../bytes.ts";
 import { inOneLine, takeUncaught } from "../program.ts";
 import { close, fchmod, fsync, read, write } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
+import { describeSignal } from "../sys/signals.ts";
 import type { Directory } from "./directory.ts";
+import { FailureFile } from "./failure.ts";
 import { MODE_COMPLETE, MODE_RUNNING } from "./names.ts";
 import type { OldFiles } from "./old_files.ts";
 import type {
+  ExitStatus,
   FindProcessor,
   Processor,
   ProcessorJob,
@@ -36,6 +39,14 @@ const PATIENCE = 1000;
 /** The state that takes the place of `state` while a processor has it open. */
 const KEPT = "keptstate";
 
+/** Why a run of a processor isn't a success. */
+interface Failure {
+  /** What is told. */
+  readonly message: string;
+  /** Why, in words, for who looks at the log. */
+  readonly cause: string;
+}
+
 /** The log is to end, and nothing is waited for any more. */
 class Stopped extends Error {}
 
@@ -57,6 +68,7 @@ export class Queue {
   /** Ends it, too: what runs inside has a fault. */
   #fault = (_error: unknown) => {};
   readonly #letUncaughtBe: () => void;
+  readonly #failureFile: FailureFile;
   #stopping = false;
   #pausing = false;
   /** Whether the last file was processed, and not kept unsent. */
@@ -86,6 +98,7 @@ export class Queue {
     this.#settings = settings;
     this.#retrier = retrier;
     this.#wake = wake;
+    this.#failureFile = new FailureFile(directory);
     this.#processor = find?.(settings.processor);
     this.#letUncaughtBe = find === undefined
       ? () => {}
@@ -232,17 +245,20 @@ export class Queue {
     let left = false;
     try {
       while (!this.#stopping) {
-        let failure: string | undefined;
+        let failure: Failure | undefined;
         try {
           const name = await this.#next();
-          if (name === undefined) break;
+          if (name === undefined) {
+            this.#failureFile.clear();
+            break;
+          }
           this.#name = name;
           left = true;
           failure = await this.#process(name);
         } catch (error) {
           if (error instanceof Stopped) throw error;
           // A fault of the program's own ends nothing either.
-          failure = this.#words("failed", error);
+          failure = this.#failed(error);
         }
         this.#name = undefined;
         this.#began = performance.now();
@@ -279,8 +295,12 @@ export class Queue {
     }
   }
 
-  async #pause(failure: string, failures: number): Promise<void> {
+  async #pause(
+    { message, cause }: Failure,
+    failures: number,
+  ): Promise<void> {
     if (this.#stopping) return;
+    this.#failureFile.say(cause);
     const count = this.#old.waiting.count;
     let waiting = `${count} ${count === 1 ? "file" : "files"}`;
     try {
@@ -291,7 +311,7 @@ export class Queue {
     this.#pausing = true;
     await this.#trim();
     await this.#retrier.pause(
-      `${failure}; waiting: ${waiting}`,
+      `${message}; waiting: ${waiting}`,
       Math.min(PAUSE * 2 ** failures, LONGEST_PAUSE),
     );
     this.#pausing = false;
@@ -353,7 +373,7 @@ export class Queue {
    *
    * @returns What is wrong, when it doesn't succeed
    */
-  async #process(name: string): Promise<string | undefined> {
+  async #process(name: string): Promise<Failure | undefined> {
     const { path } = this.#directory;
     // Loaded when it is needed: most logs have no processor, and a program
     // that starts in milliseconds notices three files.
@@ -362,8 +382,10 @@ export class Queue {
     try {
       this.#running = this.#run(processor, name);
     } catch (error) {
-      if (!(error instanceof SysError)) return this.#words("failed", error);
-      return `unable to run processor in ${path}, pausing: ${error.message}`;
+      if (!(error instanceof SysError)) return this.#failed(error);
+      const message =
+        `unable to run processor in ${path}, pausing: ${error.message}`;
+      return { message, cause: `unable to run processor: ${error.message}` };
     }
     const failure = await this.#failureOf(this.#running);
     this.#running = undefined;
@@ -371,37 +393,53 @@ export class Queue {
     if (failure === undefined) {
       this.#completing = true;
       await this.#complete(name).finally(() => this.#completing = false);
+      this.#failureFile.clear();
     }
     this.#kept = new Uint8Array(0);
     return failure;
   }
 
-  #words(what: string, error?: unknown): string {
-    const why = error === undefined ? "" : `: ${inOneLine(error)}`;
-    return `processor ${what} in ${this.#directory.path}, pausing${why}`;
+  /** Something has thrown what is no expected failure. */
+  #failed(error: unknown): Failure {
+    const cause = inOneLine(error);
+    return { message: `${this.#words("failed")}: ${cause}`, cause };
+  }
+
+  #words(what: string): string {
+    return `processor ${what} in ${this.#directory.path}, pausing`;
   }
 
   /** What is wrong with how a processor ends, when it does. */
-  async #failureOf(running: RunningProcessor): Promise<string | undefined> {
-    const { promise, resolve } = Promise.withResolvers<string | undefined>();
-    const failed = (error: unknown) => resolve(this.#words("failed", error));
-    this.#abandon = () => resolve(this.#words("failed"));
-    this.#fault = failed;
+  async #failureOf(running: RunningProcessor): Promise<Failure | undefined> {
+    const { promise, resolve } = Promise.withResolvers<Failure | undefined>();
+    this.#abandon = () =>
+      resolve({ message: this.#words("failed"), cause: "not ended by KILL" });
+    this.#fault = (error) => resolve(this.#failed(error));
     running.ended.then(
-      ({ code, signal }) => {
-        if (code === 0) resolve(undefined);
-        else resolve(this.#words(signal === undefined ? "failed" : "crashed"));
-      },
+      (status) => resolve(this.#ending(status, running.cause)),
       (error) => {
-        if (!(error instanceof SysError)) return failed(error);
+        if (!(error instanceof SysError)) return resolve(this.#failed(error));
         // Somebody else has waited for it: a host program of the library's.
         const { path } = this.#directory;
-        resolve(
-          `wait failed for processor in ${path}, pausing: ${error.message}`,
-        );
+        const message =
+          `wait failed for processor in ${path}, pausing: ${error.message}`;
+        resolve({ message, cause: `wait failed: ${error.message}` });
       },
     );
     return await promise;
+  }
+
+  #ending(
+    { code, signal }: ExitStatus,
+    cause: string | undefined,
+  ): Failure | undefined {
+    if (code === 0) return undefined;
+    if (signal === undefined) {
+      const message = this.#words("failed");
+      return { message, cause: cause ?? `exit code ${code}` };
+    }
+    const message = this.#words("crashed");
+    return { message, cause: cause ?? `killed by ${describeSignal(signal)}` };
   }
 
   #run(processor: Processor, name: string): RunningProcessor {

@@ -353,8 +353,9 @@ export async function connectToOneOf<T extends { remote: RemoteEnd }>(
     }
     untried = silent;
   }
-  for (const reason of [...reasons.values()].flat()) messages.error(reason);
-  throw new Unreachable();
+  const all = [...reasons.values()].flat();
+  for (const reason of all) messages.error(reason);
+  throw new Unreachable(all);
 }
 
 /** Looks a name up: one that nobody answers for takes no other server's time. */
@@ -379,7 +380,7 @@ async function lookUpWithin(
 export class Unreachable extends Fatal {
   /** The class's name. */
   override name = "Unreachable";
-  /** What is wrong with each address; nothing once the messages say so. */
+  /** What is wrong with each address. */
   readonly reasons: readonly string[];
   /** Whether one might answer yet. */
   readonly timedOut: boolean;
@@ -391,7 +392,7 @@ export class Unreachable extends Fatal {
    * @param timedOut Whether one might answer yet
    */
   constructor(reasons: readonly string[] = [], timedOut = false) {
-    super("");
+    super(reasons.at(-1) ?? "");
     this.reasons = reasons;
     this.timedOut = timedOut;
   }

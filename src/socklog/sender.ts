@@ -97,6 +97,8 @@ export interface SenderIo {
   readonly errors: number;
   /** Ends it. */
   readonly signal?: AbortSignal;
+  /** Told why it fails, also when no message may say so. */
+  onFailure?(why: string): void;
 }
 
 /**
@@ -119,6 +121,7 @@ export async function send(
     return 0;
   } catch (error) {
     if (!(error instanceof Fatal)) throw error;
+    io.onFailure?.(error.message);
     if (!(error instanceof Unreachable)) {
       messages.error(`fatal: ${error.message}`);
     }

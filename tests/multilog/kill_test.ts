@@ -137,7 +137,7 @@ function checkState(entries: Record<string, Entry>): void {
   const { previous, newstate } = entries;
   for (const name of Object.keys(entries)) {
     assert(
-      /^(@[0-9a-f]{24}\.[su]|lock|current|previous|processed|state|newstate)$/
+      /^(@[0-9a-f]{24}\.[su]|lock|current|previous|processed|state|newstate|failure)$/
         .test(name),
       name,
     );
