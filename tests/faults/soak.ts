@@ -68,6 +68,7 @@ export async function soak(
     rate: 0,
     limit: 60,
     most: Math.ceil(lines / clients),
+    ways: ["send", "tryto"],
   });
   const { server } = world;
   /** These are never restarted, so that they have time to grow. */
