@@ -5,7 +5,14 @@
  */
 import type { Bytes } from "../bytes.ts";
 import { inOneLine, takeUncaught } from "../program.ts";
-import { close, fchmod, fsync, read, write } from "../sys/descriptors.ts";
+import {
+  close,
+  fchmod,
+  fsync,
+  ftruncate,
+  read,
+  write,
+} from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { describeSignal } from "../sys/signals.ts";
 import type { Directory } from "./directory.ts";
@@ -217,7 +224,11 @@ export class Queue {
       } else if (this.#settings.discard) {
         this.#discard(oldest);
       } else {
-        this.#keeping = this.#keep(oldest, `${count} files wait`);
+        this.#keeping = this.#keep(oldest, `${count} files wait`)
+          .catch((error) => {
+            // The log is to end: the file goes on waiting.
+            if (!(error instanceof Stopped)) throw error;
+          });
         await this.#keeping;
         this.#keeping = undefined;
       }
@@ -247,7 +258,13 @@ export class Queue {
       while (!this.#stopping) {
         let failure: Failure | undefined;
         try {
-          const name = await this.#next();
+          // No run begins while a file is being kept: it would have read the
+          // state without the notice, and would leave one without it.
+          let name: string | undefined;
+          do {
+            await this.#keeping;
+            name = await this.#next();
+          } while (this.#keeping !== undefined);
           if (name === undefined) {
             this.#failureFile.clear();
             break;
@@ -389,9 +406,10 @@ export class Queue {
     }
     const failure = await this.#failureOf(this.#running);
     this.#running = undefined;
+    // From now on no file is begun to be kept beside it.
+    this.#completing = failure === undefined;
     await this.#keeping;
     if (failure === undefined) {
-      this.#completing = true;
       await this.#complete(name).finally(() => this.#completing = false);
       this.#failureFile.clear();
     }
@@ -566,9 +584,14 @@ export class Queue {
   #appendKept(): void {
     if (this.#kept.length === 0) return;
     const fd = this.#directory.open("newstate", "append");
+    const size = this.#directory.stat("newstate")?.size ?? 0;
     try {
       writeAll(fd, this.#kept);
       this.#kept = new Uint8Array(0);
+    } catch (error) {
+      // It is tried again, with all of it.
+      ftruncate(fd, size);
+      throw error;
     } finally {
       close(fd);
     }
