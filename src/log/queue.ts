@@ -238,11 +238,12 @@ export class Queue {
   #discard(name: string): void {
     const { path } = this.#directory;
     const size = this.#directory.stat(name)?.size ?? 0;
+    // Told first: killed in between, it is told and there, and not the reverse.
+    this.#retrier.warn(
+      `too many files wait in ${path}, removed unsent: ${name}, ${size} bytes`,
+    );
     try {
       this.#directory.unlink(name);
-      this.#retrier.warn(
-        `too many files wait in ${path}, removed unsent: ${name}, ${size} bytes`,
-      );
       this.#old.gone(name);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
