@@ -116,14 +116,11 @@ export class Queue {
    * What nobody has caught comes from what runs inside: all that is done here
    * is waited for. It is that processor's failure, and nothing else's.
    */
-  #takeUncaught(error: unknown): void {
-    if (this.#running === undefined) {
-      const { path } = this.#directory;
-      this.#retrier.warn(`trouble inside, for ${path}: ${inOneLine(error)}`);
-      return;
-    }
+  #takeUncaught(error: unknown): boolean {
+    if (this.#running === undefined) return false;
     this.#kill("SIGKILL");
     this.#fault(error);
+    return true;
   }
 
   /** Nothing is done any more. */

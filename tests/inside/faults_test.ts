@@ -9,16 +9,18 @@ import { folder, until } from "../tools.ts";
 
 /** Where the sender has which fault, while there is a file `fault`. */
 const BROKEN_SENDER = {
-  from: `  const { fd } = await connectTo(options, messages, signal);
-  const transmission`,
-  to: `  const { stat } = await import("../sys/files.ts");
+  from: `  let { servers } = options;
+  while (true) {
+    const [{ fd, remote`,
+  to: `  let { servers } = options;
+  const { stat } = await import("../sys/files.ts");
   if (stat("fault") !== undefined) {
     const fault = () => {
       throw new TypeError("broken on purpose\\nin two lines");
     };
     const later = () => new Promise((resolve) => setTimeout(resolve, 10));
     const never = () => new Promise(() => {});
-    const { host } = options;
+    const { host } = servers[0]!;
     if (host === "127.0.0.1") fault();
     if (host === "127.0.0.2") await later().then(fault);
     if (host === "127.0.0.3") await never(setTimeout(fault, 10));
@@ -26,8 +28,8 @@ const BROKEN_SENDER = {
     if (host === "127.0.0.5") await never(later().then(fault));
     if (host === "127.0.0.6") setTimeout(fault, 300);
   }
-  const { fd } = await connectTo(options, messages, signal);
-  const transmission`,
+  while (true) {
+    const [{ fd, remote`,
 };
 
 const KINDS: [host: string, what: string][] = [
@@ -67,7 +69,9 @@ Deno.test("a fault inside is the processor's failure: its file waits, and lines 
         await multilog.write(sent);
         const succeeds = host === "127.0.0.6";
         await multilog.says(
-          succeeds ? "trouble inside, for ./log: " : "; waiting: 1 file, 3001",
+          succeeds
+            ? "multilog: warning: trouble inside: "
+            : "; waiting: 1 file, 3001",
         );
         if (!succeeds) {
           assertEquals(waiting(log).map((name) => look(log)[name]!.text), [
