@@ -218,9 +218,16 @@ function startTryto(
   const held = new Held(given);
   const { job } = held;
   const received = new Signals();
+  let cause: string | undefined;
   const work = async (): Promise<ExitStatus> => {
     try {
       const around = surroundings(options, job, job.directory);
+      const { startInside } = around;
+      let prog: Prog | undefined;
+      around.startInside = async (words, inputs) =>
+        prog = await startInside!(words, inputs);
+      // What prog knows says more than that it crashed.
+      around.onFailure = (reason) => cause = prog?.cause ?? reason;
       return { code: await tryOut(options, around, received) };
     } catch (error) {
       if (error instanceof Killed) return { signal: signals.SIGKILL };
@@ -231,6 +238,9 @@ function startTryto(
   };
   return {
     ended: work(),
+    get cause() {
+      return cause;
+    },
     kill(signal) {
       if (signal === "SIGKILL") received.kill();
       else received.add(signal);
@@ -244,8 +254,14 @@ function startSend(
 ): RunningProcessor {
   const held = new Held(given);
   const source = sourceOf(held.job.fds.log);
-  const { ended, kill } = sending(options, source, STANDARD_ERROR);
-  return { ended: ended.finally(() => held.close()), kill };
+  const prog = sending(options, source, STANDARD_ERROR);
+  return {
+    ended: prog.ended.finally(() => held.close()),
+    get cause() {
+      return prog.cause;
+    },
+    kill: (signal) => prog.kill(signal),
+  };
 }
 
 /** Starts tryto's prog, where it is the sender and nothing but this program. */
@@ -292,10 +308,14 @@ function sending(
   const controller = new AbortController();
   const killed = Promise.withResolvers<ExitStatus>();
   const inputFailed = Promise.withResolvers<Error>();
+  let cause: string | undefined;
+  const onFailure = (why: string) => cause = why;
   const work = async (): Promise<ExitStatus> => {
     try {
       const { signal } = controller;
-      return { code: await send(options, { source, errors, signal }) };
+      return {
+        code: await send(options, { source, errors, signal, onFailure }),
+      };
     } catch (error) {
       if (controller.signal.aborted) return await killed.promise;
       if (error instanceof InputError) {
@@ -303,6 +323,7 @@ function sending(
         inputFailed.resolve(error);
         return await killed.promise;
       }
+      cause = inOneLine(error);
       await new PatientDiagnostics("socklog-tcp", errors)
         .say("fatal: ", inOneLine(error));
       return { code: TROUBLE };
@@ -310,6 +331,9 @@ function sending(
   };
   return {
     ended: work(),
+    get cause() {
+      return cause;
+    },
     inputFailed: inputFailed.promise,
     kill(signal: EndingSignal) {
       killed.resolve({ signal: signals[signal] });

@@ -20,16 +20,17 @@ export type Program = (
 export const TROUBLE = 111;
 
 /** Those that what nobody has caught is told. */
-const takers = new Set<(error: unknown) => void>();
+const takers = new Set<(error: unknown) => boolean>();
 
 /**
  * Takes what nobody has caught from now on: it doesn't end the program then.
  * For those that run what mustn't end it.
  *
- * @param take Told what was thrown
+ * @param take Told what was thrown; answers whether it may be the cause of
+ * that, and says so itself
  * @returns Ends that
  */
-export function takeUncaught(take: (error: unknown) => void): () => void {
+export function takeUncaught(take: (error: unknown) => boolean): () => void {
   takers.add(take);
   return () => takers.delete(take);
 }
@@ -74,7 +75,9 @@ export async function run(
   function uncaught(event: Event, error: unknown): void {
     event.preventDefault();
     if (takers.size === 0) unexpected(error);
-    for (const take of takers) take(error);
+    const taken = [...takers].filter((take) => take(error)).length > 0;
+    if (taken) return;
+    new Diagnostics(name).warn("trouble inside: ", inOneLine(error));
   }
   globalThis.addEventListener(
     "unhandledrejection",

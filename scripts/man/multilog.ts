@@ -194,7 +194,8 @@ or, if there is none, it was \`current\` when the last run was cut off; then its
 end may be missing.
 
 \`lock\`, \`state\`, and, while a processor runs, \`processed\` and \`newstate\` belong
-to \`multilog\`.
+to \`multilog\`. \`failure\` is there while a processor fails: when it failed first, as a
+timestamp, and why it failed last.
 
 When \`current\` is big enough it is synced, gets mode 0744, and becomes an old
 file: \`.u\` with a processor, and otherwise \`.s\`.
@@ -291,13 +292,17 @@ is big enough (\`?\` unless a \`multilog\` writes to it whose arguments the user
 see); how many old files there are, and their bytes; the age of the newest line; the writer's process number, or \`-\`, or \`cut off\`; and for how long a processor
 has been \`running\`, \`failing\`, or is \`due\` at the next start. Below, where there is
 any of that, stands how many files wait for the processor and their bytes, how
-many \`tryto -p\` has kept since it has sent one, the last line of the
-processor's notes, and which file each of \`n\`, \`b\` and \`k\` removes next, and
+many \`tryto -p\` has kept since it has sent one, why the processor failed last, the
+last line of its notes, and which file each of \`n\`, \`b\` and \`k\` removes next, and
 when.
 
-No lock is taken and no file written. Whether a processor fails is seen from
-outside: \`multilog\` had to run it again, or tryto(1) says in \`state\` that it kept
-the log; the time goes back as far as there are old files. The exit code is 111
+Why it failed is, of what runs in \`multilog\`'s own process, what it says of that
+(\`connection refused\`); of any other processor the exit code or the signal.
+
+No lock is taken and no file written. Whether a processor fails is in the file
+\`failure\`; for the original it is seen from outside, since it had to run it again.
+Or tryto(1) says in \`state\` that it kept the log; then the time goes back as far as
+there are old files. The exit code is 111
 when a directory couldn't be read, or is no log.`,
         },
         {
@@ -306,7 +311,7 @@ when a directory couldn't be read, or is no log.`,
 \`directory\`, \`current\`, \`limit\`, \`oldFiles\`, \`oldBytes\` (bytes), \`waitingFiles\`,
 \`waitingBytes\`, \`keptFiles\` (by \`tryto -p\` since it has sent one),
 \`keptBytes\`, \`newest\` (seconds), \`running\` (whether there is a writer), \`writer\` (its process number),
-\`cutOff\`, \`processing\`, \`failing\` (seconds), \`notice\` and \`next\`; \`null\` for what
+\`cutOff\`, \`processing\`, \`failing\` (seconds), \`cause\`, \`notice\` and \`next\`; \`null\` for what
 there isn't, or what can't be known. \`next\` lists what is removed next: \`by\` which
 letter, its \`limit\`, the \`file\`, and \`after\` how many more files (\`n\`), bytes (\`b\`)
 or seconds (\`k\`).`,

@@ -38,6 +38,11 @@ export interface ProcessorJob {
 export interface RunningProcessor {
   /** How it ended. Where it rejects, that is the processor's failure. */
   readonly ended: Promise<ExitStatus>;
+  /**
+   * Why it failed, in words, once it has; unset where nothing is known but
+   * how it ended.
+   */
+  readonly cause?: string | undefined;
   /** Asks it to end, or ends it. It may have ended before. */
   kill(signal: "SIGTERM" | "SIGKILL"): void;
 }

@@ -5,13 +5,16 @@
  */
 import type { Bytes } from "../bytes.ts";
 import { inOneLine, takeUncaught } from "../program.ts";
-import { close, fchmod, fsync, read } from "../sys/descriptors.ts";
+import { close, fchmod, fsync, ftruncate, read } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
+import { describeSignal } from "../sys/signals.ts";
 import { writeAll } from "../sys/write_all.ts";
 import type { Directory } from "./directory.ts";
+import { FailureFile } from "./failure.ts";
 import { MODE_COMPLETE, MODE_RUNNING } from "./names.ts";
 import type { OldFiles } from "./old_files.ts";
 import type {
+  ExitStatus,
   FindProcessor,
   Processor,
   ProcessorJob,
@@ -37,6 +40,14 @@ const PATIENCE = 1000;
 /** The state that takes the place of `state` while a processor has it open. */
 const KEPT = "keptstate";
 
+/** Why a run of a processor isn't a success. */
+interface Failure {
+  /** What is told. */
+  readonly message: string;
+  /** Why, in words, for who looks at the log. */
+  readonly cause: string;
+}
+
 /** The log is to end, and nothing is waited for any more. */
 class Stopped extends Error {}
 
@@ -58,6 +69,7 @@ export class Queue {
   /** Ends it, too: what runs inside has a fault. */
   #fault = (_error: unknown) => {};
   readonly #letUncaughtBe: () => void;
+  readonly #failureFile: FailureFile;
   #stopping = false;
   #pausing = false;
   /** Whether the last file was processed, and not kept unsent. */
@@ -87,6 +99,7 @@ export class Queue {
     this.#settings = settings;
     this.#retrier = retrier;
     this.#wake = wake;
+    this.#failureFile = new FailureFile(directory);
     this.#processor = find?.(settings.processor);
     this.#letUncaughtBe = find === undefined
       ? () => {}
@@ -97,14 +110,11 @@ export class Queue {
    * What nobody has caught comes from what runs inside: all that is done here
    * is waited for. It is that processor's failure, and nothing else's.
    */
-  #takeUncaught(error: unknown): void {
-    if (this.#running === undefined) {
-      const { path } = this.#directory;
-      this.#retrier.warn(`trouble inside, for ${path}: ${inOneLine(error)}`);
-      return;
-    }
+  #takeUncaught(error: unknown): boolean {
+    if (this.#running === undefined) return false;
     this.#kill("SIGKILL");
     this.#fault(error);
+    return true;
   }
 
   /** Nothing is done any more. */
@@ -205,7 +215,11 @@ export class Queue {
       } else if (this.#settings.discard) {
         this.#discard(oldest);
       } else {
-        this.#keeping = this.#keep(oldest, `${count} files wait`);
+        this.#keeping = this.#keep(oldest, `${count} files wait`)
+          .catch((error) => {
+            // The log is to end: the file goes on waiting.
+            if (!(error instanceof Stopped)) throw error;
+          });
         await this.#keeping;
         this.#keeping = undefined;
       }
@@ -215,11 +229,12 @@ export class Queue {
   #discard(name: string): void {
     const { path } = this.#directory;
     const size = this.#directory.stat(name)?.size ?? 0;
+    // Told first: killed in between, it is told and there, and not the reverse.
+    this.#retrier.warn(
+      `too many files wait in ${path}, removed unsent: ${name}, ${size} bytes`,
+    );
     try {
       this.#directory.unlink(name);
-      this.#retrier.warn(
-        `too many files wait in ${path}, removed unsent: ${name}, ${size} bytes`,
-      );
       this.#old.gone(name);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
@@ -233,17 +248,26 @@ export class Queue {
     let left = false;
     try {
       while (!this.#stopping) {
-        let failure: string | undefined;
+        let failure: Failure | undefined;
         try {
-          const name = await this.#next();
-          if (name === undefined) break;
+          // No run begins while a file is being kept: it would have read the
+          // state without the notice, and would leave one without it.
+          let name: string | undefined;
+          do {
+            await this.#keeping;
+            name = await this.#next();
+          } while (this.#keeping !== undefined);
+          if (name === undefined) {
+            this.#failureFile.clear();
+            break;
+          }
           this.#name = name;
           left = true;
           failure = await this.#process(name);
         } catch (error) {
           if (error instanceof Stopped) throw error;
           // A fault of the program's own ends nothing either.
-          failure = this.#words("failed", error);
+          failure = this.#failed(error);
         }
         this.#name = undefined;
         this.#began = performance.now();
@@ -280,8 +304,12 @@ export class Queue {
     }
   }
 
-  async #pause(failure: string, failures: number): Promise<void> {
+  async #pause(
+    { message, cause }: Failure,
+    failures: number,
+  ): Promise<void> {
     if (this.#stopping) return;
+    this.#failureFile.say(cause);
     const count = this.#old.waiting.count;
     let waiting = `${count} ${count === 1 ? "file" : "files"}`;
     try {
@@ -292,7 +320,7 @@ export class Queue {
     this.#pausing = true;
     await this.#trim();
     await this.#retrier.pause(
-      `${failure}; waiting: ${waiting}`,
+      `${message}; waiting: ${waiting}`,
       Math.min(PAUSE * 2 ** failures, LONGEST_PAUSE),
     );
     this.#pausing = false;
@@ -355,7 +383,7 @@ export class Queue {
    *
    * @returns What is wrong, when it doesn't succeed
    */
-  async #process(name: string): Promise<string | undefined> {
+  async #process(name: string): Promise<Failure | undefined> {
     const { path } = this.#directory;
     // Loaded when it is needed: most logs have no processor, and a program
     // that starts in milliseconds notices three files.
@@ -364,46 +392,65 @@ export class Queue {
     try {
       this.#running = this.#run(processor, name);
     } catch (error) {
-      if (!(error instanceof SysError)) return this.#words("failed", error);
-      return `unable to run processor in ${path}, pausing: ${error.message}`;
+      if (!(error instanceof SysError)) return this.#failed(error);
+      const message =
+        `unable to run processor in ${path}, pausing: ${error.message}`;
+      return { message, cause: `unable to run processor: ${error.message}` };
     }
     const failure = await this.#failureOf(this.#running);
     this.#running = undefined;
+    // From now on no file is begun to be kept beside it.
+    this.#completing = failure === undefined;
     await this.#keeping;
     if (failure === undefined) {
-      this.#completing = true;
       await this.#complete(name).finally(() => this.#completing = false);
+      this.#failureFile.clear();
     }
     this.#kept = new Uint8Array(0);
     return failure;
   }
 
-  #words(what: string, error?: unknown): string {
-    const why = error === undefined ? "" : `: ${inOneLine(error)}`;
-    return `processor ${what} in ${this.#directory.path}, pausing${why}`;
+  /** Something has thrown what is no expected failure. */
+  #failed(error: unknown): Failure {
+    const cause = inOneLine(error);
+    return { message: `${this.#words("failed")}: ${cause}`, cause };
+  }
+
+  #words(what: string): string {
+    return `processor ${what} in ${this.#directory.path}, pausing`;
   }
 
   /** What is wrong with how a processor ends, when it does. */
-  async #failureOf(running: RunningProcessor): Promise<string | undefined> {
-    const { promise, resolve } = Promise.withResolvers<string | undefined>();
-    const failed = (error: unknown) => resolve(this.#words("failed", error));
-    this.#abandon = () => resolve(this.#words("failed"));
-    this.#fault = failed;
+  async #failureOf(running: RunningProcessor): Promise<Failure | undefined> {
+    const { promise, resolve } = Promise.withResolvers<Failure | undefined>();
+    this.#abandon = () =>
+      resolve({ message: this.#words("failed"), cause: "not ended by KILL" });
+    this.#fault = (error) => resolve(this.#failed(error));
     running.ended.then(
-      ({ code, signal }) => {
-        if (code === 0) resolve(undefined);
-        else resolve(this.#words(signal === undefined ? "failed" : "crashed"));
-      },
+      (status) => resolve(this.#ending(status, running.cause)),
       (error) => {
-        if (!(error instanceof SysError)) return failed(error);
+        if (!(error instanceof SysError)) return resolve(this.#failed(error));
         // Somebody else has waited for it: a host program of the library's.
         const { path } = this.#directory;
-        resolve(
-          `wait failed for processor in ${path}, pausing: ${error.message}`,
-        );
+        const message =
+          `wait failed for processor in ${path}, pausing: ${error.message}`;
+        resolve({ message, cause: `wait failed: ${error.message}` });
       },
     );
     return await promise;
+  }
+
+  #ending(
+    { code, signal }: ExitStatus,
+    cause: string | undefined,
+  ): Failure | undefined {
+    if (code === 0) return undefined;
+    if (signal === undefined) {
+      const message = this.#words("failed");
+      return { message, cause: cause ?? `exit code ${code}` };
+    }
+    const message = this.#words("crashed");
+    return { message, cause: cause ?? `killed by ${describeSignal(signal)}` };
   }
 
   #run(processor: Processor, name: string): RunningProcessor {
@@ -528,9 +575,14 @@ export class Queue {
   #appendKept(): void {
     if (this.#kept.length === 0) return;
     const fd = this.#directory.open("newstate", "append");
+    const size = this.#directory.stat("newstate")?.size ?? 0;
     try {
       writeOrThrow(fd, this.#kept);
       this.#kept = new Uint8Array(0);
+    } catch (error) {
+      // It is tried again, with all of it.
+      ftruncate(fd, size);
+      throw error;
     } finally {
       close(fd);
     }

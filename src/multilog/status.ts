@@ -10,6 +10,7 @@ import { readClock } from "../sys/clock.ts";
 import { close, isTerminal } from "../sys/descriptors.ts";
 import { eachName, type FileInfo, openDirectory, stat } from "../sys/files.ts";
 import { parseLabel } from "../tai64n.ts";
+import { FAILURE, parseFailure } from "../log/failure.ts";
 import { isOld, isUnprocessed } from "../log/names.ts";
 import { StartError, startStep } from "../log/retrier.ts";
 import { TerminalText } from "../terminal.ts";
@@ -29,6 +30,9 @@ const NOTICES_END = 64 * 1024;
  * started again: multilog pauses 5 seconds when one fails.
  */
 const RESTARTED = 4;
+/** The last line of `state` after a file was kept, tried or untried. */
+const KEPT =
+  /^tryto: (?:fatal: (.*)|warning: kept \d+ bytes of .*, not sent since \S+: (.*))$/;
 
 /** What is known of a log directory; ages are in seconds. */
 export interface LogStatus {
@@ -58,6 +62,8 @@ export interface LogStatus {
   processing: number | null;
   /** For how long the processor has failed, as far back as can be seen. */
   failing: number | null;
+  /** Why it failed last, in words; `null` where that isn't known. */
+  cause: string | null;
   /** How many files `tryto -p` has kept since it has sent one. */
   keptFiles: number;
   /** Their bytes. */
@@ -122,9 +128,10 @@ function lookInto(fd: number, path: string, now: number): LogStatus {
     waitingBytes: files.waitingBytes + (previous?.size ?? 0),
     processing: waits === undefined ? null : age(waits),
     failing: trouble.since === undefined ? null : age(trouble.since),
+    cause: trouble.cause === undefined ? null : printable(trouble.cause),
     keptFiles: trouble.kept,
     keptBytes: trouble.keptBytes,
-    notice: trouble.notice ?? null,
+    notice: trouble.notice === undefined ? null : printable(trouble.notice),
     next: nextRemovals(writer?.settings, {
       ...files,
       empty: files.oldestEmpty?.name,
@@ -222,19 +229,26 @@ function waitingSince(
 
 interface Trouble {
   since: number | undefined;
+  cause: string | undefined;
   notice: string | undefined;
   kept: number;
   keptBytes: number;
 }
 
+/** What a terminal could take for no command, and not too much of it. */
+function printable(text: string): string {
+  return text.slice(0, NOTICE_SIGHT).replace(/[^ -~]/g, "?");
+}
+
 /**
  * What the files say of a processor that fails.
  *
- * Each run begins with new `processed` and `newstate`. One that multilog has to
- * start again begins long after the file's turn came: when it got its name, or
- * when the file before it was done. Under `tryto -p` each run ends well: what
- * failed is told in the last line of `state`, and its old file isn't empty,
- * because the log was kept.
+ * Ours says so itself, in the file `failure`. Of the original only this is
+ * known: each run begins with new `processed` and `newstate`, and one that
+ * multilog has to start again begins long after the file's turn came: when it
+ * got its name, or when the file before it was done. Under `tryto -p` each run
+ * ends well: what failed is told in the last lines of `state`, and its old file
+ * isn't empty, because the log was kept.
  */
 function processorTrouble(
   directory: number,
@@ -243,6 +257,7 @@ function processorTrouble(
 ): Trouble {
   const trouble: Trouble = {
     since: undefined,
+    cause: undefined,
     notice: undefined,
     kept: 0,
     keptBytes: 0,
@@ -253,7 +268,7 @@ function processorTrouble(
     : stat("newstate", directory);
   const now = newstate ? lastLines("newstate", directory) : [];
   const before = lastLines("state", directory);
-  if (before.at(-1)?.startsWith("tryto: fatal: ")) {
+  if (KEPT.test(before.at(-1) ?? "")) {
     let first: string | undefined;
     eachOld(directory, ({ name, info }) => {
       if (isUnprocessed(name) || info.size === 0) return;
@@ -265,6 +280,16 @@ function processorTrouble(
     trouble.since = first === undefined
       ? undefined
       : parseLabel(first)?.seconds;
+    if (trouble.kept > 0) trouble.cause = causeIn(before);
+  }
+  const failure = waits === undefined || previous !== undefined
+    ? undefined
+    : parseFailure(readEnd(FAILURE, directory, NOTICES_END) ?? "");
+  if (failure !== undefined) {
+    const { seconds, nanoseconds } = failure.since;
+    const since = seconds + nanoseconds / 1e9;
+    trouble.since = Math.min(trouble.since ?? Infinity, since);
+    trouble.cause = failure.cause;
   }
   if (waits !== undefined && newstate) {
     const processed = stat("processed", directory);
@@ -273,10 +298,23 @@ function processorTrouble(
     const failed = now.some((line) => /^tryto: (warning|fatal): /.test(line));
     if (failed || started - turn > RESTARTED) trouble.since ??= waits;
   }
-  // Nothing that a terminal could take for a command.
-  trouble.notice = [...before, ...now].at(-1)?.slice(0, NOTICE_SIGHT)
-    .replace(/[^ -~]/g, "?");
+  trouble.notice = [...before, ...now].at(-1);
   return trouble;
+}
+
+/** Why `tryto -p` kept a log last: prog's own words, where there are any. */
+function causeIn(notices: readonly string[]): string | undefined {
+  const last = notices.at(-1) ?? "";
+  // What stands before that was told of an earlier file.
+  const before = notices.slice(0, -1).findLastIndex((line) =>
+    line.startsWith("tryto: fatal: ")
+  );
+  const words = notices.findLastIndex((line) => !line.startsWith("tryto: "));
+  if (words > before && last.startsWith("tryto: fatal: ")) {
+    return notices[words]!.replace(/^[\w-]+: (fatal: )?/, "");
+  }
+  const [, fatal, reason] = KEPT.exec(last) ?? [];
+  return reason ?? fatal;
 }
 
 /** The last lines of a file, which may be as large as a program likes. */
@@ -378,6 +416,7 @@ function details(log: LogStatus): string[] {
   if (log.keptFiles > 0) {
     lines.push(`${log.keptFiles} kept unsent, ${log.keptBytes} bytes`);
   }
+  if (log.cause !== null) lines.push(`last failure: ${log.cause}`);
   if (log.notice) lines.push(log.notice);
   for (const removal of log.next) lines.push(removalText(removal));
   return lines;

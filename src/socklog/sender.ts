@@ -130,6 +130,8 @@ export interface SenderIo {
   readonly errors: number;
   /** Ends it. */
   readonly signal?: AbortSignal;
+  /** Told why it fails, also when no message may say so. */
+  onFailure?(why: string): void;
 }
 
 /**
@@ -152,6 +154,7 @@ export async function send(
     return 0;
   } catch (error) {
     if (!(error instanceof LogferryError)) throw error;
+    io.onFailure?.(error.message);
     if (!(error instanceof Unreachable)) {
       messages.error(`fatal: ${error.message}`);
     }

@@ -86,6 +86,17 @@ export function signalName(signal: number): string | undefined {
   return Object.entries(signals).find(([, one]) => one === signal)?.[0];
 }
 
+/**
+ * A signal in words.
+ *
+ * @param signal Its number
+ * @returns Such as `signal 9 (KILL)`
+ */
+export function describeSignal(signal: number): string {
+  const name = signalName(signal);
+  return `signal ${signal}${name === undefined ? "" : ` (${name.slice(3)})`}`;
+}
+
 /** The signals that ask a program to end. */
 const TERMINATION = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 

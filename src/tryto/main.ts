@@ -104,6 +104,7 @@ export async function tryOut(
     return await attempts.run();
   } catch (error) {
     if (error instanceof Killed) throw error;
+    around.onFailure?.(inOneLine(error));
     const fd = options.processor ? around.newstate : around.errors;
     const diagnostics = new PatientDiagnostics("tryto", fd);
     await diagnostics.say("fatal: ", inOneLine(error));

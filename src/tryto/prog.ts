@@ -28,6 +28,8 @@ export type EndingSignal = "SIGTERM" | "SIGKILL";
 export interface Prog {
   /** How it ended. */
   readonly ended: Promise<ExitStatus>;
+  /** Why it failed, in words, once it has; unset where nobody knows. */
+  readonly cause?: string | undefined;
   /** Why what it reads itself can't be read; it waits to be ended then. */
   readonly inputFailed?: Promise<Error>;
   /** The pipe that it is fed by; `undefined` when it reads the log itself. */

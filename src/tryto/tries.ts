@@ -10,7 +10,7 @@ import { SysError } from "../sys/errors.ts";
 import { stat } from "../sys/files.ts";
 import { Poller } from "../sys/poll.ts";
 import type { ExitStatus } from "../sys/process.ts";
-import { signalName } from "../sys/signals.ts";
+import { describeSignal } from "../sys/signals.ts";
 import { type Input, openInput } from "./input.ts";
 import type { TrytoOptions } from "./arguments.ts";
 import { keptMessage, leaveNotices, NOTICES_MAX } from "./notices.ts";
@@ -61,6 +61,8 @@ export interface Surroundings {
   ): Promise<Prog | undefined>;
   /** Called before the processes of a group are ended. */
   beforeGroupEnds?(): void;
+  /** Told, in words, why nothing more is tried. */
+  onFailure?(reason: string): void;
 }
 
 /** The signals that tryto has got. */
@@ -242,6 +244,7 @@ export class Attempts implements Disposable {
       return 0;
     }
     const { code, words, reason } = failure;
+    this.#around.onFailure?.(reason);
     const stopped = this.#signals.names.length > 0;
     if (!this.#options.processor) {
       await this.#diagnostics.say("fatal: ", words);
@@ -497,9 +500,4 @@ function feedOn(feed: Transfer): Awaited | undefined {
     if (error instanceof OutputError) return undefined;
     throw error;
   }
-}
-
-function describeSignal(signal: number): string {
-  const name = signalName(signal);
-  return `signal ${signal}${name === undefined ? "" : ` (${name.slice(3)})`}`;
 }

@@ -57,6 +57,11 @@ export interface Allowed {
    * and the server was killed.
    */
   unacknowledged: boolean;
+  /**
+   * Which clients' files wait until they are sent. All is mended at the end,
+   * so that each of their lines has to be on the server then.
+   */
+  waits: readonly boolean[];
 }
 
 /** Nothing was broken. */
@@ -65,6 +70,7 @@ export const NOTHING_BROKEN: Allowed = {
   clientKills: [],
   serverLogKills: 0,
   unacknowledged: false,
+  waits: [],
 };
 
 /** What was counted. */
@@ -183,7 +189,7 @@ class Checker {
   /** For each client the runs of lines in its files. */
   readonly #runs: { first: number; last: number }[][];
   /** Lines of which there is a part that needs a whole somewhere. */
-  readonly #parts: { client: number; number: number }[] = [];
+  readonly #parts: { client: number; number: number; length: number }[] = [];
   readonly #tails: Piece[] = [];
   /** Second halves that came to the server: which, and how long. */
   readonly #halves: { client: number; number: number; length: number }[] = [];
@@ -463,22 +469,32 @@ class Checker {
       // the beginning of one: what comes behind it tells.
       stream.half = bytes.slice();
     }
-    if (!this.#allowed.cuts) return stream.half !== undefined;
-    // A cut transmission's last line, so far as it came.
+    const { cuts, clientKills } = this.#allowed;
+    const kills = block
+      ? clientKills[block.client] ?? 0
+      : Math.max(0, ...clientKills);
+    if (!cuts && kills === 0) return stream.half !== undefined;
+    // A cut transmission's last line, so far as it came; or that of a file
+    // that ends with its multilog, all of which was sent.
     if (/^@[0-9a-f]{0,24} ?$/.test(text)) {
       // Of the line nothing has come but a part of its time.
     } else if (block) {
       if (
         !this.#outcome.lines.begins(bytes, block.client, block.last + 1)
       ) return false;
-      this.#parts.push({ client: block.client, number: block.last + 1 });
+      const { length } = bytes;
+      this.#parts.push({
+        client: block.client,
+        number: block.last + 1,
+        length,
+      });
     } else if (bytes.length >= 10) {
       const client = bytes[0]! - 0x61;
       const number = numberAt(bytes, 0);
       const known = client >= 0 && number >= 0 &&
         number < (this.#outcome.fed[client] ?? 0);
       if (known && this.#outcome.lines.begins(bytes, client, number)) {
-        this.#parts.push({ client, number });
+        this.#parts.push({ client, number, length: bytes.length });
       } else if (!startsSome(text)) return stream.half !== undefined;
     } else if (!/^[a-z]?( \d*)?$/.test(text) && !startsSome(text)) {
       return stream.half !== undefined;
@@ -545,6 +561,7 @@ class Checker {
     const mayRepeat = allowed.cuts || (allowed.clientKills[client] ?? 0) > 0;
     let from = -1;
     let before = 1;
+    let unsent = -1;
     const lost: [first: number, last: number][] = [];
     count.fed += fed;
     for (let i = 0; i < fed; i++) {
@@ -552,6 +569,7 @@ class Checker {
       if (there > 0) count.server++;
       if (kept[i]! > 0) count.client++;
       if (there > 0 && kept[i]! > 0) count.both++;
+      if (there === 0 && kept[i]! > 0 && unsent < 0) unsent = i;
       if (there > 1) count.copies += there - 1;
       const times = there + kept[i]!;
       if (!mayRepeat && times > 1 && times !== before) {
@@ -566,6 +584,9 @@ class Checker {
       }
     }
     if (from >= 0) lost.push([from, fed - 1]);
+    if (unsent >= 0 && allowed.waits[client]) {
+      this.#violation(`${label(client, unsent)} and on: not on the server`);
+    }
     this.#judgeLost(client, lost);
     this.#judgeOrder(client);
     this.#judgeNotices(client);
@@ -631,13 +652,20 @@ class Checker {
     }
   }
 
-  /** Whether a line's first half is in its client's logs, and the rest not. */
+  /**
+   * Whether a line's halves are in two files: the first one in its client's
+   * logs, or on the server as the end of a file, and the second one there.
+   */
   #isSplit(client: number, number: number): boolean {
     const { lines } = this.#outcome;
     const whole = lines.line(client, number).length - 1;
     const heads = this.#tails.filter(({ bytes }) =>
       lines.begins(bare(bytes), client, number)
     ).map(({ bytes }) => bare(bytes).length);
+    for (const part of this.#parts) {
+      if (part.client !== client || part.number !== number) continue;
+      heads.push(part.length);
+    }
     return this.#halves.some((half) =>
       half.client === client && half.number === number &&
       heads.includes(whole - half.length)

@@ -352,6 +352,18 @@ Deno.test("faults: a killed multilog may split a line, and lose what it held", (
   assertEquals(split.violations, []);
   assertEquals([split.count.split, split.count.lost], [1, 0]);
 
+  // And the first half as well, with its own file: all is sent in the end.
+  sketch.kept[0] = { "@2.s": "", "@3.s": "" };
+  const early = "10.0.0.1: 2005: ";
+  const later = sketch.received["current"]!;
+  const head = early + all.slice(0, cut).replaceAll("\n", `\n${early}`);
+  sketch.received["current"] = later.replace(port, () => `${head}\n${port}`);
+  const sent = judge(sketch, allowed);
+  assertEquals(sent.violations, []);
+  assertEquals([sent.count.split, sent.count.lost], [1, 0]);
+  assert(judge(sketch).violations.length > 0);
+  sketch.received["current"] = later;
+
   // In hand: lines in one piece, and not more than it reads at once.
   const gap = lines(0, 30, 55).length - 20;
   sketch.received["current"] = over(2001, 0, 25, 30) + NOTICES;
@@ -364,6 +376,17 @@ Deno.test("faults: a killed multilog may split a line, and lose what it held", (
     judge(sketch, allowed).violations.join("\n"),
     "line a 70 is lost",
   );
+});
+
+Deno.test("faults: what waits has to be on the server in the end", () => {
+  const sketch = good();
+  const waits = [false, true];
+  assertEquals(judge(sketch, { waits }).violations, [
+    "line b 30 and on: not on the server",
+  ]);
+  sketch.received["current"] += over(2008, 1, 30, 40);
+  sketch.kept[1]!["current"] = "";
+  assertEquals(judge(sketch, { waits }).violations, []);
 });
 
 Deno.test("faults: a killed multilog is no excuse for a whole file", () => {

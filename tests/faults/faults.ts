@@ -227,6 +227,15 @@ function calls(
 /** A program that has so many descriptors has begun its work. */
 const STARTED = 16;
 
+/** How many descriptors a process has; 0 when it isn't there. */
+function openIn(pid: number): number {
+  try {
+    return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+  } catch {
+    return 0;
+  }
+}
+
 /** Lets a live process have no more descriptors than it has. */
 function descriptors(victim: "server" | "multilog"): Fault {
   return {
@@ -244,10 +253,9 @@ function descriptors(victim: "server" | "multilog"): Fault {
           stderr: "null",
         }).outputSync();
       if (pid === 0) return "nobody was there";
-      let open = 0;
+      const open = openIn(pid);
       let before = "1024";
       try {
-        for (const _ of Deno.readDirSync(`/proc/${pid}/fd`)) open++;
         const limits = Deno.readTextFileSync(`/proc/${pid}/limits`);
         before = /^Max open files\s+(\d+)/m.exec(limits)![1]!;
       } catch {
@@ -272,8 +280,8 @@ const processes: Fault = {
   needs: ["pids"],
   async run(world, random, milliseconds) {
     const { pid } = some(world.clients, random).logger;
-    // 0 would be ourselves.
-    if (pid === 0) return "nobody was there";
+    // One that is still starting is the runtime alone, and 0 is ourselves.
+    if (pid === 0 || openIn(pid) < STARTED) return "nobody was there";
     const group = `${PIDS}/logferry-${Deno.pid}-${Math.floor(random() * 1e9)}`;
     Deno.mkdirSync(group);
     const set = (file: string, text: string) =>

@@ -17,7 +17,7 @@ import {
   type Requirement,
 } from "./faults.ts";
 import { canWire, removeStaleWires } from "./wire.ts";
-import { World, type WorldOptions } from "./world.ts";
+import { type Way, World, type WorldOptions } from "./world.ts";
 
 /** What can be broken here. */
 export interface Possible {
@@ -88,6 +88,9 @@ export interface Round extends Findings {
   stall: number;
 }
 
+/** Each client's is one of these. */
+const WAYS: readonly Way[] = ["tryto -p", "tryto", "send"];
+
 /** Whether a fault looks for a tryto or a sender that is a process. */
 function needsProcesses({ name }: Fault): boolean {
   return /tryto|sender|half-open/.test(name);
@@ -108,6 +111,7 @@ function worldOf(
     limit: 3 + Math.floor(3 * random()),
     rate: [30000, 60000, 0][Math.floor(random() * 3)]!,
     inside: random() < 0.7,
+    ways: [0, 1].map(() => WAYS[Math.floor(random() * WAYS.length)]!),
   };
 }
 

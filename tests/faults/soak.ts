@@ -68,6 +68,7 @@ export async function soak(
     rate: 0,
     limit: 60,
     most: Math.ceil(lines / clients),
+    ways: ["send", "tryto"],
   });
   const { server } = world;
   /** These are never restarted, so that they have time to grow. */
@@ -87,7 +88,11 @@ export async function soak(
       const one = growth[i]!;
       // What it needs between two collections comes and goes.
       one.memory[when] = Math.max(one.memory[when]!, memory);
-      one.descriptors[when] = Math.max(one.descriptors[when]!, descriptors);
+      // So do those of what is being sent.
+      one.descriptors[when] = Math.min(
+        one.descriptors[when] || Infinity,
+        descriptors,
+      );
     });
   let restarts = 0;
   let told = 0;

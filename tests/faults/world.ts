@@ -55,6 +55,12 @@ export interface Originals {
   serverLog?: boolean;
 }
 
+/**
+ * A client's processor: what it can't send is kept, and told of (`tryto -p`);
+ * or it waits, with tryto's time limit or with none.
+ */
+export type Way = "tryto -p" | "tryto" | "send";
+
 /** What a world is made of. */
 export interface WorldOptions {
   /** Decides on lines, sizes and lost packets. */
@@ -79,6 +85,8 @@ export interface WorldOptions {
   limit: number;
   /** Whether the server acknowledges, and the sender asks for it. */
   acknowledge: boolean;
+  /** The first client's processor, the second one's, and so on. */
+  ways: readonly Way[];
   /** Which programs are the originals. */
   originals: Originals;
   /** Whether multilog runs tryto and the sender inside itself, if it can. */
@@ -102,6 +110,7 @@ export const USUAL: WorldOptions = {
   rate: 60000,
   limit: 5,
   acknowledge: true,
+  ways: ["tryto -p"],
   originals: {},
   inside: true,
   executables: inCheckout("dist"),
@@ -130,6 +139,8 @@ export interface Client extends Side {
 type Broken = Omit<Allowed, "clientKills"> & { clientKills: number[] };
 
 const DISK = "24m";
+/** How many bytes a client's service writes there, so that there is room. */
+const MOST_ON_DISK = 5e6;
 /** How many files may wait before a service that writes all it can pauses. */
 const MOST_WAITING = 8;
 /** How long an end may take, in seconds: two pauses, two tries, two limits. */
@@ -180,6 +191,10 @@ export class World implements AsyncDisposable {
       clientKills: new Array(options.clients).fill(0),
       serverLogKills: 0,
       unacknowledged: false,
+      waits: Array.from(
+        { length: options.clients },
+        (_, number) => this.#wayOf(number) !== "tryto -p",
+      ),
     };
     try {
       this.wire = options.wired
@@ -312,6 +327,11 @@ export class World implements AsyncDisposable {
 
   readonly #readers: number[] = [];
 
+  #wayOf(number: number): Way {
+    const { ways } = this.options;
+    return ways[number % ways.length]!;
+  }
+
   #startClient(number: number, address: string, port: number): void {
     const { originals, acknowledge, stamps, size, limit, inside } =
       this.options;
@@ -324,6 +344,8 @@ export class World implements AsyncDisposable {
     const sender = originals.sender
       ? `tcpclient -v -T 1+3 ${address} ${port} sh -c "cat >&7"`
       : `socklog-tcp send ${acknowledge ? "-a " : ""}-T 1+3 ${address} ${port}`;
+    const way = this.#wayOf(number);
+    const tries = way === "send" ? "" : `${way} -v -t${limit} -k1 -n2 `;
     const logger = new Service(`client ${"abcdefgh"[number]}'s multilog`, {
       command: [
         ...on,
@@ -332,7 +354,7 @@ export class World implements AsyncDisposable {
         `s${size}`,
         "n100000",
         // A shell's own word leaves it to a shell, and to processes.
-        `!${inside ? "" : "exec "}tryto -pv -t${limit} -k1 -n2 ${sender}`,
+        `!${inside ? "" : "exec "}${tries}${sender}`,
         side.log,
       ],
       folder: side.folder,
@@ -350,7 +372,9 @@ export class World implements AsyncDisposable {
   async #feedClient(number: number): Promise<void> {
     const client = this.clients[number]!;
     const writer = this.#writers[number]!;
-    const { rate, longest, inside } = this.options;
+    const { rate, longest, inside, disks } = this.options;
+    const most = disks ? MOST_ON_DISK : Infinity;
+    let total = 0;
     // Processes need seconds for what is sent inside in none.
     const mayPause = rate === 0 || !inside;
     const chunk: Bytes = new Uint8Array(32768);
@@ -375,11 +399,12 @@ export class World implements AsyncDisposable {
           : Infinity;
         while (
           filled + longest < chunk.length && filled < allowed &&
-          client.fed < this.options.most
+          client.fed < this.options.most && total < most
         ) {
           const line = this.lines.line(number, client.fed++);
           chunk.set(line, filled);
           filled += line.length;
+          total += line.length;
         }
         if (filled === 0) {
           if (client.fed >= this.options.most) return;

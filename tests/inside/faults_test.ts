@@ -67,7 +67,9 @@ Deno.test("a fault inside is the processor's failure: its file waits, and lines 
         await multilog.write(sent);
         const succeeds = host === "127.0.0.6";
         await multilog.says(
-          succeeds ? "trouble inside, for ./log: " : "; waiting: 1 file, 3001",
+          succeeds
+            ? "multilog: warning: trouble inside: "
+            : "; waiting: 1 file, 3001",
         );
         if (!succeeds) {
           assertEquals(waiting(log).map((name) => look(log)[name]!.text), [

@@ -220,17 +220,24 @@ Deno.test("queue: what waits holds up no other log of the script", async () => {
 /** A log in this process, whose processor is a function. */
 function openLog(path: string, processor: Processor, keep = 4) {
   const warnings: string[] = [];
+  const retrier = new Retrier((message) => warnings.push(message));
   const log = LogDirectory.open(
     path,
     { size: 4096, keep, processor: "inside", age: 0 },
-    new Retrier((message) => warnings.push(message)),
+    retrier,
     () => {},
     (command) => {
       assertEquals(command, "inside");
       return processor;
     },
   );
-  return { log, warnings };
+  return { log, warnings, retrier };
+}
+
+/** All that a descriptor reads. */
+function all(fd: number): string {
+  const buffer = new Uint8Array(65536);
+  return latin1(buffer.subarray(0, read(fd, buffer)));
 }
 
 Deno.test("queue: a fault of a processor inside is its failure, and nothing else's", async () => {
@@ -267,10 +274,6 @@ Deno.test("queue: a processor that keeps what it can't send makes room, and each
   const path = `${at.path}/log`;
   const heard: string[] = [];
   const go = Promise.withResolvers<void>();
-  const all = (fd: number) => {
-    const buffer = new Uint8Array(65536);
-    return latin1(buffer.subarray(0, read(fd, buffer)));
-  };
   const { log, warnings } = openLog(path, {
     keepsUnsent: true,
     start({ fds }) {
@@ -308,5 +311,66 @@ Deno.test("queue: a processor that keeps what it can't send makes room, and each
   assertEquals(
     Object.keys(look(path)).filter((name) => !name.startsWith("@")),
     ["current", "lock", "state"],
+  );
+});
+
+Deno.test("queue: no processor runs while a file is being kept, and its notice isn't lost", async () => {
+  using at = folder();
+  const path = `${at.path}/log`;
+  const heard: string[] = [];
+  const go = Promise.withResolvers<void>();
+  let keeps = 0;
+  const { log, warnings, retrier } = openLog(path, {
+    keepsUnsent: true,
+    start({ fds }) {
+      heard.push(all(fds.state));
+      const code = heard.length === 1 ? 1 : 0;
+      return { ended: Promise.resolve({ code }), kill() {} };
+    },
+    async keep({ fds }, reason) {
+      keeps++;
+      const newstate = dup(fds.newstate);
+      await go.promise;
+      write(newstate, bytes(`kept: ${reason}\n`));
+      close(newstate);
+    },
+  });
+  for (let n = 0; n < 3; n++) await log.append(bytes(file(n)));
+  await until("it has failed", () => warnings.length === 1);
+  const appended = log.append(bytes(files(3, 5)));
+  await until("one is being kept", () => keeps === 1);
+  retrier.hurry();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assertEquals(heard, [""]);
+  go.resolve();
+  await appended;
+  await log.close();
+  assertEquals(heard.slice(0, 2), ["", "kept: 3 files wait\n"]);
+});
+
+Deno.test("queue: TERM while a file can't be kept ends the log well, with all lines", async () => {
+  using at = folder();
+  const path = `${at.path}/log`;
+  const never = new Promise<never>(() => {});
+  const kill = Promise.withResolvers<{ signal: number }>();
+  const { log, warnings } = openLog(path, {
+    keepsUnsent: true,
+    start: () => ({
+      ended: Promise.race([never, kill.promise]),
+      kill: () => kill.resolve({ signal: 15 }),
+    }),
+  }, 3);
+  // What the new state is written to.
+  Deno.mkdirSync(`${path}/keptstate`);
+  await log.append(bytes(files(0, 2)));
+  const appended = log.append(bytes(files(2, 4) + "end\n"));
+  await until("it fails", () => warnings.some((one) => /state to/.test(one)));
+  log.terminate();
+  await appended;
+  await log.close();
+  assertEquals(
+    waiting(path).map((name) => text(`${path}/${name}`)).join("") +
+      text(`${path}/current`),
+    files(0, 4) + "end\n",
   );
 });
