@@ -12,7 +12,7 @@
  */
 import { Changes } from "../../src/sys/changes.ts";
 import { close, pipe } from "../../src/sys/descriptors.ts";
-import { open } from "../../src/sys/files.ts";
+import { open, stat } from "../../src/sys/files.ts";
 import { Readiness } from "../../src/sys/poll.ts";
 import { groupExists, kill, spawn, waitFor } from "../../src/sys/process.ts";
 import { signals } from "../../src/sys/signals.ts";
@@ -26,16 +26,16 @@ import {
 } from "../../src/sys/sockets.ts";
 import { childrenOf, inCheckout, installed } from "../../tests/tools.ts";
 import { cleaningUp } from "../clean_up.ts";
-import { type BenchOptions, median, ratio, table } from "./report.ts";
+import { type BenchOptions, median, quantile, ratio, table } from "./report.ts";
 import { LINE_LENGTH, type Order, type Report } from "./service.ts";
 
 /** One way of sending logs, from the client's multilog to the server's file. */
-interface Way {
+export interface Way {
   name: string;
   /** Where its programs are looked up before `$PATH`. */
   path: string;
-  /** The server's words; `dir` is its own, and it prints its port first. */
-  server(dir: string): string[];
+  /** The server's words; it prints its port first. */
+  server(port?: number): string[];
   /** The file in `dir` that the lines end in; `"out"` is its output. */
   file: string;
   /** What is around the processor's transmission, and its options. */
@@ -44,13 +44,17 @@ interface Way {
   sender(port: number): string;
 }
 
-const LISTEN = ["-1", "-vHR", "-l0", "127.0.0.1", "0"];
+function listenAt(port = 0): string[] {
+  return ["-1", "-vHR", "-l0", "127.0.0.1", `${port}`];
+}
 const DIST = inCheckout("dist");
 
 const ORIGINAL: Way = {
   name: "originals",
   path: "",
-  server: () => ["tcpserver", ...LISTEN, "socklog", "ucspi", "TCPREMOTEIP"],
+  server: (
+    port,
+  ) => ["tcpserver", ...listenAt(port), "socklog", "ucspi", "TCPREMOTEIP"],
   file: "out",
   tryto: "tryto -pv",
   // Without its options it asks a name server, and may wait 3 seconds for it.
@@ -59,7 +63,7 @@ const ORIGINAL: Way = {
 const OURS: Way = {
   name: "ours",
   path: DIST,
-  server: () => ["socklog-tcp", ...LISTEN, "TCPREMOTEIP"],
+  server: (port) => ["socklog-tcp", ...listenAt(port), "TCPREMOTEIP"],
   file: "out",
   tryto: "tryto -pv",
   sender: (port) => `socklog-tcp send 127.0.0.1 ${port}`,
@@ -68,12 +72,23 @@ const OURS: Way = {
 const QUEUE: Way = {
   name: "ours, -a, no -p",
   path: DIST,
-  server: () => ["socklog-tcp", "-a", ...LISTEN, "TCPREMOTEIP"],
+  server: (port) => ["socklog-tcp", "-a", ...listenAt(port), "TCPREMOTEIP"],
   file: "out",
   tryto: "tryto -v",
   sender: (port) => `socklog-tcp send -a 127.0.0.1 ${port}`,
 };
-const WAYS = [ORIGINAL, OURS, QUEUE];
+export const WAYS: readonly Way[] = [ORIGINAL, OURS, QUEUE];
+
+/**
+ * The ways whose programs are here.
+ *
+ * @returns Them, and what of the originals is missing
+ */
+export function waysHere(): { ways: readonly Way[]; missing: string[] } {
+  const missing = ["multilog", "tryto", "tcpserver", "tcpclient", "socklog"]
+    .filter((name) => installed(name) === undefined);
+  return { ways: missing.length ? WAYS.slice(1) : WAYS, missing };
+}
 
 /** A size of files, how many are finished in a round, and what to reach. */
 interface Size {
@@ -90,9 +105,12 @@ const SIZES: Size[] = [
 const CPU = 0.5;
 
 /** What is to be gone at the end. */
-const running = new Set<Program>();
+export const running: Set<Program> = new Set();
 /** Whether a signal has come: then nothing more is started. */
 let ending = false;
+
+/** How long a group that was ended is waited for, in milliseconds. */
+const BURIAL = 2000;
 
 function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -113,7 +131,7 @@ function environment(path: string): string[] {
 }
 
 /** A program, leading a process group, with all that it says in a file. */
-class Program {
+export class Program {
   readonly pid: number;
   readonly #name: string;
   readonly #out: string;
@@ -173,10 +191,12 @@ class Program {
   }
 
   /** Ends it and all that it has started. */
-  async end(): Promise<void> {
-    kill(-this.pid, signals.SIGKILL);
+  async end(signal: number = signals.SIGKILL): Promise<void> {
+    kill(-this.pid, signal);
     await this.#ended;
-    while (groupExists(this.pid)) await pause(2);
+    // What was left to somebody else may never be waited for by that.
+    const until = performance.now() + BURIAL;
+    while (groupExists(this.pid) && performance.now() < until) await pause(2);
     running.delete(this);
   }
 }
@@ -197,6 +217,10 @@ function tail(path: string, bytes = 4096): string {
   }
 }
 
+function exists(path: string): boolean {
+  return stat(path) !== undefined;
+}
+
 /** The number of the last line of a file that has come whole; 0 for none. */
 function lastLine(path: string): number {
   const found = [...tail(path).matchAll(/(?:^|: )(\d{10}) [^\n]*\n/gm)];
@@ -209,6 +233,8 @@ interface Settings {
   keep?: number;
   /** More of tryto's options. */
   options?: string;
+  /** Whether files are sent at all. */
+  sends?: boolean;
   /** Another server's port, for one that hangs. */
   port?: number;
 }
@@ -247,7 +273,7 @@ class Flow {
   static async start(
     base: string,
     way: Way,
-    { size, keep = 20, options = "", port }: Settings,
+    { size, keep = 20, options = "", sends = true, port }: Settings,
   ): Promise<Flow> {
     if (ending) throw new Error("ended by a signal");
     const dir = Deno.makeTempDirSync({ dir: base });
@@ -256,7 +282,7 @@ class Flow {
     try {
       if (port === undefined) {
         const out = `${dir}/out`;
-        server = new Program(way.server(dir), way.path, nothing, out);
+        server = new Program(way.server(), way.path, nothing, out);
         while (!/^\d+\n/.test(tail(out))) {
           server.mustRun();
           await pause(2);
@@ -266,7 +292,8 @@ class Flow {
       const { reader, writer } = pipe();
       const words = `!${way.tryto} ${options} ${way.sender(port)}`;
       const client = new Program(
-        ["multilog", `s${size}`, `n${keep}`, words, `${dir}/main`],
+        ["multilog", `s${size}`, `n${keep}`]
+          .concat(sends ? words : [], `${dir}/main`),
         way.path,
         reader,
         `${dir}/client`,
@@ -301,6 +328,48 @@ class Flow {
       this.#service.onerror = ({ message }) => reject(new Error(message));
       this.#service.postMessage({ fd: this.#writer, first, count, ...order });
     });
+  }
+
+  /** When each of so many lines came to `current` after it was written, ms. */
+  async delays(count: number, rate: number): Promise<number[]> {
+    const times = new Float64Array(
+      new SharedArrayBuffer(count * Float64Array.BYTES_PER_ELEMENT),
+    );
+    const main = `${this.#dir}/main`;
+    await this.#until("no current", () => exists(`${main}/current`));
+    const before = this.#lines;
+    const logged = this.log(count * LINE_LENGTH, { rate, times });
+    using changes = new Changes(main);
+    const changed = new Readiness(changes.fd);
+    const delays: number[] = [];
+    await this.#until("lines are missing in the client's current", () => {
+      const end = performance.now() + 50;
+      while (delays.length < count && performance.now() < end) {
+        changed.ready(20);
+        changes.take();
+        const last = lastLine(`${main}/current`);
+        const now = performance.timeOrigin + performance.now();
+        // Those before the last one came before it.
+        while (delays.length < last - before) {
+          delays.push(now - times[delays.length]!);
+        }
+        // Where the last one filled its file, nothing comes to the next.
+        if (last === 0 && before + count === this.#newest(main)) break;
+      }
+      return delays.length === count || this.#newest(main) === this.#lines;
+    });
+    await logged;
+    return delays;
+  }
+
+  /** The number of the last line that is in any file. */
+  #newest(main: string): number {
+    const names = [...Deno.readDirSync(main)].map(({ name }) => name)
+      .filter((name) => name.startsWith("@")).sort();
+    return Math.max(
+      lastLine(`${main}/current`),
+      lastLine(`${main}/${names.at(-1) ?? "current"}`),
+    );
   }
 
   alarm(): void {
@@ -661,6 +730,51 @@ async function rates(dir: string, ways: readonly Way[]): Promise<void> {
   );
 }
 
+/** How fast the lines come whose delay is measured, and for how long. */
+const DELAY_RATE = 50_000;
+const DELAY_SECONDS = 5;
+
+async function delays(
+  dir: string,
+  ways: readonly Way[],
+  rounds: number,
+): Promise<void> {
+  const kinds: [title: string, settings: Settings][] = [
+    ["while no file is finished", { size: 16_000_000, sends: false }],
+    ["while files are finished", { size: 4096, sends: false }],
+    ["while files are sent", { size: 4096 }],
+  ];
+  const rows: string[][] = [];
+  for (const [title, settings] of kinds) {
+    const found = await inTurn(
+      ways.filter((way) => way !== OURS),
+      Math.min(rounds, 3),
+      `the delay of lines ${title}`,
+      async (way) => {
+        await using flow = await Flow.start(dir, way, settings);
+        // The first file takes longer.
+        await flow.delays(200, DELAY_RATE);
+        const count = DELAY_RATE * DELAY_SECONDS / LINE_LENGTH;
+        return await flow.delays(count, DELAY_RATE);
+      },
+    );
+    for (const share of [0.5, 0.99]) {
+      const cells = [...found.values()].map((list) =>
+        median(list.map((one) => quantile(one, share))).toFixed(2)
+      );
+      const limit = share === 0.99 && settings.sends !== false ? "5" : "";
+      rows.push([`${title}, ${100 * share} %`, ...cells, limit]);
+    }
+  }
+  const names = ways.filter((way) => way !== OURS).map(({ name }) => name);
+  print(
+    `line delay at s4096 and ${DELAY_RATE / 1000} kB/s: from a line's write ` +
+      "until it is in current, ms, which so many don't exceed",
+    Math.min(rounds, 3),
+    [["", ...names, "at most"], ...rows],
+  );
+}
+
 /** How long a service logs to a server that hangs, and how much, in bytes. */
 const HANGING = 25;
 const HANGING_RATE = 20_000;
@@ -744,12 +858,10 @@ export async function bench(options: BenchOptions): Promise<void> {
     await Promise.all([...running].map((program) => program.end()));
     await Deno.remove(dir, { recursive: true });
   });
-  const missing = ["multilog", "tryto", "tcpserver", "tcpclient", "socklog"]
-    .filter((name) => installed(name) === undefined);
-  const ways = missing.length ? WAYS.slice(1) : WAYS;
+  const { ways, missing } = waysHere();
   if (missing.length) say(`without the originals: no ${missing.join(", ")}`);
   const { rounds, only } = options;
-  const parts = { files, latency, rates, hanging };
+  const parts = { files, latency, rates, delays, hanging };
   for (const [name, measure] of Object.entries(parts)) {
     if (name.includes(only)) await measure(dir, ways, rounds);
   }

@@ -20,6 +20,8 @@ export interface Order {
   rate?: number;
   /** The longest that a write may take, in milliseconds: then it gives up. */
   limit?: number;
+  /** Where it is noted when each line is written, in milliseconds. */
+  times?: Float64Array;
 }
 
 /** What became of it. */
@@ -62,7 +64,9 @@ function sleep(milliseconds: number): void {
 /** How many lines go into a write that nobody measures. */
 const AT_ONCE = 500;
 
-function serve({ fd, first, count, rate, limit = Infinity }: Order): Report {
+function serve(
+  { fd, first, count, rate, limit = Infinity, times }: Order,
+): Report {
   const bytes = lines(first, count);
   const size = LINE_LENGTH * (rate === undefined ? AT_ONCE : 1);
   const start = performance.now();
@@ -70,6 +74,7 @@ function serve({ fd, first, count, rate, limit = Infinity }: Order): Report {
   for (let at = 0; at < bytes.length;) {
     if (rate !== undefined) sleep(start + at / rate * 1000 - performance.now());
     const begun = performance.now();
+    if (times) times[at / LINE_LENGTH] = performance.timeOrigin + begun;
     const n = write(fd, bytes.subarray(at, at + size));
     const took = performance.now() - begun;
     if (took > longest) longest = took;
