@@ -6,9 +6,10 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { compileAll } from "./compile.ts";
 
-const NAMES = ["multilog", "tryto", "socklog-tcp", "start", "flow"];
+const NAMES = ["multilog", "tryto", "socklog-tcp", "start", "flow", "outage"];
 const USAGE =
-  `usage: deno task bench [multilog] [tryto] [socklog-tcp] [start] [flow] [options]
+  `usage: deno task bench [multilog] [tryto] [socklog-tcp] [start] [flow] [outage]
+                       [options]
 
   --rounds N      how often each is measured                  (5)
   --megabytes N   how much multilog is given                  (400)
