@@ -306,6 +306,8 @@ function file(n: number): string {
 interface Crowded {
   name: string;
   script: string[];
+  /** What is in the calls that make room. */
+  marked: string;
   /** Checks what is there after a kill and the next run. */
   check(found: Crowd): void;
 }
@@ -327,13 +329,17 @@ interface Crowd {
 }
 
 const FILES = 6;
-/** It takes its time, so that files crowd, and then all of its input. */
-const SLOW = "#!/bin/sh\nsleep 0.1\nexec cat >>../sent\n";
+/** So many changes before and after those that make room are walked through. */
+const AROUND = 6;
+/** It takes longer for its first file than multilog has patience. */
+const SLOW = "#!/bin/sh\ntest -e ../began || { : >../began; sleep 1.2; }\n" +
+  "exec cat >>../sent\n";
 
 const CROWDED: Crowded[] = [
   {
     name: "files that go with d",
     script: ["s4096", "n3", "d", "!../slow", "./log"],
+    marked: "too many files wait",
     check({ killed, kept, labels, sent, said }) {
       const there = new Set([...killed, ...sent]);
       const gone = Math.max(-1, ...there) + 1 - there.size;
@@ -348,6 +354,7 @@ const CROWDED: Crowded[] = [
   {
     name: "files that tryto -p keeps untried",
     script: ["s4096", "n3", "!tryto -p ../slow", "./log"],
+    marked: '"keptstate", O_WRONLY',
     check({ killed, kept, labels, sent, notices, state }) {
       const there = new Set([...killed, ...kept, ...sent]);
       const gone = Math.max(-1, ...there) + 1 -
@@ -437,22 +444,27 @@ for (const crowded of CROWDED) {
       using at = folder();
       const { code } = await crowd(`${at.path}/run`, crowded, [
         "strace",
-        "-o",
-        `${at.path}/trace`,
+        ...["-s", "200", "-o", `${at.path}/trace`],
       ]);
       assertEquals(code, 0);
       const counts = new Map<string, number>();
+      const all: Point[] = [];
+      let [first, last] = [Infinity, -1];
       for (const line of text(`${at.path}/trace`).split("\n")) {
         const name = /^(\w+)\(/.exec(line)?.[1] ?? "";
-        counts.set(name, (counts.get(name) ?? 0) + 1);
+        const count = (counts.get(name) ?? 0) + 1;
+        counts.set(name, count);
+        if (line.includes(crowded.marked)) {
+          first = Math.min(first, all.length);
+          last = all.length;
+        }
+        // What is written may be a message.
+        if (CHANGES.has(name) || name === "write") all.push([name, count]);
       }
-      // What is written may be a message.
-      const all: Point[] = [...CHANGES, "write"].flatMap((name) =>
-        Array.from(
-          { length: counts.get(name) ?? 0 },
-          (_, i): Point => [name, i + 1],
-        )
-      );
+      assert(last >= 0, "no room was made");
+      // Where it happens, and what is around it; the rest others walk through.
+      all.splice(last + 1 + AROUND);
+      all.splice(0, Math.max(first - AROUND, 0));
       let killed = 0;
       await inParallel(all, async (point) => {
         try {
@@ -460,7 +472,8 @@ for (const crowded of CROWDED) {
         } catch (error) {
           throw new Error(`killed at ${point.join(" ")}`, { cause: error });
         }
-      });
+        // Most of it is waiting.
+      }, 8);
       console.log(`killed at ${killed} of ${all.length} calls`);
       // How many files crowd depends on how fast the processor starts.
       assert(killed > all.length * 0.7);
