@@ -223,7 +223,8 @@ as it takes: see tryto(1).
 
 When as many files wait as \`n\` allows, \`multilog\` reads no more, and the service
 which is being logged has to wait; see \`d\`. If the processor is \`tryto -p\`, the
-oldest is kept untried instead.
+oldest is kept untried instead. Either happens only when the processor has failed,
+or has been at a file for a second: a burst is no outage.
 
 A _processor_ without any character that a shell would interpret is carried out
 without a shell if it is \`tryto\` or \`socklog-tcp send\` of this same version, and in
