@@ -8,7 +8,6 @@ import {
   forOthers,
   freePort,
   installed,
-  latin1,
   ours,
   run,
   Running,
@@ -28,7 +27,6 @@ import {
 import { DatagramSender } from "./_datagrams.ts";
 import {
   dial,
-  finish,
   hear,
   say,
   startOriginal,
