@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { getopt, UsageError } from "../src/getopt.ts";
 
-/** Options as a text: `v`, `t=180`, and behind a bar the rest. */
+/** Options as a text: `v`, `t=180`, and after a bar the rest. */
 function parsed(args: string[], letters = "pPvt:k:n:"): string {
   const { options, rest } = getopt(args, letters);
   const told = options.map(({ letter, value }) =>

@@ -150,7 +150,7 @@ testWith(
           "./main",
         ], { cwd: work.path, env, stdin: `${"x".repeat(3000)}\n` });
         assertEquals([code, stderr], [0, ""]);
-        // Settings in front of the directory; the file was big enough.
+        // Settings before the directory; the file was big enough.
         assertEquals(lines(), `${port}\n127.0.0.1: ${"x".repeat(3000)}\n`);
       } finally {
         server.kill("SIGTERM");

@@ -145,12 +145,12 @@ Different from the original, which has no such action, and ignores it.`,
           tag: "ksec",
           text:
             `For the logs that follow. An old file is removed when the time in its
-name is more than _sec_ seconds ago. It is looked when a file is finished, and
-without that once a minute if one is due.
+name is more than _sec_ seconds ago. \`multilog\` looks for such files whenever it
+finishes one, and otherwise once a minute while one is due.
 
 With \`n\`, \`b\` and \`k\` together a file goes when any of them says so. \`current\`
-and what waits for the processor never go. What is no number removes nothing:
-\`b\` and \`k\` are then ignored, with a warning.
+and what waits for the processor never go. \`b\` and \`k\` without a number
+greater than 0 are ignored, with a warning.
 
 Different from the original, which has no such action, and ignores it.`,
         },
@@ -158,7 +158,7 @@ Different from the original, which has no such action, and ignores it.`,
           tag: "wcode",
           text:
             `For the logs that follow, and as in daemontools-encore. It may be
-empty; a slash, and \`.u\` at its end, are not for names of finished files.`,
+empty. It can't contain a slash, or end in \`.u\`, which is for files that wait.`,
         },
         {
           tag: "d",
@@ -258,7 +258,7 @@ is lost or written twice; but nothing is read meanwhile.
 Different from the original, which ignores what it doesn't know without a word:
 words that are no action, settings that no log follows, and numbers out of range
 are ignored or corrected with a warning. \`multilog t log\`, without \`./\`, throws
-every line away in either, but not in silence. It also says which process writes
+every line away in both, but here not in silence. It also says which process writes
 to a log that is in use, and which directory a user may not enter, read or write
 to.
 
@@ -269,8 +269,8 @@ start.`,
     {
       title: "SIGNALS",
       text: `
-TERM: the line in hand is read to its end, and not a byte more; then \`multilog\`
-syncs, and exits 0 within 5 seconds. A processor that runs has 3 of them to
+TERM: \`multilog\` reads to the end of the line that it is in, and not a byte more;
+then it syncs, and exits 0 within 5 seconds. A processor that runs has 3 of them to
 finish. Then it gets TERM, a second later KILL, and its file waits for the next
 start. What wasn't read stays in the pipe. Different from the original, which
 waits for the processor.
@@ -281,9 +281,9 @@ processors end.`,
     {
       title: "LOOKING AT LOGS",
       text: `
-Different from the original, \`--status\`, \`--follow\`, \`--cat\`, \`--help\` and
-\`--version\`, the first three as the first argument and the others as the only
-one, aren't patterns. To a terminal they write control characters as \`\\x1b\`.`,
+Different from the original, \`--status\`, \`--follow\` and \`--cat\` as the first
+argument, and \`--help\` and \`--version\` as the only one, aren't patterns. To a
+terminal they write control characters as \`\\x1b\`.`,
       items: [
         {
           tag: "--status dir...",
@@ -297,13 +297,13 @@ many \`tryto -p\` has kept since it has sent one, why the processor failed last,
 last line of its notes, and which file each of \`n\`, \`b\` and \`k\` removes next, and
 when.
 
-Why it failed is, of what runs in \`multilog\`'s own process, what it says of that
-(\`connection refused\`); of any other processor the exit code or the signal.
+Why it failed: for a processor in \`multilog\`'s own process, its own words
+(\`connection refused\`); for any other, its exit code or signal.
 
 No lock is taken and no file written. Whether a processor fails is in the file
-\`failure\`; for the original it is seen from outside, since it had to run it again.
-Or tryto(1) says in \`state\` that it kept the log; then the time goes back as far as
-there are old files. The exit code is 111
+\`failure\`. The original writes none; there a processor that had to be run again has
+failed. tryto(1) says in \`state\` that it kept the log; for how long it has done so
+is told no further back than the oldest old file. The exit code is 111
 when a directory couldn't be read, or is no log.`,
         },
         {
@@ -322,8 +322,8 @@ or seconds (\`k\`).`,
           text: `Prints the last 10 lines, and everything that comes, also
 when files are finished, processed, or cut off, or when the writer is another
 one, until INT or TERM, or until nobody reads it. Of several logs each line is
-shown whole, after the name of its directory. What a processor does to lines
-that come isn't seen. When files were finished and removed faster than they could
+shown whole, after the name of its directory. Lines that come are shown as they
+were written, also where a processor changes them later. When files were finished and removed faster than they could
 be opened, it says how many.`,
         },
         {

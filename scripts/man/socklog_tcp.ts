@@ -105,7 +105,8 @@ a program like any other.`,
 _path_, \`/dev/log\` unless given; \`socklog-tcp inet\` those of syslog over UDP at
 _ip_ and _port_, and each line then begins with the sender's address. Started
 under the name \`socklog\` it has all of socklog(8)'s command line, \`ucspi\`
-included. \`-r\` and \`-R\` are as for LINES; such lines have no address. Where
+included. \`-r\` and \`-R\` are as for LINES; a line that is written as it came has
+no address before it. Where
 \`$UID\` or \`$GID\` is set, the user or the group becomes that one once the socket
 is there. \`-U\` respects the umask; without it everybody may send.
 
@@ -250,7 +251,7 @@ the bytes that were sent. The server needs \`-a\`, too.`,
           text: `\`send\` only: speak TLS. The server's certificate must be for
 _host_ as it is given, name or address (a subjectAltName), or nothing is sent.
 Of a name with several addresses only the first is tried, and \`-i\` and \`-p\`
-can't be had.`,
+can't be used.`,
         },
         {
           tag: "-C file",
@@ -303,7 +304,7 @@ does.`,
       text: `
 100 for wrong usage, also for a word after _port_ that is neither a program nor
 a name: different from the original, which finds out when the first client
-comes. 111 for trouble: an address in use, a connection that can't be had, a
+comes. 111 for trouble: an address in use, a connection that can't be made, a
 transmission that failed, or a standard output that nobody reads. 0 otherwise;
 \`connect\` becomes _program_.`,
     },

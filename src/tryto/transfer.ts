@@ -29,7 +29,7 @@ export class OutputError extends Error {
   override name = "OutputError";
 }
 
-/** Several inputs, one behind the other, on their way to one output. */
+/** Several inputs, one after the other, on their way to one output. */
 export class Transfer {
   readonly #inputs: Input[];
   readonly #output: number;

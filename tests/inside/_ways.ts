@@ -38,7 +38,7 @@ export function bothWays(
 }
 
 /**
- * What is put in front of a program's name, and the folder that the program is
+ * What is put before a program's name, and the folder that the program is
  * found in.
  *
  * @param program The program's path

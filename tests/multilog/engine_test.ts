@@ -136,7 +136,7 @@ Deno.test("engine: stamps are unique and in order, and part of what is matched",
   stamped.forEach((line, i) => {
     const stamp = line.slice(0, 25);
     assert(/^@[0-9a-f]{24}$/.test(stamp), line);
-    assert(stamp > last, `${stamp} behind ${last}`);
+    assert(stamp > last, `${stamp} is not after ${last}`);
     assertEquals(line.slice(25), ` ${lines[i] ?? "line of the next piece"}`);
     last = stamp;
   });

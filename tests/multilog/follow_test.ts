@@ -135,7 +135,7 @@ for (const program of [undefined, ORIGINAL]) {
       for (let n = 1; n < 60000; n += 500) {
         await writer.write(numbered(n, n + 500));
       }
-      // Stopped, it finds many finished files behind the one that it has open.
+      // Stopped, it finds many finished files after the one that it has open.
       follower.signal("SIGSTOP");
       await writer.write(numbered(60001, 80001));
       await writer.write("80001\n");

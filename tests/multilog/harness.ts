@@ -145,7 +145,7 @@ export function finished(path: string): string[] {
  * Everything that a log holds, in order. Not while it is being rotated.
  *
  * @param path The directory
- * @returns The old files, `previous` and `current`, one behind the other
+ * @returns The old files, `previous` and `current`, one after the other
  */
 export function whole(path: string): string {
   const entries = look(path);
@@ -172,7 +172,7 @@ export function text(path: string): string {
  * Numbered lines.
  *
  * @param from The first number
- * @param to The number behind the last
+ * @param to The number after the last
  * @returns The lines
  */
 export function numbered(from: number, to: number): string {
@@ -186,7 +186,7 @@ export function numbered(from: number, to: number): string {
  *
  * @param text The text
  * @param from The first number
- * @returns The number behind the last
+ * @returns The number after the last
  */
 export function inOrder(text: string, from = 0): number {
   assert(text === "" || text.endsWith("\n"), "the last line is cut");

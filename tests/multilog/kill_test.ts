@@ -4,8 +4,8 @@
  *
  * strace delivers the signal where the call is entered, and the kernel leaves
  * out the call of a thread that is to die (the first test shows it). So each
- * kill is one that comes right behind the call before, and to walk through all
- * calls is to be killed before and behind each of them.
+ * kill is one that comes right after the call before, and to walk through all
+ * calls is to be killed before and after each of them.
  */
 import { assert, assertEquals } from "@std/assert";
 import { copySync } from "@std/fs";
@@ -486,7 +486,7 @@ testWith(["strace"], "kill: what the disk is told, in its order", async () => {
   const order = async (
     script: string[],
     input: string,
-    behind = "write current",
+    after = "write current",
   ) => {
     await run(
       ["strace", "-y", "-o", "trace", "-e"]
@@ -515,8 +515,8 @@ testWith(["strace"], "kill: what the disk is told, in its order", async () => {
         const mode = /, (0[67]44)$/.exec(rest)?.[1] ?? "";
         return [call, ...named, mode].join(" ").trim();
       }).filter((step) => step !== "");
-    assert(steps.includes(behind), steps.join());
-    return steps.slice(steps.indexOf(behind) + 1);
+    assert(steps.includes(after), steps.join());
+    return steps.slice(steps.indexOf(after) + 1);
   };
   assertEquals(await order(["./log"], "one\n"), [
     "fsync current",
@@ -576,8 +576,8 @@ testWith(["strace"], "kill: what the disk is told, in its order", async () => {
     "fsync processed",
     "open newstate",
     "renameat processed @TIME.s",
-    "fchmod @TIME.s 0744",
     "fsync log",
+    "fchmod @TIME.s 0744",
     "renameat newstate state",
     "unlinkat @TIME.u",
     "fchmod current 0744",
@@ -591,8 +591,8 @@ testWith(["strace"], "kill: what the disk is told, in its order", async () => {
     "fsync newstate",
     "fsync log",
     "renameat processed @TIME.s",
-    "fchmod @TIME.s 0744",
     "fsync log",
+    "fchmod @TIME.s 0744",
     "renameat newstate state",
     "open state",
     "fchmod state 0644",

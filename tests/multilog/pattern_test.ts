@@ -22,7 +22,7 @@ Deno.test("pattern: stars and non-stars", () => {
     ["hello*", "hello world", true],
     ["*x", "x", true],
     ["*x", "aaax", true],
-    // A star ends at the first byte that is the one behind it.
+    // A star ends at the first byte that is the one after it.
     ["*x", "axax", false],
     ["*x*x", "axax", true],
     ["*ab", "aab", false],
@@ -34,7 +34,7 @@ Deno.test("pattern: stars and non-stars", () => {
     ["**", "ab", false],
     ["**", "ab*cd", true],
     ["**x", "*x", true],
-    // A star is no byte that the one behind it can begin with.
+    // A star is no byte that the one after it can begin with.
     ["*a*b", "xxayyb", true],
     ["*a*b", "xxbyya", false],
     ["* fatal: *", "@400000003b4a39c23294b13c fatal: out of memory", true],

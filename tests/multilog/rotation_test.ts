@@ -232,7 +232,7 @@ Deno.test("rotation: names never collide, and sort as written, when the clock go
   const names = oldFiles(path);
   assert(names.length > 25);
   assertEquals(inOrder(whole(path)), 20000);
-  // Each is one nanosecond behind the one before.
+  // Each is one nanosecond after the one before.
   names.forEach((name, i) => {
     const moment = parseLabel(name)!;
     const beyond = (moment.seconds - future) * 1e9 + moment.nanoseconds;

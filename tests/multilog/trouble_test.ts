@@ -425,7 +425,7 @@ Deno.test("what is asked of a log while it is busy is done afterwards", async ()
   const log = LogDirectory.open(path, settings, new Retrier(() => {}));
   await log.append(bytes("one\n"));
   await log.rotate();
-  // This one waits for the processor, and so does all behind it.
+  // This one waits for the processor, and so does all after it.
   const line = `${"x".repeat(3000)}\n`;
   const done = [
     log.append(bytes(line + "two\n")),

@@ -39,7 +39,7 @@ const ORIGINAL_BLOCK = 1024;
 /**
  * Bytes of all that the wire may bring, made from a seed. What fits one block,
  * and doesn't end inside a line, the original takes correctly; a `<n>` at the
- * end of a block it takes for text, or puts stale bytes behind it.
+ * end of a block it takes for text, or puts stale bytes after it.
  */
 function transmission(random: () => number): Uint8Array {
   const pick = (n: number) => Math.floor(random() * n);
@@ -159,7 +159,7 @@ testWith(
       await until("the rest is there", () => shown().includes("unfin"));
       await server.stop();
     }
-    // The original puts a message of its own behind an unfinished line.
+    // The original puts a message of its own after an unfinished line.
     const theirLines = theirs.messages.replace(/socklog: fatal: .*/, "");
     assertSameLines(mine.data.split("\n"), theirLines.split("\n"));
   },
@@ -174,7 +174,7 @@ testWith(
     await using _mine = mine;
     await using _theirs = theirs;
     for (const server of [mine, theirs]) {
-      // One behind the other: who closed hasn't been counted out by that.
+      // One after the other: who closed hasn't been counted out by that.
       for (const [i, data] of ["", "x\n"].entries()) {
         await transmit(server.port, data);
         await until(

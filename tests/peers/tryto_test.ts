@@ -144,7 +144,7 @@ const SAME: Case[] = [
   { args: ["-t3", "sh", "-c", "trap 'exit 7' TERM; cat; sleep 60 & wait"] },
   {
     args: [
-      // The first try and the pause behind it take long on a busy machine.
+      // The first try and the pause after it take long on a busy machine.
       "-vt5",
       "sh",
       "-c",
@@ -547,7 +547,7 @@ testWith(
   "different: when the time is up the original starts prog, and ends it",
   async () => {
     using here = folder();
-    // The first try ends well within the limit, and the pause behind it not.
+    // The first try ends well within the limit, and the pause after it doesn't.
     const prog = "test -e ran && exec sleep 60; >ran; sleep 2.5; exit 3";
     const args = ["-t3", "-n9", "sh", "-c", prog];
     const { ours, theirs } = await both(args, { folder: here.path });
