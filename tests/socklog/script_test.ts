@@ -5,12 +5,10 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import {
   AS_NOBODY,
-  childrenOf,
   folder,
   forOthers,
   freePort,
   installed,
-  latin1,
   ours,
   run,
   Running,
@@ -30,7 +28,6 @@ import {
 import { DatagramSender } from "./_datagrams.ts";
 import {
   dial,
-  finish,
   hear,
   say,
   startOriginal,
