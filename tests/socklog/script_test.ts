@@ -4,7 +4,6 @@
  */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import {
-  AS_NOBODY,
   folder,
   forOthers,
   freePort,
