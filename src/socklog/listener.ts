@@ -46,8 +46,7 @@ export interface Listener {
 }
 
 /**
- * Prepares to receive connections, tells the port where that is asked for,
- * and gives up root.
+ * Prepares to receive connections, and gives up root.
  *
  * @param options Where, and how
  * @returns The listener
@@ -71,10 +70,20 @@ export async function openListener(
     const { gid, uid } = options;
     if (gid !== undefined) attempt("set gid", () => setgid(gid));
     if (uid !== undefined) attempt("set uid", () => setuid(uid));
-    if (options.printPort) writeAll(1, encode(`${local.port}\n`));
     return { fd, local };
   } catch (error) {
     close(fd);
     throw error;
   }
+}
+
+/**
+ * Tells the port where that is asked for. Whoever reads it may count on the
+ * server: all that can keep it from serving is done before.
+ *
+ * @param options How it listens
+ * @param listener Its open listener
+ */
+export function tellPort(options: ListenOptions, listener: Listener): void {
+  if (options.printPort) writeAll(1, encode(`${listener.local.port}\n`));
 }

@@ -17,7 +17,7 @@ import { Unreachable } from "./dialling.ts";
 import { LogferryError } from "../logferry_error.ts";
 import { TROUBLE } from "../program.ts";
 import { HELP } from "./help.ts";
-import { openListener } from "./listener.ts";
+import { openListener, tellPort } from "./listener.ts";
 import { Messages, Verbosity } from "./messages.ts";
 import { DescriptorOutput, type OpenScript, writingTo } from "./output.ts";
 import { canRun, ProgramServer } from "./tcpserver.ts";
@@ -45,6 +45,7 @@ async function servePrograms(
     );
   }
   const listener = await openListener(args);
+  tellPort(args, listener);
   await new ProgramServer(args, listener, messages).run();
 }
 
@@ -65,6 +66,7 @@ async function serveLogs(
     ? standard
     : await openScript(standard, messages, program);
   const server = new LogServer(args, listener, output, messages);
+  tellPort(args, listener);
   await writingTo(output, () => server.run());
 }
 
