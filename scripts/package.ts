@@ -1,5 +1,6 @@
-// Makes dist/logferry-VERSION-TARGET.tar.gz, to be unpacked over /usr/local:
-// the executable and its links, manual pages, licence, example services, and SHA256SUMS.
+// Makes what is given to others, in dist/: an archive to be unpacked over
+// /usr/local, with the executable and its links, manual pages, licence, example
+// services, and SHA256SUMS; and packages of Debian's and of RPM's kind.
 //
 //   deno task package [--target TRIPLE]
 import { parseArgs } from "@std/cli/parse-args";
@@ -9,6 +10,9 @@ import { cleaningUp } from "./clean_up.ts";
 import { compileAll, CompileError, LINKS, sha256 } from "./compile.ts";
 import { render } from "./man/page.ts";
 import { pages } from "./man/pages.ts";
+import { deb, debName } from "./package/deb.ts";
+import { layOut } from "./package/layout.ts";
+import { rpm, rpmName } from "./package/rpm.ts";
 import { type Entry, tar } from "./package/tar.ts";
 
 const DOCUMENTS = "share/doc/logferry";
@@ -73,11 +77,27 @@ async function collect(folder: string): Promise<Entry[]> {
   return entries.sort(byName);
 }
 
+/** Writes a file in one step. */
+async function write(
+  path: string,
+  parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+) {
+  const temporary = `${path}.${Deno.pid}`;
+  await using _unfinished = cleaningUp(async () => {
+    if (await exists(temporary)) await Deno.remove(temporary);
+  });
+  using file = await Deno.create(temporary);
+  await ReadableStream.from(parts).pipeTo(file.writable);
+  await Deno.rename(temporary, path);
+  const { size } = await Deno.stat(path);
+  console.log(`${path}  ${(size / 1e6).toFixed(1)} MB`);
+}
+
 /**
- * Makes the archive, in the checkout's folder.
+ * Makes the archive and the packages, in the checkout's folder.
  *
  * @param args The command line
- * @returns Its path
+ * @returns The archive's path
  * @throws {CompileError} When an executable can't be made
  */
 export async function makePackage(args: string[] = []): Promise<string> {
@@ -91,18 +111,19 @@ export async function makePackage(args: string[] = []): Promise<string> {
   });
   const entries = await collect(await compileAll(["--target", target]));
   const path = `dist/logferry-${VERSION}-${target}.tar.gz`;
-  const temporary = `${path}.${Deno.pid}`;
-  await using _archive = cleaningUp(async () => {
-    if (await exists(temporary)) await Deno.remove(temporary);
-  });
-  using file = await Deno.create(temporary);
   // Its gzip says neither when nor where it was made.
-  await ReadableStream.from(tar(entries))
-    .pipeThrough(new CompressionStream("gzip"))
-    .pipeTo(file.writable);
-  await Deno.rename(temporary, path);
-  const { size } = await Deno.stat(path);
-  console.log(`${path}  ${(size / 1e6).toFixed(1)} MB`);
+  await write(
+    path,
+    ReadableStream.from(tar(entries))
+      .pipeThrough(new CompressionStream("gzip")),
+  );
+  const machine = target.split("-")[0]!;
+  const files = await layOut(entries.filter(({ link }) => link === undefined));
+  const packages = [
+    [debName(VERSION, machine), await deb(files, VERSION, machine)],
+    [rpmName(VERSION, machine), await rpm(files, VERSION, machine)],
+  ] as const;
+  for (const [name, parts] of packages) await write(`dist/${name}`, parts);
   return path;
 }
 

@@ -1,47 +1,22 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { VERSION } from "../src/version.ts";
+import { debName } from "../scripts/package/deb.ts";
+import { rpmName } from "../scripts/package/rpm.ts";
+import { copyTo, script } from "./checkouts.ts";
 import {
   folder,
   inCheckout,
   installed,
-  type Outcome,
   run,
   testWith,
   until,
 } from "./tools.ts";
 
+const { arch } = Deno.build;
 const NAME = `logferry-${VERSION}-${Deno.build.target}.tar.gz`;
-
-/** Runs a script of a checkout. */
-async function script(
-  checkout: string,
-  name: string,
-  words: string[] = [],
-  env: Record<string, string> = {},
-): Promise<Outcome> {
-  return await run(
-    [Deno.execPath(), "run", "-A", `${checkout}/scripts/${name}.ts`, ...words],
-    { cwd: checkout, env },
-  );
-}
 
 async function sha256(path: string): Promise<string> {
   return (await run(["sha256sum", path])).text.split(" ")[0]!;
-}
-
-/** What a clone has, in another place, made at another time. */
-async function copyTo(checkout: string) {
-  Deno.mkdirSync(checkout);
-  const names = ["cmd", "scripts", "src", "vendor", "deno.json", "mod.ts"];
-  const texts = [...Deno.readDirSync(inCheckout(""))].map(({ name }) => name)
-    .filter((name) => name === "LICENSE" || name.endsWith(".md"));
-  const { code, stderr } = await run([
-    "cp",
-    "-R",
-    ...[...names, ...texts].map(inCheckout),
-    checkout,
-  ]);
-  assertEquals([code, stderr], [0, ""]);
 }
 
 testWith(
@@ -57,10 +32,14 @@ testWith(
       await copyTo(elsewhere);
       const there = await script(elsewhere, "package");
       assertEquals([there.code, there.stderr], [0, ""]);
-      assertEquals(
-        await sha256(archive),
-        await sha256(`${elsewhere}/dist/${NAME}`),
-      );
+      for (
+        const name of [NAME, debName(VERSION, arch), rpmName(VERSION, arch)]
+      ) {
+        assertEquals(
+          await sha256(inCheckout(`dist/${name}`)),
+          await sha256(`${elsewhere}/dist/${name}`),
+        );
+      }
     });
 
     const root = `${work.path}/usr/local`;

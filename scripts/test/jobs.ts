@@ -32,6 +32,7 @@ const LONGEST = [
   "tests/multilog/age_test.ts",
   "tests/multilog/kill_test.ts",
   "tests/package_test.ts",
+  "tests/distributions_test.ts",
 ];
 
 function rank({ name }: Job): number {
