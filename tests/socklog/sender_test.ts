@@ -334,6 +334,7 @@ bothWays(
       "9": /fatal: no acknowledgement/,
       "9\n9\n": /fatal: no acknowledgement/,
       "nine\n": /fatal: no acknowledgement/,
+      [`${"9".repeat(400)}\n`]: /fatal: no acknowledgement/,
     };
     for (const [answer, message] of Object.entries(cases)) {
       const outcome = await playServer(async (connection) => {
