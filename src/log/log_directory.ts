@@ -120,6 +120,8 @@ export class LogDirectory {
   /** The failure that stopped {@linkcode LogDirectory.append}. */
   #failure: SysError | undefined;
   #terminating = false;
+  /** Whether the program ends while `current` can't be finished: it grows. */
+  #stuck = false;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -256,6 +258,7 @@ export class LogDirectory {
 
   /** Whether `current` is to be finished now. */
   #isDue(): boolean {
+    if (this.#stuck) return false;
     return this.#isBig() ||
       this.#wanted && this.#length > 0 && !this.#partial && this.#hasRoom();
   }
@@ -268,7 +271,9 @@ export class LogDirectory {
     const { size } = this.#settings;
     while (at < to && !this.#isDue()) {
       const least = this.#wanted && this.#hasRoom() ? 0 : size - SLACK;
-      const end = cut(bytes, at, to, this.#length, size, least);
+      const end = this.#stuck
+        ? to
+        : cut(bytes, at, to, this.#length, size, least);
       const n = write(this.#current, bytes.subarray(at, end));
       if (n <= 0) {
         // No disk takes nothing without saying why; but nothing is nothing.
@@ -505,10 +510,8 @@ export class LogDirectory {
       () => this.#old.nextName(),
       `unable to read ${path}`,
     );
-    const renamed = await this.#insist(
-      () => this.#directory.rename("current", name),
-      `unable to rename ${path}/current`,
-    );
+    const renamed = await this.#rename(name);
+    if (renamed === undefined) return;
     if (!renamed && this.#isLost(true)) return await this.#remake();
     if (renamed) {
       await this.#syncDirectory();
@@ -524,6 +527,25 @@ export class LogDirectory {
       () => this.#old.trim(this.#queue?.working),
       `unable to remove from ${path}`,
     );
+  }
+
+  /** @returns `undefined` where the program is to end, and it can't be done */
+  async #rename(name: string): Promise<boolean | undefined> {
+    while (true) {
+      try {
+        return this.#directory.rename("current", name);
+      } catch (error) {
+        if (!(error instanceof SysError)) throw error;
+        if (this.#terminating) {
+          this.#stuck = true;
+          fchmod(this.#current, MODE_RUNNING);
+          return undefined;
+        }
+        await this.#retrier.pause(
+          `unable to rename ${this.path}/current, pausing: ${error.message}`,
+        );
+      }
+    }
   }
 
   /** @returns `undefined` where the directory isn't there any more */
