@@ -9,12 +9,13 @@ import type { AlarmClock } from "../sys/alarm_clock.ts";
 import { EAGAIN, read, setPipeSize } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { umask } from "../sys/files.ts";
+import { shortage } from "../sys/limits.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
 import { seeSignals, settleSignals } from "../sys/signals.ts";
 import { VERSION } from "../version.ts";
 import type { FindProcessor } from "../log/processor.ts";
 import { ScriptRunner } from "./script_runner.ts";
-import { parseScript } from "./script.ts";
+import { parseScript, type Script } from "./script.ts";
 import { Retrier, StartError } from "../log/retrier.ts";
 
 const INPUT = 0;
@@ -25,6 +26,27 @@ const NOTHING = -1;
 const FULL_PIPE = 64 * 1024;
 /** The size that a full pipe is given, in bytes. */
 const WIDE_PIPE = 256 * 1024;
+
+/** How many bytes of data it may take, all that the runtime has included. */
+const DATA = 650_000_000;
+/** Descriptors beside those of logs: to wait, to list, to make files. */
+const DESCRIPTORS = 4;
+/** Those that a log has open. */
+const LOG_DESCRIPTORS = 3;
+/** Those that its processor needs, inside or not. */
+const PROCESSOR_DESCRIPTORS = 10;
+
+/** How many descriptors a script needs, so that nothing of it has to wait. */
+function descriptorsFor({ actions }: Script): number {
+  let sum = DESCRIPTORS;
+  for (const action of actions) {
+    if (action.kind === "status") sum++;
+    if (action.kind !== "log") continue;
+    sum += LOG_DESCRIPTORS;
+    if (action.settings.processor !== "") sum += PROCESSOR_DESCRIPTORS;
+  }
+  return sum;
+}
 
 /** What the command line can ask for instead of a script. */
 export const HELP = `usage: multilog script
@@ -169,6 +191,9 @@ export async function multilog(
   };
 
   try {
+    const descriptors = descriptorsFor(script);
+    const little = shortage({ descriptors, data: DATA });
+    if (little !== undefined) throw new StartError(little, { code: "EMFILE" });
     lines = await ScriptRunner.open(script, trouble, wake, find);
     if (terminating) lines.terminate();
     const code = await carryOut(lines);

@@ -17,6 +17,7 @@ import { Unreachable } from "./dialling.ts";
 import { LogferryError } from "../logferry_error.ts";
 import { TROUBLE } from "../program.ts";
 import { HELP } from "./help.ts";
+import { shortage } from "../sys/limits.ts";
 import { openListener, tellPort } from "./listener.ts";
 import { Messages, Verbosity } from "./messages.ts";
 import { DescriptorOutput, type OpenScript, writingTo } from "./output.ts";
@@ -31,6 +32,10 @@ const WRONG_USAGE = 100;
 
 /** The word where a program's name may stand is none. */
 class NothingToRun extends LogferryError {}
+/** How many bytes of data a log server may take, its runtime included. */
+const DATA = 900_000_000;
+/** Descriptors to listen with, and to serve a few connections. */
+const DESCRIPTORS = 16;
 
 async function servePrograms(
   args: ProgramServerArguments,
@@ -61,6 +66,8 @@ async function serveLogs(
   // the user that the server becomes.
   const standard = script ?? await DescriptorOutput.open(1, messages);
   raiseLimit(args);
+  const little = shortage({ descriptors: DESCRIPTORS, data: DATA });
+  if (little !== undefined) throw new LogferryError(little, { code: "EMFILE" });
   const listener = await openListener(args);
   const output = standard instanceof DescriptorOutput
     ? standard

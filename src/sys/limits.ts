@@ -1,8 +1,10 @@
 /**
- * How many descriptors a process may have.
+ * The limits of this process: how many descriptors, and how much data.
  *
  * @module
  */
+import { close, dup } from "./descriptors.ts";
+import { SysError } from "./errors.ts";
 import { load } from "./libc.ts";
 
 const lib = load({
@@ -10,7 +12,57 @@ const lib = load({
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
 });
 
+const RLIMIT_DATA = 2;
 const RLIMIT_NOFILE = 7;
+
+/**
+ * How many bytes of data a process may have (`softlimit -d`).
+ *
+ * @returns The limit; much more than there is memory where there is none
+ */
+export function dataLimit(): number {
+  const words = new BigUint64Array(2);
+  lib.getrlimit(RLIMIT_DATA, new Uint8Array(words.buffer));
+  return Number(words[0]);
+}
+
+/**
+ * How many descriptors can still be opened.
+ *
+ * @param wanted How many are looked for
+ * @returns As many, or those that there are
+ */
+export function spareDescriptors(wanted: number): number {
+  const opened: number[] = [];
+  try {
+    while (opened.length < wanted) opened.push(dup(0));
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+  } finally {
+    for (const fd of opened) close(fd);
+  }
+  return opened.length;
+}
+
+/**
+ * What is too little to go on with, found out before anything is begun.
+ *
+ * @param needs How many more descriptors are needed, and how many bytes of data
+ * @returns A message, or `undefined` where there is enough
+ */
+export function shortage(
+  needs: { descriptors: number; data: number },
+): string | undefined {
+  const data = dataLimit();
+  if (data < needs.data) {
+    return `unable to go on with ${data} bytes of data, ` +
+      `${needs.data} are needed (softlimit -d)`;
+  }
+  const missing = needs.descriptors - spareDescriptors(needs.descriptors);
+  if (missing === 0) return undefined;
+  return `unable to go on with so few descriptors, ${missing} are missing ` +
+    "(softlimit -o)";
+}
 
 /**
  * Raises the limit of open descriptors, as far as that is allowed: for root
