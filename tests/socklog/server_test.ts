@@ -781,6 +781,26 @@ Deno.test("IPv6, and both at once", { ignore: !hasIPv6 }, async () => {
   assertEquals(both.data, "::1: ::1: x\n127.0.0.1: 127.0.0.1: x\n");
 });
 
+/** A link-local address of this machine, with its zone. */
+const linkLocal = Deno.networkInterfaces().find(({ address }) =>
+  address.startsWith("fe80:")
+);
+
+Deno.test("a link-local client has its zone's number in its address", {
+  ignore: linkLocal === undefined,
+}, async () => {
+  const { address, name } = linkLocal!;
+  await using server = await startOurs([...PLAIN, "::", "0", "TCPREMOTEIP"]);
+  const to = [`${address}%${name}`, `${server.port}`];
+  const { code, stderr } = await run([ours.socklogTcp, "send", ...to], {
+    stdin: "x\n",
+  });
+  assertEquals([code, stderr], [0, ""]);
+  await server.stop();
+  const number = Deno.readTextFileSync(`/sys/class/net/${name}/ifindex`).trim();
+  assertEquals(server.data, `${address}%${number}: x\n`);
+});
+
 Deno.test("host may be a name, or 0 for any address", async () => {
   for (const host of ["localhost", "0"]) {
     await using server = await startOurs([...PLAIN, host, "0", "TCPLOCALIP"]);
@@ -796,7 +816,7 @@ Deno.test("-r asks the other host, and makes its answer printable", {
   const identd = Deno.listen(IDENT);
   const questions: string[] = [];
   const answering = (async () => {
-    for (const rest of ["USERID : UNIX : jo\x1bhn", "ERROR : NO-USER"]) {
+    for (const rest of ["USERID : UNIX : jö\x1bhn", "ERROR : NO-USER"]) {
       const connection = await identd.accept();
       const buffer = new Uint8Array(100);
       const n = await connection.read(buffer);
@@ -807,14 +827,16 @@ Deno.test("-r asks the other host, and makes its answer printable", {
       connection.close();
     }
   })();
-  await using server = await startOurs(["-Hl0", "@", "TCPREMOTEINFO"]);
+  await using server = await startOurs(["-vHl0", "@", "TCPREMOTEINFO"]);
   await transmit(server.port, "a");
   await transmit(server.port, "b");
   await answering;
   identd.close();
   await transmit(server.port, "c");
   await server.stop();
-  assertEquals(server.data, "jo?hn: a\nb\nc\n");
+  // The two bytes of the letter, as they came.
+  assertEquals(server.data, "j\xc3\xb6?hn: a\nb\nc\n");
+  assertMatch(server.messages, /^socklog-tcp: ok 1 .*:j\xc3\xb6\?hn:\d+$/m);
   assertMatch(questions[0]!, new RegExp(`^\\d+ , ${server.port}\r\n$`));
 });
 
