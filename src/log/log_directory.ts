@@ -42,6 +42,7 @@
  */
 import { type Bytes, NEWLINE } from "../bytes.ts";
 import {
+  beginSync,
   close,
   fchmod,
   flock,
@@ -63,6 +64,8 @@ import { type Current, recover } from "./recovery.ts";
 import { type Retrier, StartError, startStep } from "./retrier.ts";
 import { checkSettings, type LogSettings } from "./settings.ts";
 
+/** How many bytes are worth being brought on their way to the disk. */
+const BEGIN_SYNC = 256 * 1024;
 /** How often it is looked whether the directory is still there, in ms. */
 const LOOK = 1000;
 /** How many bytes are read at once of a `current` that is written anew. */
@@ -105,6 +108,8 @@ export class LogDirectory {
   #grown = false;
   /** How many of its bytes are on the disk. */
   #synced = 0;
+  /** How many of its bytes are at least on their way there. */
+  #begun = 0;
   /** Whether a sync has failed since lines were last known to be safe. */
   #doubtful = false;
   /** Which change of the directory's names it came with. */
@@ -198,6 +203,7 @@ export class LogDirectory {
     this.#partial = partial;
     this.#grown = false;
     this.#synced = length;
+    this.#begun = length;
     this.#made = this.#directory.changes;
     this.#wanted = false;
     this.#oldest = performance.now() - age;
@@ -285,6 +291,10 @@ export class LogDirectory {
       at += n;
       this.#grown = true;
       this.#partial = bytes[at - 1] !== NEWLINE;
+    }
+    if (this.#length - this.#begun >= BEGIN_SYNC) {
+      beginSync(this.#current, this.#begun, this.#length);
+      this.#begun = this.#length;
     }
     return at;
   }

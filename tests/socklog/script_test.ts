@@ -311,11 +311,14 @@ testWith(
       "it is written",
       () => linesOf(`${at.path}/log`).includes("begun"),
     );
-    await using tracer = new Running(
+    const tracer = new Running(
       ["strace", "-f", "-o", `${at.path}/trace`, "-e", "trace=fsync"]
         .concat("-e", "inject=fsync:error=EIO")
         .concat("-p", `${server.pid}`),
     );
+    // It lets go of what it traces, whatever comes of this.
+    using letGo = new DisposableStack();
+    letGo.defer(() => Deno.kill(tracer.pid, "SIGTERM"));
     await tracer.says("attached");
     const failed = await send(server.port, "bad\n");
     assertEquals(failed.code, 111);
@@ -325,8 +328,7 @@ testWith(
     // Its line may be lost, too, whoever's sync it was.
     await assertRejects(() => hear(open), Deno.errors.ConnectionReset);
     open.close();
-    // It lets go of what it traces.
-    Deno.kill(tracer.pid, "SIGTERM");
+    letGo.dispose();
     await tracer.code();
     assertEquals((await send(server.port, "bad\n")).code, 0);
     assertEquals(linesOf(`${at.path}/log`), "good\nbegun\nbad\nbad\n");
