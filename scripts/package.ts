@@ -9,7 +9,7 @@ import { VERSION } from "../src/version.ts";
 import { cleaningUp } from "./clean_up.ts";
 import { compileAll, CompileError, LINKS, sha256 } from "./compile.ts";
 import { render } from "./man/page.ts";
-import { pages } from "./man/pages.ts";
+import { guides, pages } from "./man/pages.ts";
 import { deb, debName } from "./package/deb.ts";
 import { layOut } from "./package/layout.ts";
 import { rpm, rpmName } from "./package/rpm.ts";
@@ -60,7 +60,7 @@ async function collect(folder: string): Promise<Entry[]> {
   for (const name of LINKS) {
     entries.push({ ...program, name: `bin/${name}`, link: program.name });
   }
-  for (const page of pages) {
+  for (const page of [...pages, ...guides]) {
     const { name, part } = page;
     add(`share/man/man${part}/${name}.${part}`, encode(render(page, VERSION)));
   }

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { parseHelp } from "../scripts/man/help.ts";
 import { type Page, PageError, render } from "../scripts/man/page.ts";
-import { pages } from "../scripts/man/pages.ts";
+import { guides, pages } from "../scripts/man/pages.ts";
 import {
   CONNECT_USAGE,
   SEND_USAGE,
@@ -11,10 +11,11 @@ import { folder, installed, run, testWith } from "./tools.ts";
 
 Deno.test("--help is one screen, and a page says what it says", () => {
   for (const page of pages) {
-    const lines = page.help.trimEnd().split("\n");
+    const help = page.help!;
+    const lines = help.trimEnd().split("\n");
     assert(lines.length <= 24, `${page.name}: ${lines.length} lines`);
     for (const line of lines) assert(line.length <= 80, line);
-    const { usage, items } = parseHelp(page.help);
+    const { usage, items } = parseHelp(help);
     assert(usage.length > 0 && items.length > 5, page.name);
     render(page, "1.2.3");
   }
@@ -90,7 +91,7 @@ testWith(
   "man shows the pages in 80 columns, without a warning",
   async () => {
     using work = folder();
-    for (const page of pages) {
+    for (const page of [...pages, ...guides]) {
       const file = `${work.path}/${page.name}.${page.part}`;
       Deno.writeTextFileSync(file, render(page, "1.2.3"));
       const { text, stderr, code } = await run(
@@ -98,7 +99,8 @@ testWith(
         { env: { MANWIDTH: "80", MANPAGER: "cat", LC_ALL: "C", TERM: "dumb" } },
       );
       assertEquals([code, stderr], [0, ""], page.name);
-      assert(text.includes("SYNOPSIS") && text.includes("SEE ALSO"));
+      assert(text.includes("SYNOPSIS") === pages.includes(page));
+      assert(text.includes("SEE ALSO"));
       // Bold is overstruck, or not there.
       // deno-lint-ignore no-control-regex
       for (const line of text.replace(/.\x08/g, "").split("\n")) {
@@ -109,7 +111,7 @@ testWith(
 );
 
 testWith(["mandoc"], "mandoc finds nothing wrong with the pages", async () => {
-  for (const page of pages) {
+  for (const page of [...pages, ...guides]) {
     const { text, code } = await run(
       [installed("mandoc")!, "-T", "lint", "-W", "style"],
       { stdin: render(page, "1.2.3") },

@@ -390,7 +390,7 @@ more than a day's:
     {
       title: "SEE ALSO",
       text:
-        "tryto(1), socklog-tcp(8), gzip(1), zstd(1), tai64nlocal(8), supervise(8), runsv(8), " +
+        "tryto(1), socklog-tcp(8), logferry-migrate(7), gzip(1), zstd(1), tai64nlocal(8), supervise(8), runsv(8), " +
         "s6-supervise(8)",
     },
   ],

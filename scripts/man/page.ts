@@ -39,11 +39,11 @@ export interface Page {
   /** The program's name. */
   readonly name: string;
   /** The part of the manual. */
-  readonly part: 1 | 8;
+  readonly part: 1 | 7 | 8;
   /** What lists say after its name. */
   readonly summary: string;
-  /** What `--help` prints. */
-  readonly help: string;
+  /** What `--help` prints; `undefined` for a page that is no program's. */
+  readonly help?: string;
   /** The sections after the synopsis. */
   readonly sections: readonly Section[];
 }
@@ -66,15 +66,15 @@ const DATE = "2026-11-27";
  * @throws {PageError} When `--help` has an option that the page hasn't
  */
 export function render(page: Page, version: string): string {
-  const help = parseHelp(page.help);
+  const help = parseHelp(page.help ?? "");
   checkComplete(page, help);
   const head = `${page.name.toUpperCase()} ${page.part} ${DATE}`;
   const lines = [
     `.TH ${head} "Logferry ${version}" "Logferry"`,
     ".SH NAME",
     `${page.name} \\- ${escape(page.summary)}`,
-    ".SH SYNOPSIS",
   ];
+  if (page.help !== undefined) lines.push(".SH SYNOPSIS");
   help.usage.forEach((way, index) => {
     if (index > 0) lines.push(".br");
     lines.push(`\\fB${literal(way)}\\fR`);

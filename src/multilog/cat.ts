@@ -14,9 +14,9 @@ import { writeAll } from "../sys/write_all.ts";
 import { TerminalText } from "../terminal.ts";
 import type { Moment } from "../tai64n.ts";
 import { LocalStamps } from "./local_stamps.ts";
-import { LogFile } from "./log_file.ts";
+import type { LogFile } from "./log_file.ts";
 import { parseTime } from "./parse_time.ts";
-import { oldNames, openOld } from "./past_files.ts";
+import { look, openOld, type Snapshot } from "./past_files.ts";
 import { isIn, type Span, SpanLines } from "./time_span.ts";
 import { readWords } from "./words.ts";
 
@@ -148,17 +148,9 @@ class LogReader {
   }
 
   #printAll(directory: number): void {
-    // First what may become an old file meanwhile: it is known then by what it
-    // is, and nothing comes twice.
-    const last: { name: string; file: LogFile }[] = [];
-    for (const name of ["current", "previous"]) {
-      const file = this.#attempt(
-        `${this.#path}/${name}`,
-        () => LogFile.open(name, directory),
-      );
-      if (file !== undefined) last.unshift({ name, file });
-    }
-    const names = this.#attempt(this.#path, () => oldNames(directory)) ?? [];
+    const found = this.#attempt(this.#path, () => look(directory));
+    if (found === undefined) return;
+    const { names, last } = found;
     if (
       last.length === 0 && names.length === 0 &&
       stat("lock", directory) === undefined
@@ -201,7 +193,7 @@ class LogReader {
     name: string,
     whole: boolean,
     open: () => LogFile | undefined,
-    last: { file: LogFile }[],
+    last: Snapshot["last"],
   ): void {
     const path = `${this.#path}/${name}`;
     let file: LogFile | undefined;

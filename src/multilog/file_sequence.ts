@@ -10,7 +10,7 @@ import { readdir, stat } from "../sys/files.ts";
 import type { Change } from "../sys/changes.ts";
 import { isOld } from "../log/names.ts";
 import { LogFile } from "./log_file.ts";
-import { oldNames, openOld } from "./past_files.ts";
+import { look, openOld } from "./past_files.ts";
 
 /**
  * Names that only a directory with a processor has. The original's files all
@@ -63,21 +63,19 @@ export class FileSequence {
     this.#directory = directory;
     this.#trouble = trouble;
     if (lines === undefined) return;
-    this.#newestOld = this.#old().at(-1) ?? "";
-    const current = this.#open("current");
-    if (current !== undefined) {
-      this.#files.push(current);
-      lines = current.toLastLines(lines);
+    const { names, last } = look(directory);
+    this.#newestOld = names.at(-1) ?? "";
+    for (const { file } of last.reverse()) {
+      if (file.failure === undefined && (lines > 0 || file === last[0]!.file)) {
+        lines = file.toLastLines(lines);
+        this.#files.unshift(file);
+      } else file.close();
     }
-    if (lines > 0) this.#goBack(lines, current?.identity);
+    if (lines > 0) this.#goBack(lines, names);
   }
 
   /** Finds as many lines before `current`, or all. */
-  #goBack(lines: number, current: string | undefined): void {
-    let names = oldNames(this.#directory);
-    // It may have got its last name by now.
-    const at = names.findIndex((name) => this.#identity(name) === current);
-    if (at >= 0) names = names.slice(0, at);
+  #goBack(lines: number, names: string[]): void {
     if (lines === Infinity) {
       this.#past = names;
       return;

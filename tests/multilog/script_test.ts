@@ -48,6 +48,8 @@ Deno.test("script: an action that has no effect is warned of", () => {
   const rows: [args: string[], warnings: string[]][] = [
     [["t", "./log"], []],
     [["-*", "+a", "e", "=file", "./log"], []],
+    // All that daemontools-encore's scripts have.
+    [["T", "F", "-*", "+[ab]*", "S", "+c*", "wtxt", "e", "./log"], []],
     [["t", "log"], [
       "log: unknown action ignored; a directory begins with . or /",
     ]],
