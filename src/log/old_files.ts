@@ -93,6 +93,8 @@ export class Smallest {
 export class OldFiles {
   /** Those that wait for the processor. */
   readonly waiting = new Smallest();
+  /** Those that are being brought to the disk. */
+  readonly #unsynced = new Set<string>();
   /** The others. */
   readonly #others = new Smallest();
   /** The bytes of both, where they may have only so many. */
@@ -151,14 +153,20 @@ export class OldFiles {
     this.#warn = warn;
   }
 
+  /** How many are being brought to the disk. */
+  get unsynced(): number {
+    return this.#unsynced.size;
+  }
+
   /** Whether so many files wait that there is no room for one more. */
   get full(): boolean {
-    return this.waiting.count >= this.#most - 1;
+    return this.room === 0;
   }
 
   /** How many more may wait. */
   get room(): number {
-    return Math.max(this.#most - 1 - this.waiting.count, 0);
+    const count = this.waiting.count + this.#unsynced.size;
+    return Math.max(this.#most - 1 - count, 0);
   }
 
   /**
@@ -193,6 +201,7 @@ export class OldFiles {
       const time = timeOf(name);
       if (time !== undefined && isLater(time, newest)) newest = time;
       if (name > last) last = name;
+      if (this.#unsynced.has(name)) return;
       if (!isUnprocessed(name) && !name.endsWith(`.${this.code}`)) {
         this.#otherCodes = true;
       }
@@ -225,6 +234,24 @@ export class OldFiles {
   nextName(code: string = this.#queued ? UNPROCESSED : this.code): string {
     this.#newest = nextTime(readClock(), this.newest());
     return `${label(this.#newest)}.${code}`;
+  }
+
+  /**
+   * A file has got an old file's name, and is being synced. Until that is done
+   * nothing happens to it, and no other file goes for it.
+   */
+  begin(name: string): void {
+    this.#unsynced.add(name);
+  }
+
+  /**
+   * It is done.
+   *
+   * @param last The name that it has now; `undefined` where it was removed
+   */
+  finish(name: string, last: string | undefined): void {
+    this.#unsynced.delete(name);
+    if (last !== undefined) this.add(last);
   }
 
   /** A file has got its old file's name. */
@@ -411,6 +438,7 @@ export class OldFiles {
       else {
         eachName(this.#directory.fd, (name) => {
           if (!isOld(name) || this.#stuck.has(name)) return;
+          if (this.#unsynced.has(name)) return;
           if (!this.#queued || !isUnprocessed(name)) see(name);
         });
       }
