@@ -661,7 +661,7 @@ export class LogDirectory {
       recover(this.#directory, this.#old)
     );
     this.#take(current);
-    await this.#insist(() => this.#old.refresh(), `unable to read ${path}`);
+    await this.#insist(() => this.#old.refresh(true), `unable to read ${path}`);
     const reader = await this.#insist(
       () => open(`/proc/self/fd/${lost}`, "read"),
       `unable to read the former ${path}/current`,

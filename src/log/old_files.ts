@@ -28,6 +28,8 @@ import { CODE_DEFAULT, type LogSettings } from "./settings.ts";
 const MOST_NAMES = 4096;
 /** A directory with more names is listed only when others have changed it. */
 const MANY = 4096;
+/** What others change in a smaller one is noticed after so many milliseconds. */
+const LIST_AGAIN = 1000;
 /** How many names that can't be removed are remembered. */
 const MOST_STUCK = 1000;
 /** How often it is looked whether a file is too old, in seconds. */
@@ -127,6 +129,8 @@ export class OldFiles {
   #newest: Moment | undefined;
   /** Whether the directory has been listed, and so many names found. */
   #listed: number | undefined;
+  /** When that was, on `performance.now()`'s clock. */
+  #listedAt = -Infinity;
   /**
    * The last processed file, and when it took the place of a waiting one: that
    * has to be on the disk before it may go.
@@ -170,15 +174,20 @@ export class OldFiles {
   }
 
   /**
-   * Lists the directory, unless it is large, and nobody else has changed it.
+   * Lists the directory, unless that was done a moment ago, or it is large, and
+   * nobody else has changed it.
    *
+   * @param now Whether it is listed in any case
    * @throws {SysError} When it can't be read
    */
-  refresh(): void {
+  refresh(now = false): void {
     const many = this.#listed !== undefined && this.#listed > MANY;
-    const known = many && !this.#directory.changedByOthers() &&
-      !this.waiting.exhausted && !this.#others.exhausted;
-    if (!known) this.#list();
+    const known = many
+      ? !this.#directory.changedByOthers()
+      : performance.now() < this.#listedAt + LIST_AGAIN;
+    if (now || !known || this.waiting.exhausted || this.#others.exhausted) {
+      this.#list();
+    }
   }
 
   #list(): void {
@@ -211,6 +220,7 @@ export class OldFiles {
     if (names > MANY && (this.#listed ?? 0) <= MANY) this.#directory.watch();
     this.#listed = names;
     this.#before ??= last;
+    this.#listedAt = performance.now();
     this.#newest = newest;
   }
 
