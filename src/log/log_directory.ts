@@ -9,8 +9,9 @@
  * 2. a new `current` is made, and lines go on into it. Only where it was said
  *    of lines that they are on the disk does this wait for the third step, so
  *    that an outage can't bring back a `current` that hides them.
- * 3. beside the next lines the file is synced, and the directory: the lines and
- *    their name are on the disk. No more than a few files are here at a time.
+ * 3. beside the next lines the directory is synced, and then the file: so that
+ *    lines that are on the disk have a name there. No more than a few files are
+ *    here at a time.
  * 4. the file gets mode 0744: it is complete.
  * 5. without a processor it is renamed to `@TIME.s`, or the script's code. Old
  *    files go while there are too many.
@@ -436,7 +437,6 @@ export class LogDirectory {
   }
 
   async #syncAside(): Promise<boolean> {
-    const { path } = this;
     const length = this.#length;
     const made = this.#made;
     if (this.#synced === length) return true;
@@ -591,8 +591,9 @@ export class LogDirectory {
   async #finish(fd: number, name: string): Promise<void> {
     const { path } = this;
     const change = this.#directory.changes;
-    if (this.#synced < this.#length) await this.#syncFile(fd, name);
+    const unsynced = this.#synced < this.#length;
     await this.#syncNames(change);
+    if (unsynced) await this.#syncFile(fd, name);
     await this.#insist(
       () => fchmod(fd, MODE_COMPLETE),
       `unable to set mode of ${path}/${name}`,

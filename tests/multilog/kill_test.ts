@@ -580,8 +580,8 @@ testWith(["strace"], "kill: what the disk is told, in its order", async () => {
   ]);
   const finished = [
     "renameat current @TIME.u",
-    "fsync @TIME.u",
     "fsync log",
+    "fsync @TIME.u",
     "fchmod @TIME.u 0744",
   ];
   assertEquals(ofFile(steps), [...finished, "renameat @TIME.u @TIME.s"]);
