@@ -190,18 +190,21 @@ and 0744 when it was written to the disk and left complete.
 end otherwise.
 
 \`@\`_timestamp_\`.u\` is a file that wasn't processed. It waits for the processor,
-or, if there is none, it was \`current\` when the last run was cut off; then its
-end may be missing.
+or, if there is none, it is being synced, or it wasn't yet when the last run was
+cut off; then its end may be missing.
 
 \`lock\`, \`state\`, and, while a processor runs, \`processed\` and \`newstate\` belong
 to \`multilog\`. \`failure\` is there while a processor fails: when it failed first, as a
 timestamp, and why it failed last.
 
-When \`current\` is big enough it is synced, gets mode 0744, and becomes an old
-file: \`.u\` with a processor, and otherwise \`.s\`.
+When \`current\` is big enough it becomes \`@\`_timestamp_\`.u\`, and lines go on
+into a new \`current\`, while the file is synced. Then it gets mode 0744, and
+without a processor its last name, \`.s\`; and old files go while there are more
+than \`n\`.
 
-Different from the original: the directory is synced, too, so that names
-survive a power cut. A new name sorts after all that are there, also when the
+Different from the original: lines don't wait for that, unless four finished
+files are being synced. The directory is synced, too, so that names survive a
+power cut. A new name sorts after all that are there, also when the
 clock was set back; the original then removes the newest file as the oldest.`,
     },
     {

@@ -14,6 +14,7 @@ import {
   stat,
   unlink,
 } from "../sys/files.ts";
+import { fsyncAside } from "../sys/fsync_aside.ts";
 
 /**
  * A directory's names. It knows which of its own changes are on the disk, and
@@ -29,6 +30,8 @@ export class Directory {
   /** The time of the last change, where that is looked at. */
   #changed: number | undefined;
   #foreign = false;
+  /** A sync that goes on in a thread. */
+  #syncing: Promise<boolean> | undefined;
 
   constructor(path: string, fd: number) {
     this.path = path;
@@ -153,6 +156,24 @@ export class Directory {
     const { changes } = this;
     fsyncDirectory(this.#fd);
     this.#synced = changes;
+  }
+
+  /**
+   * Does it while everything else goes on; once for all that ask meanwhile.
+   *
+   * @returns Whether it could be done: names that were changed after it began
+   * may not be on the disk
+   */
+  syncAside(): Promise<boolean> {
+    return this.#syncing ??= this.#syncInThread();
+  }
+
+  async #syncInThread(): Promise<boolean> {
+    const { changes } = this;
+    const done = await fsyncAside(this.#fd);
+    if (done && this.#synced < changes) this.#synced = changes;
+    this.#syncing = undefined;
+    return done;
   }
 
   /** Closes it. */

@@ -3,20 +3,25 @@
  * what a processor needs.
  *
  * Each file goes through the same steps, in this order; a program that is
- * killed after any of them leaves what the next start can tell apart. Without
- * a processor CODE is `s`, or the script's, and the steps end with the fifth:
+ * killed after any of them leaves what the next start can tell apart:
  *
- * 1. the directory is synced where `current`'s name isn't on the disk yet;
- *    `current` is synced: its lines are on the disk.
- * 2. `current` gets mode 0744: it is complete. (Found now, it is continued.)
- * 3. `current` is renamed to `@TIME.CODE`. (Found now, there is no `current`.)
- * 4. the directory is synced: only when the rename is on the disk may the name
- *    `current` be another file's.
- * 5. a new `current` is made, and old files go while there are too many. Its
- *    name is on the disk before the next sync of its lines.
+ * 1. `current` is renamed to `@TIME.u`. (Found now, there is no `current`.)
+ * 2. a new `current` is made, and lines go on into it. Only where it was said
+ *    of lines that they are on the disk does this wait for the third step, so
+ *    that an outage can't bring back a `current` that hides them.
+ * 3. beside the next lines the directory is synced, and then the file: so that
+ *    lines that are on the disk have a name there. No more than a few files are
+ *    here at a time.
+ * 4. the file gets mode 0744: it is complete.
+ * 5. without a processor it is renamed to `@TIME.s`, or the script's code. Old
+ *    files go while there are too many.
  *
- * With a processor CODE is `u`, and the file waits. One at a time, the smallest
- * name first, while lines go on into `current`:
+ * The directory is synced before `current` is, where `current`'s own name isn't
+ * on the disk yet. At the end, when all files are complete, `current` is synced
+ * and gets mode 0744. (Found now, it is continued.)
+ *
+ * With a processor the file waits after the fourth step. One at a time, the
+ * smallest name first, while lines go on into `current`:
  *
  * 6. `newstate` and `processed` of an earlier run go, and new ones are made,
  *    `processed` first. The processor reads the waiting file and `state`, and
@@ -47,16 +52,16 @@ import {
   fchmod,
   flock,
   fsync,
+  fsyncDirectory,
   read,
   write,
 } from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import { mkdir, open, openDirectory, stat } from "../sys/files.ts";
 import { fsyncAside } from "../sys/fsync_aside.ts";
-import { fsyncDirectory } from "../sys/descriptors.ts";
 import { cut, isBigEnough, SLACK } from "./cut.ts";
 import { Directory } from "./directory.ts";
-import { MODE_COMPLETE, MODE_RUNNING } from "./names.ts";
+import { MODE_COMPLETE, MODE_RUNNING, UNPROCESSED } from "./names.ts";
 import { OldFiles } from "./old_files.ts";
 import type { FindProcessor } from "./processor.ts";
 import { Queue } from "./queue.ts";
@@ -68,6 +73,8 @@ import { checkSettings, type LogSettings } from "./settings.ts";
 const BEGIN_SYNC = 256 * 1024;
 /** How often it is looked whether the directory is still there, in ms. */
 const LOOK = 1000;
+/** How many finished files are brought to the disk at a time. */
+const MOST_FINISHING = 4;
 /** How many bytes are read at once of a `current` that is written anew. */
 const CHUNK = 64 * 1024;
 
@@ -112,6 +119,8 @@ export class LogDirectory {
   #begun = 0;
   /** Whether a sync has failed since lines were last known to be safe. */
   #doubtful = false;
+  /** Whether it is getting another name. */
+  #renaming = false;
   /** Which change of the directory's names it came with. */
   #made = 0;
   /** Whether it is to be finished as soon as it may be. */
@@ -122,6 +131,8 @@ export class LogDirectory {
   #lookAt = 0;
   /** What is being done to `current`, and what waits for its turn after it. */
   #busy: Promise<void> | undefined;
+  /** Finished files that are being brought to the disk. */
+  readonly #finishing = new Set<Promise<void>>();
   /** The failure that stopped {@linkcode LogDirectory.append}. */
   #failure: SysError | undefined;
   #terminating = false;
@@ -203,7 +214,7 @@ export class LogDirectory {
     this.#partial = partial;
     this.#grown = false;
     this.#synced = length;
-    this.#begun = length;
+    this.#renaming = false;
     this.#made = this.#directory.changes;
     this.#wanted = false;
     this.#oldest = performance.now() - age;
@@ -413,8 +424,8 @@ export class LogDirectory {
    * @returns Whether {@linkcode LogDirectory.sync} has nothing to do
    */
   isSynced(): boolean {
-    return this.#busy === undefined && !this.#doubtful &&
-      this.#synced === this.#length;
+    return this.#busy === undefined && this.#finishing.size === 0 &&
+      !this.#doubtful && this.#synced === this.#length;
   }
 
   /**
@@ -431,36 +442,46 @@ export class LogDirectory {
     this.#assertOpen();
     // What is still to be appended or finished comes before.
     await this.#busy;
+    const finishing = Promise.all(this.#finishing);
     const synced = await this.#syncAside();
+    await finishing;
     const safe = synced && !this.#doubtful;
     this.#doubtful = false;
     return safe;
   }
 
-  /** The lines of files that were finished meanwhile are on the disk, too. */
   async #syncAside(): Promise<boolean> {
-    const { path } = this;
     const length = this.#length;
     const made = this.#made;
     if (this.#synced === length) return true;
-    // The name comes once for each file, and first.
-    if (!this.#directory.isSynced(made)) await this.#syncDirectory();
     const current = this.#current;
-    if (this.#made !== made) return true;
-    const done = await fsyncAside(current);
-    if (done) {
-      if (this.#made === made) this.#synced = Math.max(this.#synced, length);
-      return true;
+    const stays = () => this.#made === made && !this.#renaming;
+    // The name comes once for each file, and first.
+    if (stays()) await this.#syncNames(made);
+    if (stays()) {
+      const done = await fsyncAside(current);
+      if (stays()) {
+        if (done) this.#synced = Math.max(this.#synced, length);
+        else this.#tellWhy(current);
+        return done;
+      }
+      if (!done) this.#doubtful = true;
     }
+    // It was finished meanwhile.
+    await Promise.all(this.#finishing);
+    return true;
+  }
+
+  /** What another thread couldn't sync fails for the same reason in this one. */
+  #tellWhy(fd: number): void {
     let reason = "";
     try {
-      if (this.#made === made) fsync(current);
+      fsync(fd);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       reason = `: ${error.message}`;
     }
-    this.#retrier.warn(`unable to write ${path}/current to disk${reason}`);
-    return false;
+    this.#retrier.warn(`unable to write ${this.path}/current to disk${reason}`);
   }
 
   /** Afterwards its descriptors may be anybody's. */
@@ -491,48 +512,114 @@ export class LogDirectory {
     );
   }
 
-  async #sync(): Promise<void> {
-    // What the last run left complete, and nothing has come to, is on the disk.
-    if (this.#synced === this.#length) return;
-    if (!this.#directory.isSynced(this.#made)) await this.#syncDirectory();
+  /** Syncs a file while everything else goes on. */
+  async #syncFile(fd: number, name: string): Promise<void> {
+    if (await fsyncAside(fd)) return;
+    this.#doubtful = true;
+    // The system may tell of a failure only once, and why is not known there.
+    let untold = true;
     await this.#insistOnSync(
-      () => fsync(this.#current),
-      `unable to write ${this.path}/current to disk`,
+      () => {
+        fsync(fd);
+        if (!untold) return;
+        untold = false;
+        throw new SysError(errorNumber("EIO"));
+      },
+      `unable to write ${this.path}/${name} to disk`,
     );
-    this.#synced = this.#length;
+  }
+
+  /** Syncs the directory, unless a change of its names is on the disk. */
+  async #syncNames(change: number): Promise<void> {
+    while (!this.#directory.isSynced(change)) {
+      if (!await this.#directory.syncAside()) await this.#syncDirectory();
+    }
+  }
+
+  /** Waits until all finished files are complete. */
+  async #finished(): Promise<void> {
+    while (this.#finishing.size > 0) await Promise.all(this.#finishing);
   }
 
   /** Syncs `current` and says so by its mode. */
   async #complete(): Promise<void> {
-    await this.#sync();
+    // What the last run left complete, and nothing has come to, is on the disk.
+    if (this.#synced < this.#length) {
+      if (!this.#directory.isSynced(this.#made)) await this.#syncDirectory();
+      await this.#insistOnSync(
+        () => fsync(this.#current),
+        `unable to write ${this.path}/current to disk`,
+      );
+      this.#synced = this.#length;
+    }
     await this.#insist(
       () => fchmod(this.#current, MODE_COMPLETE),
       `unable to set mode of ${this.path}/current`,
     );
   }
 
-  /** The table's steps 1 to 5. */
+  /** The table's steps 1 and 2; the others go on beside the next lines. */
   async #rotate(): Promise<void> {
     const { path } = this;
     await this.#queue?.makeRoom();
-    await this.#complete();
+    while (this.#finishing.size >= MOST_FINISHING) {
+      await Promise.race(this.#finishing);
+    }
     const name = await this.#insist(
-      () => this.#old.nextName(),
+      () => this.#old.nextName(UNPROCESSED),
       `unable to read ${path}`,
     );
+    const finishing = Promise.withResolvers<void>();
+    this.#finishing.add(finishing.promise);
+    this.#renaming = true;
+    this.#old.begin(name);
     const renamed = await this.#rename(name);
-    if (renamed === undefined) return;
-    if (!renamed && this.#isLost(true)) return await this.#remake();
-    if (renamed) {
-      await this.#syncDirectory();
-      this.#old.add(name);
+    const file = this.#current;
+    const end = () => {
+      this.#finishing.delete(finishing.promise);
+      finishing.resolve();
+    };
+    let finished: Promise<void> | undefined;
+    if (renamed) finished = this.#finish(file, name).then(end);
+    else {
+      this.#old.finish(name, undefined);
+      end();
+      if (renamed === undefined) {
+        this.#renaming = false;
+        return;
+      }
+      if (this.#isLost(true)) return await this.#remake();
     }
+    // Somebody was told that lines are on the disk.
+    if (this.#synced > 0) await finished;
     const fd = await this.#create();
-    if (fd === undefined) return await this.#remake();
-    close(this.#current);
+    if (fd === undefined) {
+      await finished;
+      return await this.#remake();
+    }
+    if (finished) finished.then(() => close(file));
+    else close(file);
     this.#take({ fd, length: 0, partial: false, age: 0 });
+  }
+
+  /** The table's steps 3 to 5. */
+  async #finish(fd: number, name: string): Promise<void> {
+    const { path } = this;
+    const change = this.#directory.changes;
+    const unsynced = this.#synced < this.#length;
+    await this.#syncNames(change);
+    if (unsynced) await this.#syncFile(fd, name);
+    await this.#insist(
+      () => fchmod(fd, MODE_COMPLETE),
+      `unable to set mode of ${path}/${name}`,
+    );
+    await this.#insist(() => {
+      const last = this.#queue ? name : this.#old.processedName(name);
+      const there = last === name || this.#directory.rename(name, last);
+      this.#old.finish(name, there ? last : undefined);
+    }, `unable to rename ${path}/${name}`);
     // It takes a processor longer to start than old files to go.
-    this.#queue?.start();
+    this.#queue?.add();
     await this.#insist(
       () => this.#old.trim(this.#queue?.working),
       `unable to remove from ${path}`,
@@ -598,6 +685,7 @@ export class LogDirectory {
    */
   async #remake(): Promise<void> {
     const { path } = this;
+    await this.#finished();
     const lost = this.#current;
     const { fd, lock } = await this.#insistOnStart(() => openLocked(path));
     this.#retrier.warn(`${path} was removed, made again`);
@@ -608,7 +696,7 @@ export class LogDirectory {
       recover(this.#directory, this.#old)
     );
     this.#take(current);
-    await this.#insist(() => this.#old.refresh(), `unable to read ${path}`);
+    await this.#insist(() => this.#old.refresh(true), `unable to read ${path}`);
     const reader = await this.#insist(
       () => open(`/proc/self/fd/${lost}`, "read"),
       `unable to read the former ${path}/current`,
@@ -679,6 +767,7 @@ export class LogDirectory {
         await this.#rotate();
       }
     }
+    await this.#finished();
     this.#queue?.start();
     while (this.#queue?.work) await this.#queue.work;
     if (this.#isLost(true)) await this.#remake();

@@ -28,6 +28,8 @@ import { CODE_DEFAULT, type LogSettings } from "./settings.ts";
 const MOST_NAMES = 4096;
 /** A directory with more names is listed only when others have changed it. */
 const MANY = 4096;
+/** What others change in a smaller one is noticed after so many milliseconds. */
+const LIST_AGAIN = 1000;
 /** How many names that can't be removed are remembered. */
 const MOST_STUCK = 1000;
 /** How often it is looked whether a file is too old, in seconds. */
@@ -93,6 +95,8 @@ export class Smallest {
 export class OldFiles {
   /** Those that wait for the processor. */
   readonly waiting = new Smallest();
+  /** Those that are being brought to the disk. */
+  readonly #unsynced = new Set<string>();
   /** The others. */
   readonly #others = new Smallest();
   /** The bytes of both, where they may have only so many. */
@@ -125,6 +129,8 @@ export class OldFiles {
   #newest: Moment | undefined;
   /** Whether the directory has been listed, and so many names found. */
   #listed: number | undefined;
+  /** When that was, on `performance.now()`'s clock. */
+  #listedAt = -Infinity;
   /**
    * The last processed file, and when it took the place of a waiting one: that
    * has to be on the disk before it may go.
@@ -151,26 +157,37 @@ export class OldFiles {
     this.#warn = warn;
   }
 
+  /** How many are being brought to the disk. */
+  get unsynced(): number {
+    return this.#unsynced.size;
+  }
+
   /** Whether so many files wait that there is no room for one more. */
   get full(): boolean {
-    return this.waiting.count >= this.#most - 1;
+    return this.room === 0;
   }
 
   /** How many more may wait. */
   get room(): number {
-    return Math.max(this.#most - 1 - this.waiting.count, 0);
+    const count = this.waiting.count + this.#unsynced.size;
+    return Math.max(this.#most - 1 - count, 0);
   }
 
   /**
-   * Lists the directory, unless it is large, and nobody else has changed it.
+   * Lists the directory, unless that was done a moment ago, or it is large, and
+   * nobody else has changed it.
    *
+   * @param now Whether it is listed in any case
    * @throws {SysError} When it can't be read
    */
-  refresh(): void {
+  refresh(now = false): void {
     const many = this.#listed !== undefined && this.#listed > MANY;
-    const known = many && !this.#directory.changedByOthers() &&
-      !this.waiting.exhausted && !this.#others.exhausted;
-    if (!known) this.#list();
+    const known = many
+      ? !this.#directory.changedByOthers()
+      : performance.now() < this.#listedAt + LIST_AGAIN;
+    if (now || !known || this.waiting.exhausted || this.#others.exhausted) {
+      this.#list();
+    }
   }
 
   #list(): void {
@@ -193,6 +210,7 @@ export class OldFiles {
       const time = timeOf(name);
       if (time !== undefined && isLater(time, newest)) newest = time;
       if (name > last) last = name;
+      if (this.#unsynced.has(name)) return;
       if (!isUnprocessed(name) && !name.endsWith(`.${this.code}`)) {
         this.#otherCodes = true;
       }
@@ -202,6 +220,7 @@ export class OldFiles {
     if (names > MANY && (this.#listed ?? 0) <= MANY) this.#directory.watch();
     this.#listed = names;
     this.#before ??= last;
+    this.#listedAt = performance.now();
     this.#newest = newest;
   }
 
@@ -225,6 +244,24 @@ export class OldFiles {
   nextName(code: string = this.#queued ? UNPROCESSED : this.code): string {
     this.#newest = nextTime(readClock(), this.newest());
     return `${label(this.#newest)}.${code}`;
+  }
+
+  /**
+   * A file has got an old file's name, and is being synced. Until that is done
+   * nothing happens to it, and no other file goes for it.
+   */
+  begin(name: string): void {
+    this.#unsynced.add(name);
+  }
+
+  /**
+   * It is done.
+   *
+   * @param last The name that it has now; `undefined` where it was removed
+   */
+  finish(name: string, last: string | undefined): void {
+    this.#unsynced.delete(name);
+    if (last !== undefined) this.add(last);
   }
 
   /** A file has got its old file's name. */
@@ -411,6 +448,7 @@ export class OldFiles {
       else {
         eachName(this.#directory.fd, (name) => {
           if (!isOld(name) || this.#stuck.has(name)) return;
+          if (this.#unsynced.has(name)) return;
           if (!this.#queued || !isUnprocessed(name)) see(name);
         });
       }

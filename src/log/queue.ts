@@ -80,7 +80,7 @@ export class Queue {
   #timer: number | undefined;
   /** Whether a file that was processed is being put into its place. */
   #completing = false;
-  /** Resolved when a file has left the queue. */
+  /** Resolved when a file has come, was taken in hand, or has left. */
   #change = Promise.withResolvers<void>();
   /** A file that is being kept unsent, and what was said of others. */
   #keeping: Promise<void> | undefined;
@@ -142,7 +142,7 @@ export class Queue {
     if (left <= 0) return false;
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      this.#leave();
+      this.#changed();
     }, left + 1);
     return true;
   }
@@ -157,13 +157,19 @@ export class Queue {
     return this.#work !== undefined && !this.#pausing;
   }
 
+  /** A file waits that wasn't complete before. */
+  add(): void {
+    this.#changed();
+    this.start();
+  }
+
   /** Goes on with what waits. */
   start(): void {
     if (this.#work || this.#stopping || this.#old.waiting.count === 0) return;
     this.#began = performance.now();
     this.#work = this.#processAll().finally(() => {
       this.#work = undefined;
-      this.#leave();
+      this.#changed();
       // What has come in the meantime.
       this.start();
     });
@@ -178,7 +184,7 @@ export class Queue {
     this.#stopping = true;
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#retrier.hurry();
-    this.#leave();
+    this.#changed();
     if (this.#work === undefined) return;
     const dead = TIME_TO_FINISH + TIME_TO_DIE;
     const timers = [
@@ -197,7 +203,7 @@ export class Queue {
     }
   }
 
-  #leave(): void {
+  #changed(): void {
     this.#change.resolve();
     this.#change = Promise.withResolvers();
     this.#wake();
@@ -206,11 +212,17 @@ export class Queue {
   /** Waits until one more file may wait, or makes room for it. */
   async makeRoom(): Promise<void> {
     while (this.#old.full && !this.#stopping) {
-      const { count } = this.#old.waiting;
+      const count = this.#old.waiting.count + this.#old.unsynced;
       const names = this.#old.waiting.names();
-      const oldest = names.find((name) => name !== this.#name) ?? names[0];
-      if (oldest === undefined || !this.#letsGo || this.#completing) {
-        this.start();
+      this.start();
+      // Rather than the one in hand, one that is about to wait.
+      const oldest = names.find((name) => name !== this.#name) ??
+        (this.#old.unsynced > 0 ? undefined : names[0]);
+      // Which one is in hand may not be settled yet.
+      const taking = this.working && this.#name === undefined;
+      if (
+        oldest === undefined || !this.#letsGo || this.#completing || taking
+      ) {
         await this.#change.promise;
       } else if (this.#settings.discard) {
         this.#discard(oldest);
@@ -262,6 +274,7 @@ export class Queue {
             break;
           }
           this.#name = name;
+          this.#changed();
           left = true;
           failure = await this.#process(name);
         } catch (error) {
@@ -274,7 +287,7 @@ export class Queue {
         if (failure === undefined) {
           left = false;
           failures = 0;
-          this.#leave();
+          this.#changed();
         } else {
           this.#succeeding = false;
           await this.#pause(failure, failures++);
@@ -374,7 +387,7 @@ export class Queue {
         );
         this.#old.gone(name);
       } else return name;
-      this.#leave();
+      this.#changed();
     }
   }
 
@@ -389,6 +402,8 @@ export class Queue {
     // that starts in milliseconds notices three files.
     const processor = this.#processor ??= (await import("./processor.ts"))
       .shell();
+    // What was kept without it has come to `state`.
+    await this.#keeping;
     try {
       this.#running = this.#run(processor, name);
     } catch (error) {

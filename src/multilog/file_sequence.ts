@@ -8,7 +8,7 @@ import { type Bytes, fromLatin1 } from "../bytes.ts";
 import { seek } from "../sys/descriptors.ts";
 import { readdir, stat } from "../sys/files.ts";
 import type { Change } from "../sys/changes.ts";
-import { isOld } from "../log/names.ts";
+import { isOld, isUnprocessed, stem } from "../log/names.ts";
 import { LogFile } from "./log_file.ts";
 import { look, openOld } from "./past_files.ts";
 
@@ -175,33 +175,49 @@ export class FileSequence {
       stat(name, this.#directory) !== undefined
     );
     const files: LogFile[] = [];
-    if (!this.#processed) {
-      const found = old.findIndex((name) =>
-        last !== undefined && this.#identity(name) === last.identity
-      );
-      // Else it was removed as the oldest one, so all that is newer than the
-      // newest of that time came later; or by its processor, of which nothing
-      // is left where no change was told, and what it wrote is no log's line.
-      const next = found >= 0
-        ? found + 1
-        : blind && last !== undefined
-        ? -1
-        : old.findIndex((name) => name > this.#newestOld);
-      for (const name of next < 0 ? [] : old.slice(next)) {
-        const file = this.#open(name);
-        if (file === undefined) continue;
-        if (
-          file.identity === previous?.identity ||
-          file.identity === current.identity
-        ) {
-          file.close();
-          break;
-        }
-        files.push(file);
+    // What a processor wrote is no log's line. Listed as it was renamed, a file
+    // may have both names.
+    const unread = old.filter((name, i) =>
+      this.#processed
+        ? isUnprocessed(name)
+        : i === 0 || stem(name) !== stem(old[i - 1]!)
+    );
+    const found = last === undefined
+      ? -1
+      : unread.findIndex((name) => this.#identity(name) === last.identity);
+    // Else it was removed as the oldest one, or by its processor, or is being
+    // renamed, so all that is newer than the newest of that time came later;
+    // where no change was told, it may be from before.
+    const next = found >= 0
+      ? found + 1
+      : blind && last !== undefined
+      ? -1
+      : unread.findIndex((name) => stem(name) > stem(this.#newestOld));
+    let newest = old.at(-1) ?? "";
+    let before = this.#newestOld;
+    for (const name of next < 0 ? [] : unread.slice(next)) {
+      // It may have been synced, and renamed, since it was listed.
+      const file = this.#processed
+        ? this.#open(name)
+        : openOld(name, this.#directory);
+      if (file === undefined) continue;
+      if (file.identity === last?.identity) {
+        file.close();
+        continue;
       }
+      if (
+        file.identity === previous?.identity ||
+        file.identity === current.identity
+      ) {
+        file.close();
+        newest = before;
+        break;
+      }
+      before = name;
+      files.push(file);
     }
     if (previous !== undefined) files.push(previous);
-    this.#newestOld = old.at(-1) ?? "";
+    this.#newestOld = newest;
     return files;
   }
 

@@ -18,6 +18,12 @@ const lib = load({
   },
 });
 
+/** How many files are synced at a time, each in a thread. */
+const MOST = 4;
+let syncs = 0;
+/** Who waits for a turn. */
+const waiting: (() => void)[] = [];
+
 /**
  * Writes a file's data and mode to the disk, in a thread of its own where there
  * is one: this one goes on meanwhile.
@@ -33,6 +39,8 @@ export async function fsyncAside(fd: number): Promise<boolean> {
     if (error instanceof SysError) return lib.here(fd) === 0;
     throw error;
   }
+  if (syncs < MOST) syncs++;
+  else await new Promise<void>((resolve) => waiting.push(resolve));
   try {
     const n = hasThread()
       ? await inThread(() => lib.aside(own))
@@ -40,5 +48,9 @@ export async function fsyncAside(fd: number): Promise<boolean> {
     return n === 0;
   } finally {
     close(own);
+    // The next one's turn is this one's.
+    const next = waiting.shift();
+    if (next) next();
+    else syncs--;
   }
 }

@@ -6,8 +6,8 @@
  */
 import { type Bytes, latin1 } from "../bytes.ts";
 import { cString, load } from "./libc.ts";
-import { canStartThread } from "./runtime.ts";
 import { type Endpoint, endpoint } from "./sockets.ts";
+import { hasThread, inThread } from "./runtime.ts";
 
 const GETADDRINFO = {
   name: "getaddrinfo",
@@ -97,9 +97,14 @@ export async function getaddrinfo(
   if (lib.addresses(name, null, hints(AI_NUMERICHOST), list) === 0) {
     return endpoints(out[0]!, port);
   }
-  const look = canStartThread() ? lib.addressesAside : lib.addresses;
-  const args = [name, hints(0), list] as const;
-  const code = await keeping(args, () => look(args[0], null, args[1], args[2]));
+  const args = [name, null, hints(0), list] as const;
+  const code = await keeping(
+    args,
+    () =>
+      hasThread()
+        ? inThread(() => lib.addressesAside(...args))
+        : lib.addresses(...args),
+  );
   if (code === EAI_AGAIN) throw new TemporaryNameError(host);
   return code === 0 ? endpoints(out[0]!, port) : [];
 }
@@ -114,10 +119,19 @@ export async function getaddrinfo(
 export async function getnameinfo(of: Endpoint): Promise<string | undefined> {
   const name = new Uint8Array(1025);
   const { length } = of.bytes;
-  const look = canStartThread() ? lib.nameAside : lib.name;
+  const args = [
+    of.bytes,
+    length,
+    name,
+    name.length,
+    null,
+    0,
+    NI_NAMEREQD,
+  ] as const;
   const code = await keeping(
-    [of, name],
-    () => look(of.bytes, length, name, name.length, null, 0, NI_NAMEREQD),
+    args,
+    () =>
+      hasThread() ? inThread(() => lib.nameAside(...args)) : lib.name(...args),
   );
   if (code !== 0) return undefined;
   const text = latin1(name.subarray(0, name.indexOf(0)));

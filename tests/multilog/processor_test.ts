@@ -437,9 +437,9 @@ testWith(
     using at = folder();
     await using log = await start(["!cat", "./log"], {
       cwd: at.path,
-      // The first one is the runtime's.
+      // Two show that a thread can be started, to wait and to sync in.
       under: ["strace", "-o", "/dev/null", "-e", "trace=wait4"]
-        .concat("-e", "inject=wait4:error=ECHILD:when=2"),
+        .concat("-e", "inject=wait4:error=ECHILD:when=3"),
     });
     await log.write("one\n");
     await until("written", () => text(`${at.path}/log/current`) !== "");
