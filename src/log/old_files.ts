@@ -304,19 +304,21 @@ export class OldFiles {
   }
 
   /**
-   * Whether a waiting file has been processed, by a run that was cut off
-   * before it could remove it.
+   * What a waiting file has become, by a run that was cut off before it could
+   * remove it.
    *
+   * @returns The other one's name; `undefined` where there is none
    * @throws {SysError} When the directory can't be read
    */
-  isProcessed(name: string): boolean {
-    if (this.#directory.stat(this.processedName(name))) return true;
-    if (!this.#otherCodes || name > (this.#before ?? "")) return false;
+  findProcessed(name: string): string | undefined {
+    const next = this.processedName(name);
+    if (this.#directory.stat(next)) return next;
+    if (!this.#otherCodes || name > (this.#before ?? "")) return undefined;
     // That run may have had another code.
-    let found = false;
+    let found: string | undefined;
     const start = stem(name);
     eachName(this.#directory.fd, (other) => {
-      found ||= other.startsWith(start) && !isUnprocessed(other);
+      if (other.startsWith(start) && !isUnprocessed(other)) found ??= other;
     });
     return found;
   }

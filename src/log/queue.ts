@@ -373,20 +373,20 @@ export class Queue {
       if (found === undefined) this.#old.gone(name);
       else if (!found.isFile) {
         this.#old.setAside(name, `process ${path}/${name}: not a file`);
-      } else if (
-        await this.#insist(
-          () => this.#old.isProcessed(name),
+      } else {
+        const processed = await this.#insist(
+          () => this.#old.findProcessed(name),
           `unable to stat ${path}/${name}`,
-        )
-      ) {
+        );
+        if (processed === undefined) return name;
         // An earlier run was cut off when it had been processed.
-        await this.#setComplete(this.#old.processedName(name));
+        await this.#setComplete(processed);
         await this.#insist(
           () => this.#directory.unlink(name),
           `unable to remove ${path}/${name}`,
         );
         this.#old.gone(name);
-      } else return name;
+      }
       this.#changed();
     }
   }
