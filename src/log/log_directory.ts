@@ -569,6 +569,7 @@ export class LogDirectory {
       () => this.#old.nextName(UNPROCESSED),
       `unable to read ${path}`,
     );
+    const before = Promise.all(this.#finishing);
     const finishing = Promise.withResolvers<void>();
     this.#finishing.add(finishing.promise);
     this.#renaming = true;
@@ -580,7 +581,7 @@ export class LogDirectory {
       finishing.resolve();
     };
     let finished: Promise<void> | undefined;
-    if (renamed) finished = this.#finish(file, name).then(end);
+    if (renamed) finished = this.#finish(file, name, before).then(end);
     else {
       this.#old.finish(name, undefined);
       end();
@@ -603,12 +604,18 @@ export class LogDirectory {
   }
 
   /** The table's steps 3 to 5. */
-  async #finish(fd: number, name: string): Promise<void> {
+  async #finish(
+    fd: number,
+    name: string,
+    before: Promise<unknown>,
+  ): Promise<void> {
     const { path } = this;
     const change = this.#directory.changes;
     const unsynced = this.#synced < this.#length;
     await this.#syncNames(change);
     if (unsynced) await this.#syncFile(fd, name);
+    // Files are complete, and wait, in their order.
+    await before;
     await this.#insist(
       () => fchmod(fd, MODE_COMPLETE),
       `unable to set mode of ${path}/${name}`,
