@@ -6,9 +6,11 @@
 import { fromLatin1 } from "../bytes.ts";
 import { close, fsyncDirectory } from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
+import { fsyncDirectoryAside } from "../sys/fsync_aside.ts";
 import {
   type FileInfo,
   open,
+  openDirectory,
   type OpenMode,
   rename,
   stat,
@@ -22,7 +24,10 @@ import {
 export class Directory {
   /** The directory's name, as it was given. */
   readonly path: string;
+  /** The descriptor; -1 while it rests. */
   #fd: number;
+  /** Which directory it is, once it has rested. */
+  #identity: string | undefined;
   /** How many changes were made, and how many of them are on the disk. */
   #changes = 0;
   #synced = 0;
@@ -35,9 +40,63 @@ export class Directory {
     this.#fd = fd;
   }
 
-  /** The open directory. */
+  /**
+   * The open directory, opened again where it rests.
+   *
+   * @throws {SysError} `ENOENT` when its name doesn't lead to it any more
+   */
   get fd(): number {
+    if (this.#fd < 0) {
+      const fd = openDirectory(this.path);
+      if (stat("", fd)?.identity !== this.#identity) {
+        close(fd);
+        throw new SysError(errorNumber("ENOENT"));
+      }
+      this.#fd = fd;
+    }
     return this.#fd;
+  }
+
+  /** Gives the descriptor back until it is needed. */
+  rest(): void {
+    if (this.#fd < 0) return;
+    this.#identity ??= stat("", this.#fd)?.identity;
+    close(this.#fd);
+    this.#fd = -1;
+  }
+
+  /**
+   * Whether its name leads to another directory, or to none, since it rested.
+   *
+   * @throws {SysError} When that can't be found out
+   */
+  isElsewhere(): boolean {
+    try {
+      return this.fd < 0;
+    } catch (error) {
+      if (!(error instanceof SysError) || error.code !== "ENOENT") throw error;
+      return true;
+    }
+  }
+
+  /** What its names are isn't waited for any more: others have it now. */
+  disown(): void {
+    this.#synced = this.#changes;
+  }
+
+  /**
+   * Goes on with a directory that was opened again under its name.
+   *
+   * @returns Whether it is the same one
+   */
+  resume(fd: number): boolean {
+    if (stat("", fd)?.identity !== this.#identity) {
+      this.replace(fd);
+      return false;
+    }
+    if (this.#fd >= 0) close(this.#fd);
+    this.#fd = fd;
+    return true;
   }
 
   /** The number of the last change; it is on the disk after a sync. */
@@ -47,8 +106,9 @@ export class Directory {
 
   /** Another directory has taken the place of this one, which was removed. */
   replace(fd: number): void {
-    close(this.#fd);
+    if (this.#fd >= 0) close(this.#fd);
     this.#fd = fd;
+    this.#identity = undefined;
     this.#synced = this.#changes;
     this.#changed = undefined;
     this.#foreign = true;
@@ -57,7 +117,7 @@ export class Directory {
   /** Whether it was removed: then nothing can be made in it any more. */
   isGone(): boolean {
     try {
-      close(open("lock", "append", 0o600, this.#fd));
+      close(open("lock", "append", 0o600, this.fd));
       return false;
     } catch (error) {
       if (error instanceof SysError) return error.code === "ENOENT";
@@ -67,14 +127,14 @@ export class Directory {
 
   /** Looks at a file. */
   stat(name: string): FileInfo | undefined {
-    return stat(fromLatin1(name), this.#fd);
+    return stat(fromLatin1(name), this.fd);
   }
 
   /** Opens a file, or makes it. */
   open(name: string, mode: OpenMode, permissions = 0o644): number {
-    if (mode === "read") return open(fromLatin1(name), mode, 0, this.#fd);
+    if (mode === "read") return open(fromLatin1(name), mode, 0, this.fd);
     return this.#change(() =>
-      open(fromLatin1(name), mode, permissions, this.#fd)
+      open(fromLatin1(name), mode, permissions, this.fd)
     );
   }
 
@@ -88,7 +148,7 @@ export class Directory {
   unlink(name: string): void {
     this.#change(() => {
       try {
-        unlink(fromLatin1(name), this.#fd);
+        unlink(fromLatin1(name), this.fd);
       } catch (error) {
         if (!(error instanceof SysError) || error.code !== "ENOENT") {
           throw error;
@@ -108,7 +168,7 @@ export class Directory {
     const found = this.stat(from);
     if (found === undefined) return false;
     if (found.isDirectory) throw new SysError(errorNumber("EISDIR"));
-    this.#change(() => rename(fromLatin1(from), fromLatin1(to), this.#fd));
+    this.#change(() => rename(fromLatin1(from), fromLatin1(to), this.fd));
     return true;
   }
 
@@ -122,17 +182,17 @@ export class Directory {
     try {
       return step();
     } finally {
-      this.#changed = stat("", this.#fd)?.mtime;
+      this.#changed = stat("", this.fd)?.mtime;
     }
   }
 
   #look(): void {
-    if (stat("", this.#fd)?.mtime !== this.#changed) this.#foreign = true;
+    if (stat("", this.fd)?.mtime !== this.#changed) this.#foreign = true;
   }
 
   /** From now on changes that others make are noticed. */
   watch(): void {
-    this.#changed = stat("", this.#fd)?.mtime;
+    this.#changed = stat("", this.fd)?.mtime;
     this.#foreign = false;
   }
 
@@ -151,12 +211,20 @@ export class Directory {
   /** Waits until the names, as they are, are on the disk. */
   sync(): void {
     const { changes } = this;
-    fsyncDirectory(this.#fd);
+    fsyncDirectory(this.fd);
     this.#synced = changes;
+  }
+
+  /** The same in a thread of its own; the directory mustn't rest meanwhile. */
+  async syncAside(): Promise<void> {
+    const { changes } = this;
+    await fsyncDirectoryAside(this.fd);
+    this.#synced = Math.max(this.#synced, changes);
   }
 
   /** Closes it. */
   close(): void {
-    close(this.#fd);
+    if (this.#fd >= 0) close(this.#fd);
+    this.#fd = -1;
   }
 }
