@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { LogDirectory } from "../src/log/log_directory.ts";
+import type { AnyLog } from "../src/log/log_directory.ts";
 import { LogferryError } from "../src/logferry_error.ts";
 import type { Log } from "./log.ts";
 
@@ -16,7 +16,7 @@ export interface Parts {
   /** What it is called in messages. */
   readonly name: string;
   /** The directories that it writes to. */
-  readonly logs: readonly LogDirectory[];
+  readonly logs: readonly AnyLog[];
   /** Takes bytes, one call after the other. */
   append(bytes: Uint8Array): Promise<void> | undefined;
   /** Ends all of it well. */
@@ -133,13 +133,13 @@ export class OpenLog implements Log {
     return done;
   }
 
-  async #forEach(step: (log: LogDirectory) => Promise<void>): Promise<void> {
+  async #forEach(step: (log: AnyLog) => Promise<void>): Promise<void> {
     await Promise.all(this.#parts.logs.map(step));
   }
 
   async #rotateDue(): Promise<void> {
     await this.#forEach(async (log) => {
-      if (log.due()) await log.rotate();
+      if (log.due()) await log.attend();
       if (log.hasExpired()) await log.expire();
     });
     this.#setTimer();

@@ -10,7 +10,7 @@
  */
 import type { Bytes } from "./bytes.ts";
 import { Retrier } from "./log/retrier.ts";
-import type { LogDirectory } from "./log/log_directory.ts";
+import type { AnyLog } from "./log/log_directory.ts";
 import { parseScript } from "./multilog/script.ts";
 import { ScriptRunner } from "./multilog/script_runner.ts";
 import { LogferryError } from "./logferry_error.ts";
@@ -40,7 +40,7 @@ class ScriptOutput implements Output {
   /** What ended the logs. */
   #failure: unknown;
   /** The logs that are being finished since they are due. */
-  readonly #finishing = new Set<LogDirectory>();
+  readonly #finishing = new Set<AnyLog>();
   /** When it is looked whether a log is old enough. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = 0;
@@ -86,7 +86,7 @@ class ScriptOutput implements Output {
       if (!log.due() || this.#finishing.has(log)) continue;
       this.#finishing.add(log);
       this.#aside(
-        log.rotate().then(() => {
+        log.attend().then(() => {
           this.#finishing.delete(log);
           this.look();
         }),

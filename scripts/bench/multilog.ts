@@ -40,6 +40,8 @@ interface Task {
   size: number;
   /** What each finished file goes through; nothing unless given. */
   processor?: string;
+  /** Whether ours has no script for each log, but one action, `@dir`. */
+  hosts?: boolean;
 }
 
 const SIZE = 16777215;
@@ -70,7 +72,10 @@ const ALL: Rival[] = [
   {
     name: "ours",
     path: ours.multilog,
-    command: multilogCommand(ours.multilog),
+    command: (task, dir) =>
+      task.hosts
+        ? [ours.multilog, `s${task.size}`, `n${KEEP}`, `@${dir}/hosts`]
+        : multilogCommand(ours.multilog)(task, dir),
   },
   {
     name: "multilog",
@@ -209,6 +214,11 @@ const SCENARIOS: Scenario[] = [
     title: "500 hosts, a log for each",
     input: "hosts",
     task: { ...one, logs: HOSTS.map((host) => `^${host}: `) },
+  },
+  {
+    title: "500 hosts, ours with @dir",
+    input: "hosts",
+    task: { ...one, logs: HOSTS.map((host) => `^${host}: `), hosts: true },
   },
   { title: "20-byte lines", input: "short", task: one },
   { title: "20-byte lines, t", input: "short", task: { ...one, stamp: true } },

@@ -117,6 +117,34 @@ there is none, with mode 0700. Only one process at a time may write to a log,
 and only one action: the file \`lock\` in it is locked (flock(2)).`,
         },
         {
+          tag: "@dir",
+          alone: true,
+          text:
+            `A log for each host: each line goes to the log in _dir_\`/\`_name_,
+which is made when the first such line comes. The _name_ is what stands before the
+line's first \`: \` (a colon and a space), after the timestamp: with
+socklog-tcp(8) the host. It has at most 128 bytes, letters, digits, \`.\`, \`-\`,
+\`_\` and \`:\`, and doesn't begin with a dot; all other lines go to
+_dir_\`/other\`. So do those of a _name_ whose log can't be opened, because it is a
+file or another process writes to it: a warning says so, and it is tried again
+after a minute. After 4096 names the lines of new ones do, with one warning.
+No line takes longer for there being many logs.
+
+Settings, rotation, age, waiting files and signals are as for one log each; what
+an earlier run left of any _name_ is processed, too. At most 8 processors run at a
+time. At most 500 logs are open at a time, with two descriptors each, or fewer
+where the limit is lower (\`ulimit -n\`): a log that has had no line for 10 seconds
+is closed, and is as after TERM. Where more than that get lines at the same time, a
+log may also be left as KILL leaves it, until its next line or for those 10 seconds.
+
+_dir_ itself is locked, so that only one process has logs for hosts in it.
+
+Lines of a regular file, where the script has no \`e\` and \`=\`, are written when
+there are 4 MiB of them.
+
+Different from the original, which has no such action, and ignores it.`,
+        },
+        {
           tag: "ssize",
           text: `For the logs that follow. \`current\` is big enough when it has
 _size_ bytes, 4096 to 16777215, or when it ends with a newline and has at most
@@ -307,7 +335,15 @@ No lock is taken and no file written. Whether a processor fails is in the file
 \`failure\`. The original writes none; there a processor that had to be run again has
 failed. tryto(1) says in \`state\` that it kept the log; for how long it has done so
 is told no further back than the oldest old file. The exit code is 111
-when a directory couldn't be read, or is no log.`,
+when a directory couldn't be read, or is no log.
+
+A log of \`@dir\` has a writer as long as there is one for _dir_.`,
+        },
+        {
+          tag: "--older sec",
+          text:
+            `With \`--status\`: only logs whose newest line is older than _sec_ seconds,
+or that have none. The exit code is 1 when there is one, and 0 when not.`,
         },
         {
           tag: "--json",
@@ -319,6 +355,15 @@ when a directory couldn't be read, or is no log.`,
 there isn't, or what can't be known. \`next\` lists what is removed next: \`by\` which
 letter, its \`limit\`, the \`file\`, and \`after\` how many more files (\`n\`), bytes (\`b\`)
 or seconds (\`k\`).`,
+        },
+        {
+          tag: "--metrics",
+          text:
+            `With \`--status\`: the same figures in Prometheus' text format, as
+gauges that begin with \`multilog_\` and have the directory as a label. Ages are
+given as the time that they count from, such as
+\`multilog_newest_line_timestamp_seconds\`; what there isn't, or can't be known, is
+left out.`,
         },
         {
           tag: "--follow dir...",

@@ -32,6 +32,7 @@ const RECIPES: Record<string, string> = {
   [`/usr/lib/${Deno.build.arch}-linux-gnu/rsyslog/lmnsd_ossl.so`]:
     "rsyslog-openssl",
   "kcat": "kcat",
+  "promtool": "prometheus",
   "rabbitmq-server": "rabbitmq-server",
   "/usr/lib/python3/dist-packages/pika/__init__.py": "python3-pika",
 };

@@ -379,3 +379,188 @@ function show(from: i32, to: i32, files: i32, end: i32): bool {
   }
   return true;
 }
+
+// Lines that each go to the log of the name that they begin with. A name's
+// record: its hash and length, its runs' first and last, the next record that
+// has got a run, and its bytes.
+const NAME_HASH: usize = 0;
+const NAME_LENGTH: usize = 4;
+const NAME_FIRST: usize = 8;
+const NAME_LAST: usize = 12;
+const NAME_NEXT: usize = 16;
+const NAME_BYTES: usize = 20;
+/** How many bytes a name has at the most. */
+const NAME_MOST: i32 = 128;
+
+// A run of lines that follow one another.
+const FROM: usize = 0;
+const TO: usize = 4;
+const NEXT: usize = 8;
+const RUN_SIZE: i32 = 12;
+
+// What splitLines and JavaScript have in common.
+/** The first record that has got a run. */
+export let named: i32 = 0;
+/** Where the name is that has no record, how long it is, and its hash. */
+export let nameAt: i32 = 0;
+export let nameLength: i32 = 0;
+export let nameHash: i32 = 0;
+/** Whether lines that begin with such a name are the others', too. */
+export let crowded: i32 = 0;
+
+let lastNamed: i32 = 0;
+/** A byte for each byte: whether it may be in a name. */
+let allowed: i32 = 0;
+/** The record for lines that begin with no name. */
+let others: i32 = 0;
+/** A table of records by their hashes; its size is a power of two. */
+let table: i32 = 0;
+let tableMask: i32 = 0;
+let seed: i32 = 0;
+let runs: i32 = 0;
+let runsEnd: i32 = 0;
+let nextRun: i32 = 0;
+
+/** Says where everything is that lines are split with. */
+export function setNames(
+  allowedAt: i32,
+  othersAt: i32,
+  tableAt: i32,
+  slots: i32,
+  hashSeed: i32,
+  runsAt: i32,
+  runBytes: i32,
+): void {
+  allowed = allowedAt;
+  others = othersAt;
+  table = tableAt;
+  tableMask = slots - 1;
+  seed = hashSeed;
+  runs = nextRun = runsAt;
+  runsEnd = runsAt + runBytes;
+}
+
+/** Puts a record into the table; its hash, length and bytes are there. */
+export function addName(name: i32): void {
+  let slot = load<i32>(name, NAME_HASH);
+  while (load<i32>(table + ((slot & tableMask) << 2))) slot++;
+  store<i32>(table + ((slot & tableMask) << 2), name);
+}
+
+/**
+ * Notes for each line whose it is, from `line` on, until there are no more
+ * that can be decided on (DONE), there is no more room for notes (FULL), or a
+ * name has no record (UNKNOWN). A name stands after as many bytes of its line
+ * as `skip` says. Notes are taken back by startNames.
+ */
+export function splitLines(to: i32, skip: i32): i32 {
+  let at = line;
+  while (at < to) {
+    const newline = findNewline(at);
+    const whole = newline < to;
+    if (!decided) {
+      const name = findName(at + skip, newline, whole);
+      if (name < 0) break;
+      if (name == 0) {
+        line = at;
+        return UNKNOWN;
+      }
+      outcome = name;
+    }
+    const end = newline + i32(whole);
+    if (!note(outcome, at, end)) {
+      line = at;
+      return FULL;
+    }
+    decided = i32(!whole);
+    at = end;
+  }
+  line = at;
+  return DONE;
+}
+
+/** The record of a line's name; 0 where there is none, -1 for not yet known. */
+function findName(from: i32, end: i32, whole: bool): i32 {
+  const undecided = whole ? others : -1;
+  let hash = seed;
+  let at = from;
+  for (;; at++) {
+    if (at >= end) return undecided;
+    const byte = load<u8>(at);
+    if (byte == 0x3a) {
+      if (at + 1 >= end) return undecided;
+      if (load<u8>(at + 1) == 0x20) break;
+    }
+    if (at - from == NAME_MOST || !load<u8>(allowed + i32(byte))) return others;
+    hash = (hash ^ i32(byte)) * 0x01000193;
+  }
+  const length = at - from;
+  if (length == 0 || load<u8>(from) == 0x2e) return others;
+  hash ^= hash >>> 15;
+  for (let slot = hash;; slot++) {
+    const name = load<i32>(table + ((slot & tableMask) << 2));
+    if (name == 0) break;
+    if (load<i32>(name, NAME_HASH) != hash) continue;
+    if (load<i32>(name, NAME_LENGTH) != length) continue;
+    let i = 0;
+    while (
+      i < length && load<u8>(name + i, NAME_BYTES) == load<u8>(from + i)
+    ) i++;
+    if (i == length) return name;
+  }
+  if (crowded) return others;
+  nameAt = from;
+  nameLength = length;
+  nameHash = hash;
+  return 0;
+}
+
+/** Notes whose a piece is. Returns whether there was room. */
+function note(name: i32, from: i32, to: i32): bool {
+  const last = load<i32>(name, NAME_LAST);
+  if (last && load<i32>(last, TO) == from) {
+    store<i32>(last, to, TO);
+    return true;
+  }
+  if (nextRun == runsEnd) return false;
+  const run = nextRun;
+  nextRun += RUN_SIZE;
+  store<i32>(run, from, FROM);
+  store<i32>(run, to, TO);
+  store<i32>(run, 0, NEXT);
+  store<i32>(name, run, NAME_LAST);
+  if (last) {
+    store<i32>(last, run, NEXT);
+    return true;
+  }
+  store<i32>(name, run, NAME_FIRST);
+  store<i32>(name, 0, NAME_NEXT);
+  if (lastNamed) store<i32>(lastNamed, name, NAME_NEXT);
+  else named = name;
+  lastNamed = name;
+  return true;
+}
+
+/** Puts a name's lines side by side. Returns where they end. */
+export function putTogether(name: i32, out: i32): i32 {
+  let run = load<i32>(name, NAME_FIRST);
+  while (run) {
+    const from = load<i32>(run, FROM);
+    const length = load<i32>(run, TO) - from;
+    copy(out, from, length);
+    out += length;
+    run = load<i32>(run, NEXT);
+  }
+  return out;
+}
+
+/** Takes all notes back. */
+export function startNames(): void {
+  while (named) {
+    store<i32>(named, 0, NAME_FIRST);
+    store<i32>(named, 0, NAME_LAST);
+    named = load<i32>(named, NAME_NEXT);
+  }
+  lastNamed = 0;
+  nextRun = runs;
+}

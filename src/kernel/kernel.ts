@@ -16,11 +16,14 @@ export const LABEL_STAMP = 26;
 /** How many bytes an alert has at the most. */
 export const ALERT_LENGTH = 204;
 
-/** What {@linkcode Kernel.passLines} says: it needs more of a line. */
+/**
+ * What {@linkcode Kernel.passLines} and {@linkcode Kernel.splitLines} say: they
+ * need more of a line.
+ */
 export const DONE = 0;
-/** It needs room: what has been handed over must be delivered. */
+/** They need room: what has been handed over must be delivered. */
 export const FULL = 1;
-/** It needs the automaton's next state. */
+/** They need the automaton's next state, or a name's record. */
 export const UNKNOWN = 2;
 
 type Cell = { value: number };
@@ -54,6 +57,24 @@ export interface Kernel {
   readonly known: Cell;
   readonly alerted: Cell;
   readonly findNewline: (at: number) => number;
+  readonly setNames: (
+    allowed: number,
+    others: number,
+    table: number,
+    slots: number,
+    seed: number,
+    runs: number,
+    runBytes: number,
+  ) => void;
+  readonly addName: (name: number) => void;
+  readonly splitLines: (to: number, skip: number) => number;
+  readonly named: Cell;
+  readonly nameAt: Cell;
+  readonly nameLength: Cell;
+  readonly nameHash: Cell;
+  readonly crowded: Cell;
+  readonly putTogether: (name: number, out: number) => number;
+  readonly startNames: () => void;
 }
 
 const PAGE = 64 * 1024;

@@ -9,6 +9,7 @@ import { errorNumber, SysError } from "../sys/errors.ts";
 import {
   type FileInfo,
   open,
+  openDirectory,
   type OpenMode,
   rename,
   stat,
@@ -23,7 +24,10 @@ import { fsyncAside } from "../sys/fsync_aside.ts";
 export class Directory {
   /** The directory's name, as it was given. */
   readonly path: string;
+  /** The descriptor; -1 while it rests. */
   #fd: number;
+  /** Which directory it is, once it has rested. */
+  #identity: string | undefined;
   /** How many changes were made, and how many of them are on the disk. */
   #changes = 0;
   #synced = 0;
@@ -38,9 +42,63 @@ export class Directory {
     this.#fd = fd;
   }
 
-  /** The open directory. */
+  /**
+   * The open directory, opened again where it rests.
+   *
+   * @throws {SysError} `ENOENT` when its name doesn't lead to it any more
+   */
   get fd(): number {
+    if (this.#fd < 0) {
+      const fd = openDirectory(this.path);
+      if (stat("", fd)?.identity !== this.#identity) {
+        close(fd);
+        throw new SysError(errorNumber("ENOENT"));
+      }
+      this.#fd = fd;
+    }
     return this.#fd;
+  }
+
+  /** Gives the descriptor back until it is needed. */
+  rest(): void {
+    if (this.#fd < 0) return;
+    this.#identity ??= stat("", this.#fd)?.identity;
+    close(this.#fd);
+    this.#fd = -1;
+  }
+
+  /**
+   * Whether its name leads to another directory, or to none, since it rested.
+   *
+   * @throws {SysError} When that can't be found out
+   */
+  isElsewhere(): boolean {
+    try {
+      return this.fd < 0;
+    } catch (error) {
+      if (!(error instanceof SysError) || error.code !== "ENOENT") throw error;
+      return true;
+    }
+  }
+
+  /** What its names are isn't waited for any more: others have it now. */
+  disown(): void {
+    this.#synced = this.#changes;
+  }
+
+  /**
+   * Goes on with a directory that was opened again under its name.
+   *
+   * @returns Whether it is the same one
+   */
+  resume(fd: number): boolean {
+    if (stat("", fd)?.identity !== this.#identity) {
+      this.replace(fd);
+      return false;
+    }
+    if (this.#fd >= 0) close(this.#fd);
+    this.#fd = fd;
+    return true;
   }
 
   /** The number of the last change; it is on the disk after a sync. */
@@ -50,8 +108,9 @@ export class Directory {
 
   /** Another directory has taken the place of this one, which was removed. */
   replace(fd: number): void {
-    close(this.#fd);
+    if (this.#fd >= 0) close(this.#fd);
     this.#fd = fd;
+    this.#identity = undefined;
     this.#synced = this.#changes;
     this.#changed = undefined;
     this.#foreign = true;
@@ -60,7 +119,7 @@ export class Directory {
   /** Whether it was removed: then nothing can be made in it any more. */
   isGone(): boolean {
     try {
-      close(open("lock", "append", 0o600, this.#fd));
+      close(open("lock", "append", 0o600, this.fd));
       return false;
     } catch (error) {
       if (error instanceof SysError) return error.code === "ENOENT";
@@ -70,14 +129,14 @@ export class Directory {
 
   /** Looks at a file. */
   stat(name: string): FileInfo | undefined {
-    return stat(fromLatin1(name), this.#fd);
+    return stat(fromLatin1(name), this.fd);
   }
 
   /** Opens a file, or makes it. */
   open(name: string, mode: OpenMode, permissions = 0o644): number {
-    if (mode === "read") return open(fromLatin1(name), mode, 0, this.#fd);
+    if (mode === "read") return open(fromLatin1(name), mode, 0, this.fd);
     return this.#change(() =>
-      open(fromLatin1(name), mode, permissions, this.#fd)
+      open(fromLatin1(name), mode, permissions, this.fd)
     );
   }
 
@@ -91,7 +150,7 @@ export class Directory {
   unlink(name: string): void {
     this.#change(() => {
       try {
-        unlink(fromLatin1(name), this.#fd);
+        unlink(fromLatin1(name), this.fd);
       } catch (error) {
         if (!(error instanceof SysError) || error.code !== "ENOENT") {
           throw error;
@@ -111,7 +170,7 @@ export class Directory {
     const found = this.stat(from);
     if (found === undefined) return false;
     if (found.isDirectory) throw new SysError(errorNumber("EISDIR"));
-    this.#change(() => rename(fromLatin1(from), fromLatin1(to), this.#fd));
+    this.#change(() => rename(fromLatin1(from), fromLatin1(to), this.fd));
     return true;
   }
 
@@ -125,17 +184,17 @@ export class Directory {
     try {
       return step();
     } finally {
-      this.#changed = stat("", this.#fd)?.mtime;
+      this.#changed = stat("", this.fd)?.mtime;
     }
   }
 
   #look(): void {
-    if (stat("", this.#fd)?.mtime !== this.#changed) this.#foreign = true;
+    if (stat("", this.fd)?.mtime !== this.#changed) this.#foreign = true;
   }
 
   /** From now on changes that others make are noticed. */
   watch(): void {
-    this.#changed = stat("", this.#fd)?.mtime;
+    this.#changed = stat("", this.fd)?.mtime;
     this.#foreign = false;
   }
 
@@ -154,12 +213,13 @@ export class Directory {
   /** Waits until the names, as they are, are on the disk. */
   sync(): void {
     const { changes } = this;
-    fsyncDirectory(this.#fd);
+    fsyncDirectory(this.fd);
     this.#synced = changes;
   }
 
   /**
-   * Does it while everything else goes on; once for all that ask meanwhile.
+   * Does it while everything else goes on; once for all that ask meanwhile. The
+   * directory mustn't rest until it is done.
    *
    * @returns Whether it could be done: names that were changed after it began
    * may not be on the disk
@@ -170,7 +230,7 @@ export class Directory {
 
   async #syncInThread(): Promise<boolean> {
     const { changes } = this;
-    const done = await fsyncAside(this.#fd);
+    const done = await fsyncAside(this.fd);
     if (done && this.#synced < changes) this.#synced = changes;
     this.#syncing = undefined;
     return done;
@@ -178,6 +238,7 @@ export class Directory {
 
   /** Closes it. */
   close(): void {
-    close(this.#fd);
+    if (this.#fd >= 0) close(this.#fd);
+    this.#fd = -1;
   }
 }

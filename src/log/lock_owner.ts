@@ -13,13 +13,17 @@ import { type Name, open, readdir, stat } from "../sys/files.ts";
  * Looks for the process that holds a directory's lock.
  *
  * @param directory The open directory
+ * @param file The name in it of what is locked
  * @returns Its process id; `undefined` when there is none; `null` where this
  * can't be found out
  */
-export function lockOwner(directory: number): number | undefined | null {
+export function lockOwner(
+  directory: number,
+  file = "lock",
+): number | undefined | null {
   const locks = readAll("/proc/locks");
   if (locks === undefined) return null;
-  const lock = stat("lock", directory);
+  const lock = stat(file, directory);
   return lock && holder(locks, lock.identity);
 }
 

@@ -61,10 +61,15 @@ import { mkdir, open, openDirectory, stat } from "../sys/files.ts";
 import { fsyncAside } from "../sys/fsync_aside.ts";
 import { cut, isBigEnough, SLACK } from "./cut.ts";
 import { Directory } from "./directory.ts";
-import { MODE_COMPLETE, MODE_RUNNING, UNPROCESSED } from "./names.ts";
+import {
+  isComplete,
+  MODE_COMPLETE,
+  MODE_RUNNING,
+  UNPROCESSED,
+} from "./names.ts";
 import { OldFiles } from "./old_files.ts";
 import type { FindProcessor } from "./processor.ts";
-import { Queue } from "./queue.ts";
+import { Queue, type Turns } from "./queue.ts";
 import { type Current, recover } from "./recovery.ts";
 import { type Retrier, StartError, startStep } from "./retrier.ts";
 import { checkSettings, type LogSettings } from "./settings.ts";
@@ -78,8 +83,58 @@ const MOST_FINISHING = 4;
 /** How many bytes are read at once of a `current` that is written anew. */
 const CHUNK = 64 * 1024;
 
+/** Where lines go. */
+export type AnyLog = Pick<
+  LogDirectory,
+  | "append"
+  | "attend"
+  | "close"
+  | "due"
+  | "expire"
+  | "expiry"
+  | "hasExpired"
+  | "isSynced"
+  | "path"
+  | "processing"
+  | "room"
+  | "rotate"
+  | "sync"
+  | "terminate"
+  | "untilDue"
+>;
+
+/** What the logs in one folder have in common, where there are many of them. */
+export interface Siblings {
+  /**
+   * Makes a log's directory.
+   *
+   * @throws {SysError} When it can't be made
+   */
+  mkdir(path: string): void;
+  /** Notes that a directory's name may not be on the disk. */
+  noteName(): void;
+  /**
+   * Waits until the names of directories that were noted are on the disk.
+   *
+   * @throws {SysError} When the disk fails
+   */
+  syncNames(): Promise<void>;
+  /** Waits until a log may have the descriptors that a change of names takes. */
+  enter(): Promise<void> | undefined;
+  /** Says that it has closed them. */
+  leave(): void;
+  /** Waits for a log's turn to process; see {@linkcode Turns.take}. */
+  take(log: LogDirectory): Promise<boolean>;
+  /** Gives the turn back. */
+  give(log: LogDirectory): void;
+}
+
 /**
  * A log directory that this process writes to.
+ *
+ * One of many in a folder has few descriptors: the directory is open only while
+ * something is done to its names; and it can be parked, which closes the others
+ * as well. A kill then finds what it would have found otherwise.
  *
  * @example
  * ```ts
@@ -102,7 +157,12 @@ export class LogDirectory {
   readonly #settings: Readonly<LogSettings>;
   readonly #retrier: Retrier;
   readonly #directory: Directory;
+  readonly #siblings: Siblings | undefined;
   #lock: number;
+  /** Which file `current` is, while the log is parked. */
+  #parked: string | undefined;
+  /** Whether it is its turn to process. */
+  #turn = false;
   readonly #old: OldFiles;
   /** What waits for the processor; none without one. */
   readonly #queue: Queue | undefined;
@@ -146,8 +206,10 @@ export class LogDirectory {
     retrier: Retrier,
     wake: () => void,
     find: FindProcessor | undefined,
+    siblings: Siblings | undefined,
     { fd, lock }: Locked,
   ) {
+    this.#siblings = siblings;
     this.path = path;
     this.#settings = settings;
     this.#retrier = retrier;
@@ -160,8 +222,27 @@ export class LogDirectory {
       (message) => retrier.warn(message),
     );
     this.#queue = queued
-      ? new Queue(this.#directory, this.#old, settings, retrier, wake, find)
+      ? new Queue(
+        this.#directory,
+        this.#old,
+        settings,
+        retrier,
+        wake,
+        find,
+        siblings && this.#turns(siblings),
+      )
       : undefined;
+  }
+
+  #turns(siblings: Siblings): Turns {
+    return {
+      take: async () => this.#turn = await siblings.take(this),
+      give: () => {
+        this.#turn = false;
+        this.#rest();
+        siblings.give(this);
+      },
+    };
   }
 
   /**
@@ -174,6 +255,8 @@ export class LogDirectory {
    * @param retrier Where warnings go from now on
    * @param wake Called when a file has left the queue: the log may be due now
    * @param find What carries out a processor; `sh -c` unless given
+   * @param siblings What it shares with the other logs of its folder, where
+   * there are many
    * @returns The open log
    * @throws {StartError} When another process is writing to it, or it can't be
    * used
@@ -186,26 +269,131 @@ export class LogDirectory {
     retrier: Retrier,
     wake: () => void = () => {},
     find?: FindProcessor,
+    siblings?: Siblings,
   ): LogDirectory {
     checkSettings(settings);
-    const locked = openLocked(path);
-    const log = new LogDirectory(path, settings, retrier, wake, find, locked);
+    const log = new LogDirectory(
+      path,
+      settings,
+      retrier,
+      wake,
+      find,
+      siblings,
+      openLocked(path, siblings),
+    );
     try {
       log.#start();
     } catch (error) {
       log.#release();
       throw error;
     }
+    log.#rest();
     // Not before everything else that is opened with it.
     queueMicrotask(() => log.#queue?.start());
     return log;
   }
 
   #start(): void {
-    this.#take(recover(this.#directory, this.#old));
+    this.#take(
+      recover(this.#directory, this.#old, this.#siblings !== undefined),
+    );
     if (this.#queue || this.#settings.keepSeconds !== undefined) {
       startStep(() => this.#old.refresh(), `unable to read ${this.path}`);
     }
+  }
+
+  /** Has no more descriptors than it needs for lines. */
+  #rest(): void {
+    if (this.#siblings && !this.#busy && !this.#turn) this.#directory.rest();
+  }
+
+  /** Whether the log is parked. */
+  get parked(): boolean {
+    return this.#parked !== undefined;
+  }
+
+  /**
+   * Closes everything, the lock too, until {@linkcode LogDirectory.resume}:
+   * nothing else may be called meanwhile.
+   *
+   * @returns Whether it could be done: nothing is going on
+   */
+  park(): boolean {
+    if (this.#busy || this.#turn || this.parked || this.#closing) return false;
+    const current = stat("", this.#current);
+    // Somebody has removed it: nothing else has its lines any more.
+    if (current === undefined || current.nlink === 0) return false;
+    this.#queue?.tidy();
+    this.#parked = current.identity;
+    this.#directory.rest();
+    close(this.#current);
+    close(this.#lock);
+    this.#current = this.#lock = -1;
+    return true;
+  }
+
+  /**
+   * Opens a parked log again. Where another process has written to it since, it
+   * is as after a start.
+   *
+   * @throws {StartError} When another process is writing to it, or it can't be
+   * used; then it stays parked
+   */
+  resume(): void {
+    if (this.#parked === undefined || this.#resumeAsLeft()) return;
+    const { path } = this;
+    const { fd, lock } = openLocked(path, this.#siblings);
+    const same = this.#directory.resume(fd);
+    try {
+      const current = startStep(
+        () => this.#directory.stat("current"),
+        `unable to stat ${path}/current`,
+      );
+      if (
+        same && current?.identity === this.#parked &&
+        current.size === this.#length && !isComplete(current.mode)
+      ) {
+        this.#current = startStep(
+          () => open("current", "reopen", 0, fd),
+          `unable to append to ${path}/current`,
+        );
+      } else this.#start();
+      this.#lock = lock;
+    } catch (error) {
+      close(lock);
+      this.#directory.rest();
+      throw error;
+    }
+    this.#parked = undefined;
+    this.#rest();
+  }
+
+  /** Resumes where nothing has changed, which takes the fewest calls. */
+  #resumeAsLeft(): boolean {
+    const { path } = this;
+    let lock = -1;
+    let current = -1;
+    try {
+      lock = open(`${path}/lock`, "reopen");
+      flock(lock);
+      current = open(`${path}/current`, "reopen");
+      const found = stat("", current);
+      if (
+        found?.identity === this.#parked && found?.size === this.#length &&
+        !isComplete(found.mode)
+      ) {
+        this.#lock = lock;
+        this.#current = current;
+        this.#parked = undefined;
+        return true;
+      }
+    } catch (error) {
+      // Whatever is wrong, the other way tells.
+      if (!(error instanceof SysError)) throw error;
+    }
+    if (lock >= 0) close(lock);
+    if (current >= 0) close(current);
+    return false;
   }
 
   #take({ fd, length, partial, age }: Current): void {
@@ -258,7 +446,10 @@ export class LogDirectory {
       await before;
       await step();
     } finally {
-      if (this.#busy === promise) this.#busy = undefined;
+      if (this.#busy === promise) {
+        this.#busy = undefined;
+        this.#rest();
+      }
       resolve();
     }
   }
@@ -489,15 +680,18 @@ export class LogDirectory {
     if (this.#closing) throw new Error(`${this.path} is closed`);
   }
 
-  #insist<T>(step: () => T, failure: string): Promise<T> {
+  #insist<T>(step: () => T | Promise<T>, failure: string): Promise<T> {
     return this.#retrier.retry(step, failure);
   }
 
   /** Takes a step that brings something to the disk until it succeeds. */
-  #insistOnSync(step: () => void, failure: string): Promise<void> {
-    return this.#insist(() => {
+  #insistOnSync(
+    step: () => void | Promise<void>,
+    failure: string,
+  ): Promise<void> {
+    return this.#insist(async () => {
       try {
-        step();
+        await step();
       } catch (error) {
         this.#doubtful = true;
         throw error;
@@ -507,7 +701,7 @@ export class LogDirectory {
 
   #syncDirectory(): Promise<void> {
     return this.#insistOnSync(
-      () => this.#directory.sync(),
+      () => this.#siblings ? this.#syncOurNames() : this.#directory.sync(),
       `unable to write ${this.path} to disk`,
     );
   }
@@ -541,6 +735,34 @@ export class LogDirectory {
     while (this.#finishing.size > 0) await Promise.all(this.#finishing);
   }
 
+  /** Brings the names of a log of many to the disk. */
+  async #syncOurNames(): Promise<void> {
+    await this.#siblings?.syncNames();
+    if (this.#directory.isElsewhere()) this.#directory.disown();
+    else if (!await this.#directory.syncAside()) this.#directory.sync();
+  }
+
+  /** @throws {SysError} `EIO`: the number stayed in the other thread */
+  async #syncCurrent(): Promise<void> {
+    if (await fsyncAside(this.#current)) return;
+    throw new SysError(errorNumber("EIO"));
+  }
+
+  async #sync(): Promise<void> {
+    // What the last run left complete, and nothing has come to, is on the disk.
+    if (this.#synced === this.#length) return;
+    const named = this.#directory.isSynced(this.#made);
+    if (!named && !this.#siblings) await this.#syncDirectory();
+    await this.#insistOnSync(
+      () => this.#siblings ? this.#syncCurrent() : fsync(this.#current),
+      `unable to write ${this.path}/current to disk`,
+    );
+    // A file system with a journal has it on the disk with the lines, and where
+    // there are many logs that tells.
+    if (!named && this.#siblings) await this.#syncDirectory();
+    this.#synced = this.#length;
+  }
+
   /** Syncs `current` and says so by its mode. */
   async #complete(): Promise<void> {
     // What the last run left complete, and nothing has come to, is on the disk.
@@ -558,10 +780,49 @@ export class LogDirectory {
     );
   }
 
-  /** The table's steps 1 and 2; the others go on beside the next lines. */
   async #rotate(): Promise<void> {
-    const { path } = this;
     await this.#queue?.makeRoom();
+    if (this.#siblings === undefined) return await this.#finishBeside();
+    await this.#siblings.enter();
+    try {
+      await this.#finishInTurn();
+    } finally {
+      this.#directory.rest();
+      this.#siblings.leave();
+    }
+  }
+
+  /** The table's steps one after the other: with many logs the disk is busy. */
+  async #finishInTurn(): Promise<void> {
+    const { path } = this;
+    await this.#complete();
+    if (await this.#isElsewhere()) return await this.#remake();
+    const first = await this.#insist(
+      () => this.#old.nextName(UNPROCESSED),
+      `unable to read ${path}`,
+    );
+    const name = this.#queue ? first : this.#old.processedName(first);
+    const renamed = await this.#rename(name);
+    if (renamed === undefined) return;
+    if (!renamed && this.#isLost(true)) return await this.#remake();
+    if (renamed) {
+      await this.#syncDirectory();
+      this.#old.add(name);
+    }
+    const fd = await this.#create();
+    if (fd === undefined) return await this.#remake();
+    close(this.#current);
+    this.#take({ fd, length: 0, partial: false, age: 0 });
+    this.#queue?.add();
+    await this.#insist(
+      () => this.#old.trim(this.#queue?.working),
+      `unable to remove from ${path}`,
+    );
+  }
+
+  /** The table's steps 1 and 2; the others go on beside the next lines. */
+  async #finishBeside(): Promise<void> {
+    const { path } = this;
     while (this.#finishing.size >= MOST_FINISHING) {
       await Promise.race(this.#finishing);
     }
@@ -676,12 +937,23 @@ export class LogDirectory {
     return fd;
   }
 
+  /** Whether the directory has another name, or none, by now. */
+  #isElsewhere(): Promise<boolean> {
+    return this.#insist(
+      () => this.#directory.isElsewhere(),
+      `unable to open directory ${this.path}`,
+    );
+  }
+
   /** Whether the directory was removed; it isn't looked often. */
   #isLost(now = false): boolean {
     const time = performance.now();
     if (!now && time < this.#lookAt) return false;
+    if (stat("", this.#current)?.nlink === 0 && this.#directory.isGone()) {
+      return true;
+    }
     this.#lookAt = time + LOOK;
-    return stat("", this.#current)?.nlink === 0 && this.#directory.isGone();
+    return false;
   }
 
   /**
@@ -694,8 +966,14 @@ export class LogDirectory {
     const { path } = this;
     await this.#finished();
     const lost = this.#current;
-    const { fd, lock } = await this.#insistOnStart(() => openLocked(path));
-    this.#retrier.warn(`${path} was removed, made again`);
+    // What was moved has its lines still.
+    const moved = (stat("", lost)?.nlink ?? 0) > 0;
+    const { fd, lock } = await this.#insistOnStart(() =>
+      openLocked(path, this.#siblings)
+    );
+    this.#retrier.warn(
+      `${path} was ${moved ? "moved" : "removed"}, made again`,
+    );
     this.#directory.replace(fd);
     close(this.#lock);
     this.#lock = lock;
@@ -704,6 +982,11 @@ export class LogDirectory {
     );
     this.#take(current);
     await this.#insist(() => this.#old.refresh(true), `unable to read ${path}`);
+    if (moved) {
+      close(lost);
+      this.#queue?.start();
+      return;
+    }
     const reader = await this.#insist(
       () => open(`/proc/self/fd/${lost}`, "read"),
       `unable to read the former ${path}/current`,
@@ -748,6 +1031,11 @@ export class LogDirectory {
     return this.#queue?.work;
   }
 
+  /** Does what is {@linkcode LogDirectory.due}. */
+  async attend(): Promise<void> {
+    if (this.due()) await this.rotate();
+  }
+
   /**
    * The program is to end: a processor that runs is ended within 5 seconds,
    * and what waits stays for the next run. {@linkcode LogDirectory.close} is
@@ -777,6 +1065,8 @@ export class LogDirectory {
     await this.#finished();
     this.#queue?.start();
     while (this.#queue?.work) await this.#queue.work;
+    // Whoever has it meanwhile has seen to what was left.
+    if (this.parked) return;
     if (this.#isLost(true)) await this.#remake();
     await this.#complete();
     this.#release();
@@ -787,7 +1077,8 @@ export class LogDirectory {
     if (this.#current >= 0) close(this.#current);
     this.#current = -1;
     this.#directory.close();
-    close(this.#lock);
+    if (this.#lock >= 0) close(this.#lock);
+    this.#lock = -1;
   }
 }
 
@@ -797,26 +1088,51 @@ interface Locked {
   readonly lock: number;
 }
 
-/** Opens a directory, making it where there is none, and takes its lock. */
-function openLocked(path: string): Locked {
+/**
+ * Opens a directory, making it where there is none.
+ *
+ * @param path Its name
+ * @param siblings What sees to its name; it is synced here otherwise
+ * @returns The open directory
+ * @throws {StartError} When it can't be
+ */
+export function openMade(path: string, siblings?: Siblings): number {
+  let missing = false;
   try {
     // An exception takes longer than a look.
-    if (stat(path) === undefined) mkdir(path, 0o700);
+    missing = stat(path) === undefined;
+    if (missing && siblings === undefined) mkdir(path, 0o700);
   } catch (error) {
     // Whatever is wrong, opening tells.
     if (!(error instanceof SysError)) throw error;
+    missing = false;
+  }
+  if (missing && siblings !== undefined) {
+    startStep(() => siblings.mkdir(path), `unable to make directory ${path}`);
   }
   const fd = startStep(
     () => openDirectory(path),
     `unable to open directory ${path}`,
     path,
   );
-  let lock = -1;
   try {
     // Who made it may have been killed before its name was on the disk.
     if (isNew(fd)) {
-      startStep(() => syncParent(fd), `unable to write ${path} to disk`);
+      if (siblings) siblings.noteName();
+      else startStep(() => syncParent(fd), `unable to write ${path} to disk`);
     }
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+/** Opens a directory, making it where there is none, and takes its lock. */
+function openLocked(path: string, siblings?: Siblings): Locked {
+  const fd = openMade(path, siblings);
+  let lock = -1;
+  try {
     startStep(
       () => {
         lock = open("lock", "append", 0o600, fd);

@@ -51,6 +51,19 @@ interface Failure {
 /** The log is to end, and nothing is waited for any more. */
 class Stopped extends Error {}
 
+/** Where processors take turns. */
+export interface Turns {
+  /**
+   * Waits for a turn. Until it is given back nothing is closed that the log's
+   * files need; without one they may be somebody else's.
+   *
+   * @returns Whether there is one; otherwise the program is to end
+   */
+  take(): Promise<boolean>;
+  /** Gives the turn back. */
+  give(): void;
+}
+
 /** A log's queue. What happens to a file in it is the table's 6 to 11. */
 export class Queue {
   readonly #directory: Directory;
@@ -58,6 +71,7 @@ export class Queue {
   readonly #settings: Readonly<LogSettings>;
   readonly #retrier: Retrier;
   readonly #wake: () => void;
+  readonly #turns: Turns | undefined;
   #processor: Processor | undefined;
   /** All that goes on until nothing waits, or the queue is stopped. */
   #work: Promise<void> | undefined;
@@ -70,6 +84,8 @@ export class Queue {
   #fault = (_error: unknown) => {};
   readonly #letUncaughtBe: () => void;
   readonly #failureFile: FailureFile;
+  /** Whether the last run has left anything. */
+  #left = false;
   #stopping = false;
   #pausing = false;
   /** Whether the last file was processed, and not kept unsent. */
@@ -78,6 +94,8 @@ export class Queue {
   #began = 0;
   /** Wakes the log when patience is over. */
   #timer: number | undefined;
+  /** Whether other logs' processors have to end before this one's may start. */
+  #waitsForTurn = false;
   /** Whether a file that was processed is being put into its place. */
   #completing = false;
   /** Resolved when a file has come, was taken in hand, or has left. */
@@ -93,7 +111,9 @@ export class Queue {
     retrier: Retrier,
     wake: () => void,
     find: FindProcessor | undefined,
+    turns: Turns | undefined,
   ) {
+    this.#turns = turns;
     this.#directory = directory;
     this.#old = old;
     this.#settings = settings;
@@ -219,7 +239,8 @@ export class Queue {
       const oldest = names.find((name) => name !== this.#name) ??
         (this.#old.unsynced > 0 ? undefined : names[0]);
       // Which one is in hand may not be settled yet.
-      const taking = this.working && this.#name === undefined;
+      const taking = this.working && this.#name === undefined &&
+        !this.#waitsForTurn;
       if (
         oldest === undefined || !this.#letsGo || this.#completing || taking
       ) {
@@ -256,54 +277,99 @@ export class Queue {
 
   async #processAll(): Promise<void> {
     let failures = 0;
-    /** Whether the last run has left anything. */
-    let left = false;
     try {
       while (!this.#stopping) {
+        if (!await this.#takeTurn()) break;
         let failure: Failure | undefined;
         try {
-          // No run begins while a file is being kept: it would have read the
-          // state without the notice, and would leave one without it.
-          let name: string | undefined;
-          do {
-            await this.#keeping;
-            name = await this.#next();
-          } while (this.#keeping !== undefined);
+          const name = await this.#following();
           if (name === undefined) {
             this.#failureFile.clear();
             break;
           }
-          this.#name = name;
-          this.#changed();
-          left = true;
-          failure = await this.#process(name);
-        } catch (error) {
-          if (error instanceof Stopped) throw error;
-          // A fault of the program's own ends nothing either.
-          failure = this.#failed(error);
+          failure = await this.#try(name);
+        } finally {
+          this.#name = undefined;
+          this.#turns?.give();
         }
-        this.#name = undefined;
-        this.#began = performance.now();
-        if (failure === undefined) {
-          left = false;
-          failures = 0;
-          this.#changed();
-        } else {
-          this.#succeeding = false;
-          await this.#pause(failure, failures++);
-        }
+        if (failure === undefined) failures = 0;
+        else await this.#pause(failure, failures++);
       }
     } catch (error) {
       if (!(error instanceof Stopped)) throw error;
-    } finally {
-      this.#name = undefined;
     }
-    if (left) this.#tidy();
+    this.tidy();
     await this.#keeping;
   }
 
+  /** Waits for this log's turn; `false` where there is to be none. */
+  async #takeTurn(): Promise<boolean> {
+    if (this.#turns === undefined) return true;
+    this.#waitsForTurn = true;
+    try {
+      return await this.#turns.take();
+    } finally {
+      this.#waitsForTurn = false;
+    }
+  }
+
+  /**
+   * Has a file processed.
+   *
+   * @returns What there is to say when that doesn't succeed
+   */
+  async #try(name: string): Promise<Failure | undefined> {
+    let failure: Failure | undefined;
+    try {
+      this.#name = name;
+      this.#changed();
+      this.#left = true;
+      failure = await this.#process(name);
+    } catch (error) {
+      if (error instanceof Stopped) throw error;
+      // A fault of the program's own ends nothing either.
+      failure = this.#failed(error);
+    }
+    this.#name = undefined;
+    this.#began = performance.now();
+    if (failure === undefined) {
+      this.#left = false;
+      this.#changed();
+      return undefined;
+    }
+    this.#succeeding = false;
+    if (this.#stopping) return failure;
+    const { message, cause } = failure;
+    this.#failureFile.say(cause);
+    const count = this.#old.waiting.count;
+    let waiting = `${count} ${count === 1 ? "file" : "files"}`;
+    try {
+      waiting += `, ${this.#old.waitingBytes()} bytes`;
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+    }
+    this.#pausing = true;
+    await this.#trim();
+    return { message: `${message}; waiting: ${waiting}`, cause };
+  }
+
+  /**
+   * The next file. No run begins while one is being kept: it would have read
+   * the state without the notice, and would leave one without it.
+   */
+  async #following(): Promise<string | undefined> {
+    let name: string | undefined;
+    do {
+      await this.#keeping;
+      name = await this.#next();
+    } while (this.#keeping !== undefined);
+    return name;
+  }
+
   /** What a processor that didn't succeed has left is nobody's. */
-  #tidy(): void {
+  tidy(): void {
+    if (!this.#left) return;
+    this.#left = false;
     const { path } = this.#directory;
     for (const name of ["newstate", "processed"]) {
       try {
@@ -317,23 +383,10 @@ export class Queue {
     }
   }
 
-  async #pause(
-    { message, cause }: Failure,
-    failures: number,
-  ): Promise<void> {
+  async #pause({ message }: Failure, failures: number): Promise<void> {
     if (this.#stopping) return;
-    this.#failureFile.say(cause);
-    const count = this.#old.waiting.count;
-    let waiting = `${count} ${count === 1 ? "file" : "files"}`;
-    try {
-      waiting += `, ${this.#old.waitingBytes()} bytes`;
-    } catch (error) {
-      if (!(error instanceof SysError)) throw error;
-    }
-    this.#pausing = true;
-    await this.#trim();
     await this.#retrier.pause(
-      `${message}; waiting: ${waiting}`,
+      message,
       Math.min(PAUSE * 2 ** failures, LONGEST_PAUSE),
     );
     this.#pausing = false;

@@ -30,18 +30,27 @@ export interface Current {
  *
  * @param directory The directory, which is locked
  * @param old Its old files
+ * @param later Whether the name of a new `current` is synced with its lines:
+ * where many logs are opened that takes less
  * @returns `current`
  * @throws {StartError} When something can't be done
  */
-export function recover(directory: Directory, old: OldFiles): Current {
+export function recover(
+  directory: Directory,
+  old: OldFiles,
+  later = false,
+): Current {
   const { path } = directory;
   const look = (name: string) =>
     startStep(() => directory.stat(name), `unable to stat ${path}/${name}`);
-  const discard = (name: string) =>
+  const before = directory.changes;
+  const discard = (name: string) => {
+    if (look(name) === undefined) return;
     startStep(
       () => directory.unlink(name),
       `unable to remove ${path}/${name}`,
     );
+  };
   const current = look("current");
   const processed = look("processed");
   const newstate = look("newstate");
@@ -66,6 +75,10 @@ export function recover(directory: Directory, old: OldFiles): Current {
     return goOn(directory, current, old);
   }
   keepCutOff(directory, old, "current", UNPROCESSED);
+  const sync = () =>
+    startStep(() => directory.sync(), `unable to write ${path} to disk`);
+  // The name `current` has been another file's.
+  if (later && directory.changes > before) sync();
   // A `state` is always a complete one; what it says, others wait to hear.
   close(startStep(
     () => directory.open("state", "append"),
@@ -76,7 +89,7 @@ export function recover(directory: Directory, old: OldFiles): Current {
     `unable to write to ${path}/current`,
   );
   setRunning(fd, path);
-  startStep(() => directory.sync(), `unable to write ${path} to disk`);
+  if (!later) sync();
   return { fd, length: 0, partial: false, age: 0 };
 }
 

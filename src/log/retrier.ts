@@ -77,10 +77,10 @@ export class Retrier {
    * @param failure What to say when it fails, without the reason
    * @returns What the step returned
    */
-  async retry<T>(step: () => T, failure: string): Promise<T> {
+  async retry<T>(step: () => T | Promise<T>, failure: string): Promise<T> {
     while (true) {
       try {
-        return step();
+        return await step();
       } catch (error) {
         if (!(error instanceof SysError)) throw error;
         await this.pause(`${failure}, pausing: ${error.message}`);

@@ -28,7 +28,8 @@ function writerOf(path: string): string | undefined {
   return unlessRefused(() => {
     const directory = openDirectory(path);
     try {
-      const pid = lockOwner(directory);
+      // A folder of logs is locked itself.
+      const pid = lockOwner(directory) ?? lockOwner(directory, ".");
       if (pid === Deno.pid) return "the script names it twice";
       // 0 is one of another machine, or container.
       if (!pid) return "a process that can't be seen here writes to it";

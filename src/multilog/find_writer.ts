@@ -28,9 +28,26 @@ export interface Writer {
  * can't be found out
  */
 export function findWriter(directory: number): Writer | undefined | null {
-  const pid = lockOwner(directory);
+  let pid = lockOwner(directory);
+  if (pid === undefined) pid = folderOwner(directory);
   if (pid === undefined || pid === null) return pid;
   return { pid, settings: settingsOf(pid, directory) };
+}
+
+/**
+ * Finds the process that has a log for each host in the folder of one: it has
+ * that one's lock only while lines come, and the folder's as long as it runs.
+ */
+function folderOwner(directory: number): number | undefined | null {
+  const pid = unlessRefused(() => lockOwner(directory, ".."));
+  if (pid === undefined || pid === null) return pid;
+  // Others may lock a folder for reasons of their own.
+  return wordsOf(pid).some((word) => word.startsWith("@")) ? pid : undefined;
+}
+
+/** A process's command line. */
+function wordsOf(pid: number): string[] {
+  return (readAll(`/proc/${pid}/cmdline`) ?? "").split("\0").slice(0, -1);
 }
 
 /** What a running multilog's arguments say of a directory. */
@@ -38,20 +55,21 @@ function settingsOf(
   pid: number,
   directory: number,
 ): Readonly<LogSettings> | undefined {
-  const [program = "", ...words] = (readAll(`/proc/${pid}/cmdline`) ?? "")
-    .split("\0").slice(0, -1);
+  const [program = "", ...words] = wordsOf(pid);
   if (program.slice(program.lastIndexOf("/") + 1) !== "multilog") {
     return undefined;
   }
   const logs = parseScript(words).actions.filter((action) =>
     action.kind === "log"
   );
-  const identity = stat("", directory)?.identity;
-  const found = logs.find(({ path }) => {
+  const log = stat("", directory)?.identity;
+  const folder = unlessRefused(() => stat("..", directory)?.identity);
+  const found = logs.find(({ path, hosts }) => {
     // As that process sees it; its root may be another one, too.
     const from = path.startsWith("/") ? "root" : "cwd/";
     const name = fromLatin1(`/proc/${pid}/${from}${path}`);
-    return unlessRefused(() => stat(name)?.identity) === identity;
+    const there = unlessRefused(() => stat(name)?.identity);
+    return there !== undefined && there === (hosts ? folder : log);
   });
   // The original's working directory is its last log, whatever it was before.
   const only = logs.length === 1 ? logs[0] : undefined;

@@ -6,7 +6,7 @@
  */
 import { Diagnostics } from "../diagnostics.ts";
 import type { AlarmClock } from "../sys/alarm_clock.ts";
-import { EAGAIN, read, setPipeSize } from "../sys/descriptors.ts";
+import { EAGAIN, isSeekable, read, setPipeSize } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { umask } from "../sys/files.ts";
 import { shortage } from "../sys/limits.ts";
@@ -50,7 +50,7 @@ function descriptorsFor({ actions }: Script): number {
 
 /** What the command line can ask for instead of a script. */
 export const HELP = `usage: multilog script
-       multilog --status dir... [--json]     what logs hold, who writes to them
+       multilog --status dir... [--older sec] [--json | --metrics]
        multilog --follow dir... [-n lines] [--local]     what comes to them
        multilog --cat dir... [--since time] [--until time] [--local]
 
@@ -63,7 +63,7 @@ argument is one action; they are carried out in order for each line.
   F  R  S      patterns after it are fnmatch(3)'s, grep -E's, as above again
   e            print selected lines to standard error (200 bytes of each)
   =file        keep the newest selected line in file (1000 bytes of it)
-  ./dir  /dir  append selected lines to the log in dir
+  ./dir  /dir  append selected lines to the log in dir; @dir: in dir/host
 for the directories that follow:
   ssize  asec  finish current at size bytes (99999), or when it is sec old
   nnum   d     keep num files (10); d: when all wait, remove the oldest
@@ -148,7 +148,7 @@ export async function multilog(
       }
       if (terminating && engine.atLineStart()) return 0;
       for (const log of logs) {
-        if (log.due()) await log.rotate();
+        if (log.due()) await log.attend();
         if (expires && log.hasExpired()) await log.expire();
       }
       alarm?.set(lines.expiry());
@@ -157,6 +157,7 @@ export async function multilog(
       poller.set(0, room > 0 ? INPUT : NOTHING, READABLE);
       poller.set(2, alarm?.fd ?? NOTHING, READABLE);
       poller.set(1, alerts.waiting ? STANDARD_ERROR : NOTHING, WRITABLE);
+      if (lines.waiting && !poller.look()) await lines.flush();
       // A processor's end comes through the event loop; signals don't need it.
       if (logs.some((log) => log.processing())) await poller.wait(due);
       else await poller.waitHere(due);
@@ -194,7 +195,16 @@ export async function multilog(
     const descriptors = descriptorsFor(script);
     const little = shortage({ descriptors, data: DATA });
     if (little !== undefined) throw new StartError(little, { code: "EMFILE" });
-    lines = await ScriptRunner.open(script, trouble, wake, find);
+    // What was read of a file, and is lost by a kill, nobody reads on after.
+    const late = isSeekable(INPUT);
+    lines = await ScriptRunner.open(
+      script,
+      trouble,
+      wake,
+      find,
+      "multilog",
+      late,
+    );
     if (terminating) lines.terminate();
     const code = await carryOut(lines);
     await lines.close();

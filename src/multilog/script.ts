@@ -26,6 +26,8 @@ export type Action =
     readonly kind: "log";
     readonly path: string;
     readonly settings: Readonly<LogSettings>;
+    /** Whether there is a log in it for each host. */
+    readonly hosts: boolean;
   };
 
 /** A script. */
@@ -157,9 +159,17 @@ export function parseScript(args: readonly string[]): Script {
         break;
       case ".":
       case "/":
-        actions.push({ kind: "log", path: arg, settings: { ...settings } });
+      case "@": {
+        const hosts = arg[0] === "@";
+        const path = hosts ? rest : arg;
+        if (path === "") {
+          warnings.push("@: ignored, no directory follows it");
+          break;
+        }
+        actions.push({ kind: "log", path, settings: { ...settings }, hosts });
         unused = [];
         break;
+      }
       default:
         unknown = true;
         warnings.push(

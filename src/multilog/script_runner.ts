@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { LogDirectory } from "../log/log_directory.ts";
+import { type AnyLog, LogDirectory } from "../log/log_directory.ts";
 import type { FindProcessor } from "../log/processor.ts";
 import { Alerts } from "./alerts.ts";
 import { LineEngine } from "./engine.ts";
+import type { HostLogs } from "./host_logs.ts";
 import type { Script } from "./script.ts";
 import { StatusFile } from "./status_file.ts";
 import { STAMP_MOST } from "../stamps.ts";
@@ -26,9 +27,10 @@ export class ScriptRunner {
   /** The engine, to put bytes into. */
   readonly engine: LineEngine;
   /** The logs, in the script's order. */
-  readonly logs: readonly LogDirectory[];
+  readonly logs: readonly AnyLog[];
   /** Alerts that wait for whoever reads standard error. */
   readonly alerts: Alerts;
+  readonly #hostLogs: readonly HostLogs[];
   readonly #files: readonly StatusFile[];
   readonly #growth: number;
 
@@ -36,9 +38,11 @@ export class ScriptRunner {
     script: Script,
     engine: LineEngine,
     alerts: Alerts,
-    logs: readonly LogDirectory[],
+    logs: readonly AnyLog[],
+    hostLogs: readonly HostLogs[],
     files: readonly StatusFile[],
   ) {
+    this.#hostLogs = hostLogs;
     this.#growth = script.timestamp ? STAMPED : 1;
     this.engine = engine;
     this.alerts = alerts;
@@ -54,6 +58,8 @@ export class ScriptRunner {
    * @param wake Called when a file has left a queue: a log may be due now
    * @param find What carries out a processor; `sh -c` unless given
    * @param program The name that messages between alerts begin with
+   * @param late Whether lines may wait for more, until
+   * {@linkcode ScriptRunner.flush} is called
    * @returns The lines' way
    * @throws {StartError} When something can't be opened; then nothing is open
    */
@@ -63,8 +69,14 @@ export class ScriptRunner {
     wake?: () => void,
     find?: FindProcessor,
     program = "multilog",
+    late = false,
   ): Promise<ScriptRunner> {
-    const logs: LogDirectory[] = [];
+    const logs: AnyLog[] = [];
+    const hostLogs: HostLogs[] = [];
+    // Nobody shall read of a line that isn't in its log.
+    const shown = script.actions.some(({ kind }) =>
+      kind === "alert" || kind === "status"
+    );
     const files: StatusFile[] = [];
     const alerts = new Alerts(STANDARD_ERROR, program);
     let engine: LineEngine;
@@ -85,7 +97,17 @@ export class ScriptRunner {
       for (const action of script.actions) {
         if (action.kind === "log") {
           const { path, settings } = action;
-          logs.push(LogDirectory.open(path, settings, trouble, wake, find));
+          if (!action.hosts) {
+            logs.push(LogDirectory.open(path, settings, trouble, wake, find));
+            continue;
+          }
+          // Loaded where there is one, as is what it loads.
+          const { HostLogs } = await import("./host_logs.ts");
+          const lines = { timestamp: script.timestamp, late: late && !shown };
+          const opened = HostLogs
+            .open(lines, path, settings, trouble, wake, find);
+          logs.push(opened);
+          if (lines.late) hostLogs.push(opened);
         } else if (action.kind === "status") {
           files.push(StatusFile.open(action.file, trouble));
         }
@@ -104,7 +126,17 @@ export class ScriptRunner {
       for (const file of files) file.close();
       throw error;
     }
-    return new ScriptRunner(script, engine, alerts, logs, files);
+    return new ScriptRunner(script, engine, alerts, logs, hostLogs, files);
+  }
+
+  /** Whether there are lines that wait for {@linkcode ScriptRunner.flush}. */
+  get waiting(): boolean {
+    return this.#hostLogs.some((logs) => logs.waiting);
+  }
+
+  /** Has all lines so far written. */
+  async flush(): Promise<void> {
+    for (const logs of this.#hostLogs) await logs.flush();
   }
 
   /**

@@ -16,9 +16,12 @@ import { StartError, startStep } from "../log/retrier.ts";
 import { TerminalText } from "../terminal.ts";
 import { duration } from "./duration.ts";
 import { findWriter, readEnd } from "./find_writer.ts";
+import { metrics } from "./metrics.ts";
 import { nextRemovals, type Removal, removalText } from "./removals.ts";
 
 const COMPLETE_BIT = 0o100;
+/** The exit code when `--older` has found a log. */
+const SILENT = 1;
 /** A terminal's width. */
 const COLUMNS = 80;
 /** Characters of a notice that are worth showing. */
@@ -323,6 +326,47 @@ function lastLines(name: string, directory: number): string[] {
   return text.split("\n").filter((line) => line !== "");
 }
 
+/** What is asked of `--status`. */
+interface Wish {
+  readonly paths: readonly string[];
+  readonly format: "table" | "--json" | "--metrics";
+  /** Logs with a newer line, in seconds, are left out. */
+  readonly older: number | undefined;
+}
+
+/** @returns What is asked, or what is wrong with that */
+function parseWish(args: readonly string[]): Wish | string {
+  const paths: string[] = [];
+  let format: Wish["format"] = "table";
+  let older: number | undefined;
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i]!;
+    if (arg === "--json" || arg === "--metrics") {
+      if (format !== "table" && format !== arg) {
+        return "fatal: --json and --metrics exclude each other";
+      }
+      format = arg;
+    } else if (arg === "--older") {
+      const seconds = args[++i] ?? "";
+      if (!/^\d+$/.test(seconds)) {
+        return `fatal: --older needs a number of seconds: ${seconds}`;
+      }
+      older = Number(seconds);
+    } else if (arg.startsWith("-")) {
+      return `fatal: unknown option ${arg}, see --help`;
+    } else paths.push(arg);
+  }
+  if (paths.length > 0) return { paths, format, older };
+  return "usage: multilog --status dir ... [--older sec] [--json | --metrics]";
+}
+
+/**
+ * Whether a log's newest line is older than some seconds, or there is none.
+ */
+function isSilent({ newest }: LogStatus, seconds: number): boolean {
+  return newest === null || newest > seconds;
+}
+
 /**
  * Runs `multilog --status`.
  *
@@ -334,16 +378,12 @@ export function showStatus(
   args: readonly string[],
   diagnostics: Diagnostics,
 ): number {
-  const paths = args.filter((arg) => arg !== "--json");
-  const wrong = paths.find((arg) => arg.startsWith("-"));
-  if (wrong !== undefined) {
-    diagnostics.say(`fatal: unknown option ${wrong}, see --help`);
+  const wish = parseWish(args);
+  if (typeof wish === "string") {
+    diagnostics.say(wish);
     return 100;
   }
-  if (paths.length === 0) {
-    diagnostics.say("usage: multilog --status dir ... [--json]");
-    return 100;
-  }
+  const { paths, format, older } = wish;
   const { seconds, nanoseconds } = readClock();
   const now = seconds + nanoseconds / 1e9;
   const found: LogStatus[] = [];
@@ -355,15 +395,20 @@ export function showStatus(
       diagnostics.warn(error);
     }
   }
+  const shown = older === undefined
+    ? found
+    : found.filter((log) => isSilent(log, older));
   const terminal = isTerminal(1);
-  let text = paths.length < args.length
-    ? found.map((log) => `${JSON.stringify(log)}\n`).join("")
-    : table(found, terminal ? COLUMNS : Infinity);
+  let text = "";
+  if (format === "table") text = table(shown, terminal ? COLUMNS : Infinity);
+  else if (format === "--metrics") text = metrics(shown, now);
+  else text = shown.map((log) => `${JSON.stringify(log)}\n`).join("");
   if (terminal) {
     text = new TextDecoder().decode(new TerminalText().turn(encode(text)));
   }
   const code = diagnostics.print(text);
-  return found.length === paths.length ? code : 111;
+  if (found.length < paths.length) return 111;
+  return code === 0 && older !== undefined && shown.length > 0 ? SILENT : code;
 }
 
 /**

@@ -73,6 +73,8 @@ export type OpenMode =
   | "read"
   /** For writing at its end, made when it isn't there. */
   | "append"
+  /** For writing at its end. */
+  | "reopen"
   /** For writing, made when it isn't there, emptied when it is. */
   | "truncate"
   /** For writing over its beginning, made when it isn't there. */
@@ -81,6 +83,7 @@ export type OpenMode =
 const FLAGS: Record<OpenMode, number> = {
   read: O_RDONLY,
   append: O_WRONLY | O_CREAT | O_APPEND,
+  reopen: O_WRONLY | O_APPEND,
   truncate: O_WRONLY | O_CREAT | O_TRUNC,
   overwrite: O_WRONLY | O_CREAT,
 };

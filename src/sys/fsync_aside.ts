@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { close, dup } from "./descriptors.ts";
+import { close, dup, fsyncDirectory } from "./descriptors.ts";
 import { SysError } from "./errors.ts";
 import { load } from "./libc.ts";
 import { hasThread, inThread } from "./runtime.ts";
@@ -18,11 +18,24 @@ const lib = load({
   },
 });
 
-/** How many files are synced at a time, each in a thread. */
-const MOST = 4;
-let syncs = 0;
-/** Who waits for a turn. */
+/** How many go on at the same time at the most; each has a thread. */
+const MOST = 16;
+let running = 0;
 const waiting: (() => void)[] = [];
+
+async function syncAside(fd: number): Promise<boolean> {
+  if (running < MOST) running++;
+  else await new Promise<void>((resolve) => waiting.push(resolve));
+  try {
+    const n = hasThread() ? await inThread(() => lib.aside(fd)) : lib.here(fd);
+    return n === 0;
+  } finally {
+    // The next one's turn is this one's.
+    const next = waiting.shift();
+    if (next) next();
+    else running--;
+  }
+}
 
 /**
  * Writes a file's data and mode to the disk, in a thread of its own where there
@@ -39,18 +52,21 @@ export async function fsyncAside(fd: number): Promise<boolean> {
     if (error instanceof SysError) return lib.here(fd) === 0;
     throw error;
   }
-  if (syncs < MOST) syncs++;
-  else await new Promise<void>((resolve) => waiting.push(resolve));
   try {
-    const n = hasThread()
-      ? await inThread(() => lib.aside(own))
-      : lib.here(own);
-    return n === 0;
+    return await syncAside(own);
   } finally {
     close(own);
-    // The next one's turn is this one's.
-    const next = waiting.shift();
-    if (next) next();
-    else syncs--;
   }
+}
+
+/**
+ * Waits until the names in a directory are on the disk, where its file system
+ * can be asked for that.
+ *
+ * @param fd The open directory, which stays open until this is done
+ * @throws {SysError} When the disk fails
+ */
+export async function fsyncDirectoryAside(fd: number): Promise<void> {
+  // Some can't be asked, which is all that the error's number says then.
+  if (!await syncAside(fd)) fsyncDirectory(fd);
 }

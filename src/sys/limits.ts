@@ -65,6 +65,17 @@ export function shortage(
 }
 
 /**
+ * How many descriptors this process may have.
+ *
+ * @returns The limit; `Infinity` for none
+ */
+export function descriptorLimit(): number {
+  const words = new BigUint64Array(2);
+  if (lib.getrlimit(RLIMIT_NOFILE, new Uint8Array(words.buffer)) < 0) return 0;
+  return words[0]! > 0x7fffffffn ? Infinity : Number(words[0]);
+}
+
+/**
  * Raises the limit of open descriptors, as far as that is allowed: for root
  * without a bound, for others to the hard limit.
  *

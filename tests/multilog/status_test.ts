@@ -254,12 +254,22 @@ Deno.test("--status goes on after a directory that isn't there", async () => {
 });
 
 Deno.test("--status without directories, or with an unknown option, is wrong usage", async () => {
-  const usage = "usage: multilog --status dir ... [--json]";
+  const usage =
+    "usage: multilog --status dir ... [--older sec] [--json | --metrics]";
   for (
     const [words, said] of [
       [[], usage],
       [["--json"], usage],
       [["./log", "--jsn"], "fatal: unknown option --jsn, see --help"],
+      [
+        ["./log", "--older", "1h"],
+        "fatal: --older needs a number of seconds: 1h",
+      ],
+      [["./log", "--older"], "fatal: --older needs a number of seconds: "],
+      [
+        ["./log", "--json", "--metrics"],
+        "fatal: --json and --metrics exclude each other",
+      ],
     ] as const
   ) {
     const { code, text, stderr } = await run(
@@ -385,6 +395,111 @@ Deno.test("--status reads the end of a state, however large it is", async () => 
   state.close();
   assertEquals((await one(work.path)).notice, "the last notice");
 });
+
+Deno.test("--older lists the logs whose newest line is older, and exits 1 when there is one", async () => {
+  using work = folder();
+  for (const name of ["a", "b", "c"]) {
+    await run([ours.multilog, `./${name}`], { cwd: work.path, stdin: "x\n" });
+  }
+  const status = (...words: string[]) =>
+    run([ours.multilog, "--status", ...words], { cwd: work.path });
+  const none = await status("--older", "600", "./a", "./b", "./c");
+  assertEquals([none.code, none.text, none.stderr], [0, "", ""]);
+  const past = Date.now() / 1000 - 3600;
+  Deno.utimeSync(`${work.path}/b/current`, past, past);
+  const one = await status("./a", "--older", "600", "./b", "./c");
+  assertEquals([one.code, one.stderr], [1, ""]);
+  assertMatch(one.text, /^CURRENT .*DIRECTORY\n .* 60m .* \.\/b\n$/);
+  const json = await status("--older", "600", "--json", "./a", "./b");
+  assertEquals([json.code, JSON.parse(json.text).directory], [1, "./b"]);
+  // The exact age isn't older.
+  assertEquals((await status("--older", "3700", "./b")).code, 0);
+  // One that never had a line is silent as well.
+  await run([ours.multilog, "./d"], { cwd: work.path });
+  assertEquals((await status("--older", "3700", "./d")).code, 1);
+  // What can't be read is more than silent.
+  const missing = await status("--older", "600", "./b", "./none");
+  assertEquals(missing.code, 111);
+  assertMatch(missing.text, /\.\/b\n$/);
+});
+
+/** A metric's values by its directory, as the text says. */
+function valuesOf(text: string, name: string): [string, number][] {
+  return text.split("\n").filter((line) => line.startsWith(`${name}{`))
+    .map((line) => {
+      const [, label, value] = /^\w+\{directory="(.*)"\} (\S+)$/.exec(line)!;
+      return [label!, Number(value)];
+    });
+}
+
+Deno.test("--metrics has the figures of --json, with labels escaped", async () => {
+  using work = folder();
+  const odd = './a "b"\\c\nd';
+  await using writer = await start(["s5000", "./log"], { cwd: work.path });
+  await writer.write(numbered(0, 2000));
+  await until(
+    "all is written",
+    async () => (await one(work.path)).oldFiles > 1,
+  );
+  await run([ours.multilog, odd], { cwd: work.path, stdin: "x\n" });
+  const { text, code, stderr } = await run(
+    [ours.multilog, "--status", "--metrics", "./log", odd],
+    { cwd: work.path },
+  );
+  assertEquals([code, stderr], [0, ""]);
+  const escaped = './a \\"b\\"\\\\c\\nd';
+  const [log, other] = await json(work.path, "./log", odd);
+  const figures = {
+    current_bytes: "current",
+    old_files: "oldFiles",
+    old_bytes: "oldBytes",
+    waiting_files: "waitingFiles",
+    kept_bytes: "keptBytes",
+    cut_off: "cutOff",
+    running: "running",
+  } as const;
+  for (const [name, key] of Object.entries(figures)) {
+    assertEquals(valuesOf(text, `multilog_${name}`), [
+      ["./log", Number(log![key])],
+      [escaped, Number(other![key])],
+    ], name);
+  }
+  assertEquals(valuesOf(text, "multilog_writer_pid"), [["./log", writer.pid]]);
+  assertEquals(valuesOf(text, "multilog_current_limit_bytes"), [[
+    "./log",
+    5000,
+  ]]);
+  const [[, newest]] = valuesOf(
+    text,
+    "multilog_newest_line_timestamp_seconds",
+  ) as [[string, number]];
+  const { mtime } = Deno.statSync(`${work.path}/log/current`);
+  assert(Math.abs(newest - mtime!.getTime() / 1000) < 0.01, `${newest}`);
+  for (const line of text.split("\n").slice(0, -1)) {
+    assertMatch(line, /^(# (HELP|TYPE) )?multilog_[a-z_]+[ {]/);
+  }
+});
+
+testWith(
+  ["promtool"],
+  "promtool finds nothing wrong with --metrics",
+  async () => {
+    using work = folder();
+    const names = ["./log", './a "b"\\c\nd'];
+    for (const name of names) {
+      await run([ours.multilog, name], { cwd: work.path, stdin: "x\n" });
+    }
+    const shown = await run(
+      [ours.multilog, "--status", "--metrics", ...names],
+      { cwd: work.path },
+    );
+    const check = (stdin: string) =>
+      run([installed("promtool")!, "check", "metrics"], { stdin });
+    const { code, text, stderr } = await check(shown.text);
+    assertEquals([code, text, stderr], [0, "", ""]);
+    assert((await check(shown.text.replace('\\"b', '"b'))).code !== 0);
+  },
+);
 
 Deno.test("--status and --follow are patterns in any other place", async () => {
   using work = folder();
