@@ -210,11 +210,16 @@ export class Directory {
     return change <= this.#synced;
   }
 
-  /** Waits until the names, as they are, are on the disk. */
-  sync(): void {
+  /**
+   * Waits until the names, as they are, are on the disk.
+   *
+   * @returns Whether the file system can be asked for that
+   */
+  sync(): boolean {
     const { changes } = this;
-    fsyncDirectory(this.fd);
+    const asked = fsyncDirectory(this.fd);
     this.#synced = changes;
+    return asked;
   }
 
   /**

@@ -686,7 +686,7 @@ export class LogDirectory {
 
   /** Takes a step that brings something to the disk until it succeeds. */
   #insistOnSync(
-    step: () => void | Promise<void>,
+    step: () => unknown,
     failure: string,
   ): Promise<void> {
     return this.#insist(async () => {
@@ -709,25 +709,29 @@ export class LogDirectory {
   /** Syncs a file while everything else goes on. */
   async #syncFile(fd: number, name: string): Promise<void> {
     if (await fsyncAside(fd)) return;
-    this.#doubtful = true;
-    // The system may tell of a failure only once, and why is not known there.
-    let untold = true;
-    await this.#insistOnSync(
-      () => {
-        fsync(fd);
-        if (!untold) return;
-        untold = false;
-        throw new SysError(errorNumber("EIO"));
-      },
-      `unable to write ${this.path}/${name} to disk`,
-    );
+    await this.#syncAgain(() => fsync(fd), `${this.path}/${name}`);
   }
 
   /** Syncs the directory, unless a change of its names is on the disk. */
   async #syncNames(change: number): Promise<void> {
     while (!this.#directory.isSynced(change)) {
-      if (!await this.#directory.syncAside()) await this.#syncDirectory();
+      if (await this.#directory.syncAside()) continue;
+      await this.#syncAgain(() => this.#directory.sync(), this.path);
     }
+  }
+
+  /**
+   * Syncs what couldn't be synced aside. The system may tell of a failure only
+   * once, and why is not known here.
+   */
+  async #syncAgain(sync: () => boolean | void, what: string): Promise<void> {
+    let untold = true;
+    await this.#insistOnSync(() => {
+      // What can't be asked for hasn't failed.
+      if (sync() === false || !untold) return;
+      untold = false;
+      throw new SysError(errorNumber("EIO"));
+    }, `unable to write ${what} to disk`);
   }
 
   /** Waits until all finished files are complete. */

@@ -150,11 +150,14 @@ export function beginSync(fd: number, from: number, to: number): void {
  * can be asked for that; some, of shared folders for example, can't.
  *
  * @param fd The open directory
+ * @returns Whether it can be asked
  * @throws {SysError} `EIO`, `ENOSPC`
  */
-export function fsyncDirectory(fd: number): void {
+export function fsyncDirectory(fd: number): boolean {
   const n = lib.fsync(fd);
-  if (n < 0 && lastErrno() !== EINVAL) check(n);
+  if (n < 0 && lastErrno() === EINVAL) return false;
+  check(n);
+  return true;
 }
 
 /**

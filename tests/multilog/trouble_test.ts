@@ -122,7 +122,9 @@ testWith(
         said.push(await fails(program, script, cwd, under));
         Deno.removeSync(cwd, { recursive: true });
       }
-      assertEquals(said[1], said[0], name);
+      // Ours adds what would have to be allowed.
+      const words = said[1]!.said.replace(/: user 65534 may not .*(?=\n)/, "");
+      assertEquals({ ...said[1], said: words }, said[0], name);
       assertEquals(said[1]!.code, 111, name);
       assertEquals(said[1]!.left, "unread\n", name);
       assert(said[1]!.said.startsWith("multilog: fatal: unable to "), name);
@@ -196,12 +198,12 @@ const FAULTS: [inject: string, script: string[], said: string][] = [
   [
     "fsync:error=EIO",
     ["./log"],
-    "write ./log/@TIME.u to disk, pausing: input/output error",
+    "write ./log to disk, pausing: input/output error",
   ],
   [
     "fsync:error=EIO",
     ["!cat", "./log"],
-    "write ./log/@TIME.u to disk, pausing: input/output error",
+    "write ./log to disk, pausing: input/output error",
   ],
   [
     "renameat:error=EIO",
@@ -263,8 +265,11 @@ testWith(
       log.signal("SIGALRM");
       await until("all is written", () => whole(path).endsWith("\n19\n"));
       assertEquals(await log.finish(), 0);
-      if (aside) assertEquals(heard().replaceAll(warning, ""), "");
-      else assertEquals(heard(), warning);
+      // Where the file is synced in another thread than its name, that is told, too.
+      if (aside) {
+        const other = warning.replace("./log ", "./log/@TIME.u ");
+        assertEquals(heard().replaceAll(warning, "").replaceAll(other, ""), "");
+      } else assertEquals(heard(), warning);
       const all = whole(path);
       assert(all.startsWith(`old\nx\n${FILE}`), fault);
       assertEquals(inOrder(all.slice(6 + FILE.length)), 20);
