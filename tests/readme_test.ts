@@ -126,6 +126,7 @@ const RECIPES: Record<string, string> = {
   "Relay to a second log server": "relay_test.ts",
   "Delivery to rsyslog": "rsyslog_test.ts",
   "More than one log server: RabbitMQ": "rabbitmq_test.ts",
+  "More than one log server, and no line twice: NATS JetStream": "nats_test.ts",
   "Kafka": "kafka_test.ts",
   "A log server in a container": "container_test.ts",
 };
