@@ -126,7 +126,9 @@ const RECIPES: Record<string, string> = {
   "Relay to a second log server": "relay_test.ts",
   "Delivery to rsyslog": "rsyslog_test.ts",
   "More than one log server: RabbitMQ": "rabbitmq_test.ts",
+  "Each line once: NATS JetStream": "nats_test.ts",
   "Kafka": "kafka_test.ts",
+  "Silent hosts, and metrics": "metrics_test.ts",
   "A log server in a container": "container_test.ts",
 };
 

@@ -131,8 +131,7 @@ grep -qs '^log:' /etc/passwd ||
     --shell /usr/sbin/nologin log
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload
-  systemctl try-restart logferry-server.service logferry-server-log.service \\
-    'multilog@*.service' || :
+  systemctl try-restart logferry-server.service 'multilog@*.service' || :
 fi
 `;
 
@@ -140,7 +139,6 @@ fi
 export const BEFORE_REMOVE = `\
 if [ -d /run/systemd/system ]; then
   systemctl disable --now logferry-client.service logferry-server.service || :
-  systemctl stop 'multilog@*.socket' 'multilog@*.service' \\
-    logferry-server-log.socket logferry-server-log.service || :
+  systemctl stop 'multilog@*.socket' 'multilog@*.service' || :
 fi
 `;

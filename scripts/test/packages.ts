@@ -33,6 +33,7 @@ const RECIPES: Record<string, string> = {
     "rsyslog-openssl",
   "kcat": "kcat",
   "promtool": "prometheus",
+  "nats-server": "nats-server",
   "rabbitmq-server": "rabbitmq-server",
   "/usr/lib/python3/dist-packages/pika/__init__.py": "python3-pika",
 };

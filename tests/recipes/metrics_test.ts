@@ -3,8 +3,6 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { installed, run, testWith } from "../tools.ts";
 import { filesOf, Kitchen } from "./_recipes.ts";
 
-const HEADING = "Silent hosts, and metrics";
-
 /** Writes logs of two hosts, one of which has been silent for long. */
 async function writeLogs(kitchen: Kitchen): Promise<void> {
   const { code } = await run(["multilog", `@${kitchen.at("net/hosts")}`], {
@@ -19,7 +17,7 @@ async function writeLogs(kitchen: Kitchen): Promise<void> {
 Deno.test("recipe: cron's mail tells of silent hosts", async () => {
   await using kitchen = new Kitchen();
   await writeLogs(kitchen);
-  const entry = filesOf(HEADING).get("crontab")!;
+  const entry = filesOf("Silent hosts, and metrics").get("crontab")!;
   assertMatch(entry, /^(\S+ ){5}multilog --status /);
   kitchen.cook("bin/check", entry.replace(/^(\S+ ){5}/, ""));
   const check = () =>
@@ -38,9 +36,13 @@ testWith(["promtool"], "recipe: metrics for node_exporter", async () => {
   await using kitchen = new Kitchen();
   await writeLogs(kitchen);
   Deno.mkdirSync(kitchen.at("collector"));
-  kitchen.cook("bin/put-metrics", filesOf(HEADING).get("put-metrics"), {
-    "/var/lib/prometheus/node-exporter": kitchen.at("collector"),
-  });
+  kitchen.cook(
+    "bin/put-metrics",
+    filesOf("Silent hosts, and metrics").get("put-metrics"),
+    {
+      "/var/lib/prometheus/node-exporter": kitchen.at("collector"),
+    },
+  );
   const put = () =>
     run([kitchen.at("bin/put-metrics")], {
       env: kitchen.environment("put-metrics"),

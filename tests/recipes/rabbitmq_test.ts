@@ -158,9 +158,23 @@ testWith(
     assertEquals(queue[0].type, "quorum");
     assertEquals(queue[0].members.length, 3);
 
+    // Lines of 100 bytes, timed.
+    const many = Array.from(
+      { length: 60_000 },
+      (_, n) => `many ${n} `.padEnd(99, "x"),
+    );
+    const begin = performance.now();
+    const sent = await run(
+      [kitchen.at("bin/to-rabbitmq"), "logs", urls],
+      { stdin: text(many) },
+    );
+    assertEquals([sent.code, sent.stderr], [0, ""]);
+    const seconds = (performance.now() - begin) / 1000;
+    console.log(`${Math.round(many.length / seconds)} lines a second`);
+
     // The node that it talks to, the leader of the queue too, dies half-way.
-    await client.begin(text(lines("half", 5000)));
-    const counted = await look("count", "1000");
+    await client.begin(text(lines("half", 40_000)));
+    const counted = await look("count", "65000");
     assertEquals(counted.code, 0, counted.stderr);
     await kitchen.kill("a");
     await client.delivered(150);
@@ -185,9 +199,10 @@ testWith(
       const missing = lines(word).filter((line) => !distinct.has(line));
       assertEquals(missing, [], word);
     }
-    const all = lines("half", 5000);
+    assertEquals(many.filter((line) => !distinct.has(line)), []);
+    const all = lines("half", 40_000);
     assertEquals(all.filter((line) => !distinct.has(line)), []);
     const halves = found.filter((line) => line.startsWith("half"));
-    assert(halves.length > 5000, "it was not half-way when the node died");
+    assert(halves.length > 40_000, "it was not half-way when the node died");
   },
 );
