@@ -9,7 +9,16 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { copySync } from "@std/fs";
-import { folder, inParallel, latin1, ours, run, testWith } from "../tools.ts";
+import {
+  folder,
+  inParallel,
+  latin1,
+  ours,
+  processesIn,
+  run,
+  testWith,
+  until,
+} from "../tools.ts";
 import {
   type Entry,
   inOrder,
@@ -447,6 +456,8 @@ async function killCrowd(
     said: stderr,
     state: text(`${next}/log/state`),
   });
+  // Before its folder goes.
+  await until("the processor ends", () => processesIn(at.path).length === 0);
   return true;
 }
 
