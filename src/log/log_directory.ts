@@ -156,6 +156,7 @@ export class LogDirectory {
   readonly path: string;
   readonly #settings: Readonly<LogSettings>;
   readonly #retrier: Retrier;
+  readonly #wake: () => void;
   readonly #directory: Directory;
   readonly #siblings: Siblings | undefined;
   #lock: number;
@@ -213,6 +214,7 @@ export class LogDirectory {
     this.path = path;
     this.#settings = settings;
     this.#retrier = retrier;
+    this.#wake = wake;
     this.#directory = new Directory(path, fd);
     this.#lock = lock;
     const queued = settings.processor !== "";
@@ -253,7 +255,8 @@ export class LogDirectory {
    * @param path The directory's name
    * @param settings Its size, number of files, age and processor
    * @param retrier Where warnings go from now on
-   * @param wake Called when a file has left the queue: the log may be due now
+   * @param wake Called when a file is finished, or has left the queue: the log
+   * may be due now
    * @param find What carries out a processor; `sh -c` unless given
    * @param siblings What it shares with the other logs of its folder, where
    * there are many
@@ -841,13 +844,19 @@ export class LogDirectory {
     this.#old.begin(name);
     const renamed = await this.#rename(name);
     const file = this.#current;
+    /** Who needs it still: what brings it to the disk, and this. */
+    let users = renamed ? 2 : 1;
+    const release = () => {
+      if (--users === 0) close(file);
+    };
     const end = () => {
       this.#finishing.delete(finishing.promise);
       finishing.resolve();
     };
     let finished: Promise<void> | undefined;
-    if (renamed) finished = this.#finish(file, name, before).then(end);
-    else {
+    if (renamed) {
+      finished = this.#finish(file, name, before, release).then(end);
+    } else {
       this.#old.finish(name, undefined);
       end();
       if (renamed === undefined) {
@@ -863,9 +872,8 @@ export class LogDirectory {
       await finished;
       return await this.#remake();
     }
-    if (finished) finished.then(() => close(file));
-    else close(file);
     this.#take({ fd, length: 0, partial: false, age: 0 });
+    release();
   }
 
   /** The table's steps 3 to 5. */
@@ -873,6 +881,7 @@ export class LogDirectory {
     fd: number,
     name: string,
     before: Promise<unknown>,
+    release: () => void,
   ): Promise<void> {
     const { path } = this;
     const change = this.#directory.changes;
@@ -885,6 +894,8 @@ export class LogDirectory {
       () => fchmod(fd, MODE_COMPLETE),
       `unable to set mode of ${path}/${name}`,
     );
+    // Before anything that may need a descriptor.
+    release();
     await this.#insist(() => {
       const last = this.#queue ? name : this.#old.processedName(name);
       const there = last === name || this.#directory.rename(name, last);
@@ -896,6 +907,8 @@ export class LogDirectory {
       () => this.#old.trim(this.#queue?.working),
       `unable to remove from ${path}`,
     );
+    // One more file may get too old.
+    this.#wake();
   }
 
   /** @returns `undefined` where the program is to end, and it can't be done */

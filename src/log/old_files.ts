@@ -376,6 +376,7 @@ export class OldFiles {
    */
   expire(): void {
     this.#lookedAt = readClock().seconds;
+    this.refresh(true);
     this.trim(this.waiting.count > 0);
   }
 

@@ -194,7 +194,7 @@ export class FileSequence {
       ? -1
       : unread.findIndex((name) => stem(name) > stem(this.#newestOld));
     let newest = old.at(-1) ?? "";
-    let before = this.#newestOld;
+    let before = found >= 0 ? unread[found]! : this.#newestOld;
     for (const name of next < 0 ? [] : unread.slice(next)) {
       // It may have been synced, and renamed, since it was listed.
       const file = this.#processed
@@ -203,6 +203,7 @@ export class FileSequence {
       if (file === undefined) continue;
       if (file.identity === last?.identity) {
         file.close();
+        before = name;
         continue;
       }
       if (

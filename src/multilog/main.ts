@@ -31,8 +31,8 @@ const WIDE_PIPE = 256 * 1024;
 const DATA = 650_000_000;
 /** Descriptors beside those of logs: to wait, to list, to make files. */
 const DESCRIPTORS = 4;
-/** Those that a log has open. */
-const LOG_DESCRIPTORS = 3;
+/** Those that a log has open, and those of files that are being synced. */
+const LOG_DESCRIPTORS = 3 + 9;
 /** Those that its processor needs, inside or not. */
 const PROCESSOR_DESCRIPTORS = 10;
 

@@ -213,10 +213,7 @@ export class LogServer {
     kitchen.cook("socklog-tcp/run", files.get("socklog-tcp/run"), {
       " 0 10116 ": ` 127.0.0.1 ${this.port} `,
     });
-    kitchen.cook(
-      "socklog-tcp/log/run",
-      "#!/bin/sh\nexec 2>&1\nexec multilog /var/log/net/all\n",
-    );
+    kitchen.cook("socklog-tcp/log/run", files.get("socklog-tcp/log/run"));
   }
 
   async start(): Promise<void> {
