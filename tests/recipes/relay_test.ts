@@ -1,5 +1,6 @@
 /** RECIPES.md's recipe of a log server that sends on to a second one. */
 import { assertEquals } from "@std/assert";
+import { logLines } from "../../scripts/demo/logs.ts";
 import { freePort, ours, run, testWith, until } from "../tools.ts";
 import { filesOf, Kitchen, lines, LogServer, text } from "./_recipes.ts";
 
@@ -9,10 +10,13 @@ testWith([], "recipe: a relay to a second log server", async () => {
   const port = freePort();
   const files = filesOf("Relay to a second log server");
   const main = kitchen.at("relayed");
-  kitchen.cook("relay/run", filesOf("Run scripts").get("socklog-tcp/run"), {
-    " 0 10116 ": ` 127.0.0.1 ${port} `,
+  const messages = kitchen.at("messages");
+  const scripts = filesOf("Run scripts");
+  kitchen.cook("relay/log/run", scripts.get("socklog-tcp/log/run"), {
+    "/var/log/net/messages": messages,
   });
-  kitchen.cook("relay/log/run", files.get("socklog-tcp/log/run"), {
+  kitchen.cook("relay/run", files.get("socklog-tcp/run"), {
+    " 0 10116 ": ` 127.0.0.1 ${port} `,
     "198.51.100.1 10116": `127.0.0.1 ${second.port}`,
     "/var/log/net/all": main,
     // Every second, instead of every minute.
@@ -30,7 +34,7 @@ testWith([], "recipe: a relay to a second log server", async () => {
   // Nobody is there yet: it waits at the relay.
   await send("127.0.0.2", lines("early"));
   await until("a failure", () => {
-    return kitchen.messages("relay").includes("tryto: fatal: ");
+    return logLines(messages).some((line) => line.includes("tryto: fatal: "));
   });
 
   await second.start();
