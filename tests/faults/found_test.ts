@@ -155,7 +155,7 @@ testWith(
   async () => {
     let good = 0;
     let last = 0;
-    for (let limit = 12; limit < 32; limit++) {
+    for (let limit = 12; limit < 40; limit++) {
       using at = folder();
       // A log that is continued needs no more when it starts than later.
       await run([ours.multilog, "./log"], { cwd: at.path, stdin: "" });
