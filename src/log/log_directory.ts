@@ -1039,13 +1039,13 @@ export class LogDirectory {
   }
 
   /**
-   * What goes on in the queue.
+   * What goes on beside the lines: in the queue, or until files are complete.
+   * Its end comes through the event loop.
    *
-   * @returns A promise of its end; `undefined` when nothing waits for the
-   * processor
+   * @returns A promise of its end; `undefined` when there is nothing
    */
   processing(): Promise<void> | undefined {
-    return this.#queue?.work;
+    return this.#queue?.work ?? this.#finishing.values().next().value;
   }
 
   /** Does what is {@linkcode LogDirectory.due}. */

@@ -27,6 +27,9 @@ const FULL_PIPE = 64 * 1024;
 /** The size that a full pipe is given, in bytes. */
 const WIDE_PIPE = 256 * 1024;
 
+/** How long a processor may have to wait for lines that come, milliseconds. */
+const TURN = 1;
+
 /** How many bytes of data it may take, all that the runtime has included. */
 const DATA = 650_000_000;
 /** Descriptors beside those of logs: to wait, to list, to make files. */
@@ -140,6 +143,8 @@ export async function multilog(
     );
     const alarm = expires ? await makeAlarm(diagnostics) : undefined;
     let wide = false;
+    /** Until when lines may keep the event loop from turning. */
+    let turnBy = 0;
     while (true) {
       if (rotating) {
         rotating = false;
@@ -158,9 +163,15 @@ export async function multilog(
       poller.set(2, alarm?.fd ?? NOTHING, READABLE);
       poller.set(1, alerts.waiting ? STANDARD_ERROR : NOTHING, WRITABLE);
       if (lines.waiting && !poller.look()) await lines.flush();
-      // A processor's end comes through the event loop; signals don't need it.
-      if (logs.some((log) => log.processing())) await poller.wait(due);
-      else await poller.waitHere(due);
+      // A processor's end comes through the event loop, and so does that of a
+      // sync; signals don't need it.
+      if (logs.some((log) => log.processing())) {
+        // A turn of it takes longer than many a line.
+        if (performance.now() >= turnBy || !poller.look()) {
+          await poller.wait(due);
+          turnBy = performance.now() + TURN;
+        }
+      } else await poller.waitHere(due);
       if (poller.found(1) !== 0) alerts.flush();
       if (poller.found(2) !== 0) alarm?.take();
       // What came before ALRM is in the file that it finishes.
