@@ -18,6 +18,7 @@ const PEERS: Record<string, string> = {
   "nc": "netcat-openbsd",
   "mandoc": "mandoc",
   "rpm": "rpm",
+  "faketime": "faketime",
 };
 
 /** The programs that RECIPES.md has at the other end. */

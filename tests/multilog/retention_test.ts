@@ -10,10 +10,12 @@ import { label } from "../../src/tai64n.ts";
 import {
   folder,
   freePort,
+  installed,
   ours,
   run,
   Running,
   sleep,
+  testWith,
   until,
 } from "../tools.ts";
 import {
@@ -21,6 +23,7 @@ import {
   inOrder,
   numbered,
   oldFiles,
+  ORIGINAL,
   start,
   text,
   waitFor,
@@ -126,6 +129,32 @@ Deno.test("k: a start removes what is too old by its name, and nothing else", as
   assertEquals(oldFiles(path), [early, ...stays]);
   assertEquals(log.said, "");
 });
+
+testWith(
+  ["faketime", ORIGINAL],
+  "k: what was written while the clock was another goes by that clock",
+  async () => {
+    using at = folder();
+    const path = `${at.path}/log`;
+    // Ours asks the system itself, and can't be told another time.
+    const clocks = ["-2 days", "-3 hours", "-1 hours", "+1 days"];
+    for (const clock of clocks) {
+      const { code } = await run(
+        ["faketime", clock, installed(ORIGINAL)!, "s4096", "n100", "./log"],
+        { cwd: at.path, stdin: numbered(0, 2000) },
+      );
+      assertEquals(code, 0);
+    }
+    const before = oldFiles(path);
+    const young = before.filter((name) => name > ago(7200));
+    assert(young.length > 1 && before.length > young.length + 1);
+    await using log = await start(["n100", "k7200", "./log"], { cwd: at.path });
+    await until("they go", () => oldFiles(path).length <= young.length);
+    assertEquals(await log.finish(), 0);
+    assertEquals(oldFiles(path), young);
+    assertEquals(log.said, "");
+  },
+);
 
 Deno.test("k: a file goes when it gets too old, without a wake-up before", async () => {
   using at = folder();
