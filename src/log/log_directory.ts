@@ -755,28 +755,13 @@ export class LogDirectory {
     throw new SysError(errorNumber("EIO"));
   }
 
-  async #sync(): Promise<void> {
-    // What the last run left complete, and nothing has come to, is on the disk.
-    if (this.#synced === this.#length) return;
-    const named = this.#directory.isSynced(this.#made);
-    if (!named && !this.#siblings) await this.#syncDirectory();
-    await this.#insistOnSync(
-      () => this.#siblings ? this.#syncCurrent() : fsync(this.#current),
-      `unable to write ${this.path}/current to disk`,
-    );
-    // A file system with a journal has it on the disk with the lines, and where
-    // there are many logs that tells.
-    if (!named && this.#siblings) await this.#syncDirectory();
-    this.#synced = this.#length;
-  }
-
   /** Syncs `current` and says so by its mode. */
   async #complete(): Promise<void> {
     // What the last run left complete, and nothing has come to, is on the disk.
     if (this.#synced < this.#length) {
       if (!this.#directory.isSynced(this.#made)) await this.#syncDirectory();
       await this.#insistOnSync(
-        () => fsync(this.#current),
+        () => this.#siblings ? this.#syncCurrent() : fsync(this.#current),
         `unable to write ${this.path}/current to disk`,
       );
       this.#synced = this.#length;
