@@ -892,8 +892,8 @@ export class LogDirectory {
       () => this.#old.trim(this.#queue?.working),
       `unable to remove from ${path}`,
     );
-    // One more file may get too old.
-    this.#wake();
+    // One more file may get too old; a queue has told of it already.
+    if (this.#queue === undefined) this.#wake();
   }
 
   /** @returns `undefined` where the program is to end, and it can't be done */
