@@ -27,7 +27,7 @@ import {
   type Source,
   sourceOf,
 } from "./socklog/sender.ts";
-import { close, dup, read } from "./sys/descriptors.ts";
+import { close, dup, Opened, read } from "./sys/descriptors.ts";
 import { getenv } from "./sys/environment.ts";
 import { SysError } from "./sys/errors.ts";
 import { type FileInfo, type Name, open, stat } from "./sys/files.ts";
@@ -155,7 +155,7 @@ function unlessWrong<T>(parse: () => T): T | undefined {
 /** A job's descriptors as long as they are needed: the log closes its own. */
 class Held {
   readonly job: ProcessorJob;
-  readonly #open: number[] = [];
+  readonly #opened = new Opened();
 
   constructor(job: ProcessorJob) {
     try {
@@ -177,13 +177,11 @@ class Held {
   }
 
   #dup(fd: number): number {
-    const copy = dup(fd);
-    this.#open.push(copy);
-    return copy;
+    return this.#opened.use(dup(fd));
   }
 
   close(): void {
-    for (const fd of this.#open.splice(0)) close(fd);
+    this.#opened[Symbol.dispose]();
   }
 }
 

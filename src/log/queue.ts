@@ -5,7 +5,14 @@
  */
 import type { Bytes } from "../bytes.ts";
 import { inOneLine, takeUncaught } from "../program.ts";
-import { close, fchmod, fsync, ftruncate, read } from "../sys/descriptors.ts";
+import {
+  close,
+  fchmod,
+  fsync,
+  ftruncate,
+  Opened,
+  read,
+} from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { describeSignal } from "../sys/signals.ts";
 import { writeAll } from "../sys/write_all.ts";
@@ -523,32 +530,24 @@ export class Queue {
 
   #run(processor: Processor, name: string): RunningProcessor {
     const directory = this.#directory;
-    const opened: number[] = [];
-    const use = (fd: number) => {
-      opened.push(fd);
-      return fd;
+    using opened = new Opened();
+    // New files for each run: what an earlier one left behind may still
+    // write to its own. `newstate` goes first, so that it is never there
+    // alone.
+    directory.unlink("newstate");
+    const job: ProcessorJob = {
+      command: this.#settings.processor,
+      directory: directory.fd,
+      path: directory.path,
+      name,
+      fds: {
+        log: opened.use(directory.open(name, "read")),
+        processed: opened.use(directory.create("processed")),
+        state: opened.use(this.#openState()),
+        newstate: opened.use(directory.create("newstate")),
+      },
     };
-    try {
-      // New files for each run: what an earlier one left behind may still
-      // write to its own. `newstate` goes first, so that it is never there
-      // alone.
-      directory.unlink("newstate");
-      const job: ProcessorJob = {
-        command: this.#settings.processor,
-        directory: directory.fd,
-        path: directory.path,
-        name,
-        fds: {
-          log: use(directory.open(name, "read")),
-          processed: use(directory.create("processed")),
-          state: use(this.#openState()),
-          newstate: use(directory.create("newstate")),
-        },
-      };
-      return processor.start(job);
-    } finally {
-      for (const fd of opened) close(fd);
-    }
+    return processor.start(job);
   }
 
   /** A `state` that somebody removed is an empty one. */
@@ -715,35 +714,27 @@ export class Queue {
     apart: boolean,
   ): Promise<Bytes> {
     const directory = this.#directory;
-    const opened: number[] = [];
-    const use = (fd: number) => {
-      opened.push(fd);
-      return fd;
-    };
-    try {
-      const before = apart ? this.#kept : this.#readState();
-      writeOrThrow(use(directory.create(KEPT)), before);
-      const state = use(directory.open(KEPT, "read"));
-      const newstate = use(directory.create(KEPT));
-      const reader = use(directory.open(KEPT, "read"));
-      const processed = use(directory.create(KEPT));
-      directory.unlink(KEPT);
-      await this.#processor!.keep?.({
-        command: this.#settings.processor,
-        directory: directory.fd,
-        path: directory.path,
-        name,
-        fds: {
-          log: use(directory.open(name, "read")),
-          processed,
-          state,
-          newstate,
-        },
-      }, reason);
-      return readAll(reader);
-    } finally {
-      for (const fd of opened) close(fd);
-    }
+    using opened = new Opened();
+    const before = apart ? this.#kept : this.#readState();
+    writeOrThrow(opened.use(directory.create(KEPT)), before);
+    const state = opened.use(directory.open(KEPT, "read"));
+    const newstate = opened.use(directory.create(KEPT));
+    const reader = opened.use(directory.open(KEPT, "read"));
+    const processed = opened.use(directory.create(KEPT));
+    directory.unlink(KEPT);
+    await this.#processor!.keep?.({
+      command: this.#settings.processor,
+      directory: directory.fd,
+      path: directory.path,
+      name,
+      fds: {
+        log: opened.use(directory.open(name, "read")),
+        processed,
+        state,
+        newstate,
+      },
+    }, reason);
+    return readAll(reader);
   }
 
   #readState(): Bytes {

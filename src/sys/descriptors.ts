@@ -102,6 +102,27 @@ export function close(fd: number): void {
   lib.close(fd);
 }
 
+/** Descriptors that are closed together. */
+export class Opened implements Disposable {
+  readonly #fds: number[] = [];
+
+  /**
+   * Puts one in.
+   *
+   * @param fd The descriptor
+   * @returns The same
+   */
+  use(fd: number): number {
+    this.#fds.push(fd);
+    return fd;
+  }
+
+  /** Closes them; none is in any more. */
+  [Symbol.dispose](): void {
+    for (const fd of this.#fds.splice(0)) close(fd);
+  }
+}
+
 /**
  * Makes a second descriptor for the same open file.
  *
