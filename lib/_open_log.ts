@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { InTurn } from "../src/log/in_turn.ts";
 import type { AnyLog } from "../src/log/log_directory.ts";
 import { LogferryError } from "../src/logferry_error.ts";
 import type { Log } from "./log.ts";
@@ -34,7 +35,7 @@ export class OpenLog implements Log {
   readonly #warn: (message: string) => void;
   readonly #parts: Parts;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #last: Promise<void> = Promise.resolve();
+  readonly #steps = new InTurn();
   #closing: Promise<void> | undefined;
 
   /**
@@ -103,7 +104,7 @@ export class OpenLog implements Log {
   }
 
   close(): Promise<void> {
-    return this.#closing ??= this.#after(() => {
+    return this.#closing ??= this.#steps.take(() => {
       clearTimeout(this.#timer);
       return this.#parts.close();
     });
@@ -123,14 +124,7 @@ export class OpenLog implements Log {
       const message = `${this.#parts.name} is closed`;
       throw new LogferryError(message, { code: "EBADF" });
     }
-    return this.#after(step);
-  }
-
-  /** Takes a step when all before it are done, whatever became of them. */
-  #after(step: () => Promise<void>): Promise<void> {
-    const done = this.#last.then(step);
-    this.#last = done.catch(() => {});
-    return done;
+    return this.#steps.take(step);
   }
 
   async #forEach(step: (log: AnyLog) => Promise<void>): Promise<void> {
@@ -173,7 +167,7 @@ export class OpenLog implements Log {
   async #attend(): Promise<void> {
     if (this.#closing) return;
     try {
-      await this.#after(() => this.#rotateDue());
+      await this.#steps.take(() => this.#rotateDue());
     } catch (error) {
       if (!(error instanceof LogferryError)) throw error;
       this.#warn(error.message);

@@ -61,6 +61,7 @@ import { mkdir, open, openDirectory, stat } from "../sys/files.ts";
 import { fsyncAside } from "../sys/fsync_aside.ts";
 import { cut, isBigEnough, SLACK } from "./cut.ts";
 import { Directory } from "./directory.ts";
+import { InTurn } from "./in_turn.ts";
 import {
   isComplete,
   MODE_COMPLETE,
@@ -191,7 +192,7 @@ export class LogDirectory {
   /** When it is looked next whether the directory is there. */
   #lookAt = 0;
   /** What is being done to `current`, and what waits for its turn after it. */
-  #busy: Promise<void> | undefined;
+  readonly #steps = new InTurn(() => this.#rest());
   /** Finished files that are being brought to the disk. */
   readonly #finishing = new Set<Promise<void>>();
   /** The failure that stopped {@linkcode LogDirectory.append}. */
@@ -307,7 +308,9 @@ export class LogDirectory {
 
   /** Has no more descriptors than it needs for lines. */
   #rest(): void {
-    if (this.#siblings && !this.#busy && !this.#turn) this.#directory.rest();
+    if (this.#siblings && !this.#steps.busy && !this.#turn) {
+      this.#directory.rest();
+    }
   }
 
   /** Whether the log is parked. */
@@ -322,7 +325,9 @@ export class LogDirectory {
    * @returns Whether it could be done: nothing is going on
    */
   park(): boolean {
-    if (this.#busy || this.#turn || this.parked || this.#closing) return false;
+    if (this.#steps.busy || this.#turn || this.parked || this.#closing) {
+      return false;
+    }
     const current = stat("", this.#current);
     // Somebody has removed it: nothing else has its lines any more.
     if (current === undefined || current.nlink === 0) return false;
@@ -430,31 +435,16 @@ export class LogDirectory {
   ): Promise<void> | undefined {
     this.#assertOpen();
     const own = bytes as Bytes;
-    if (this.#busy) {
-      return this.#inTurn(() =>
+    if (this.#steps.busy) {
+      return this.#steps.take(() =>
         this.#writeRest(own, this.#write(own, from, to), to)
       );
     }
     const at = this.#write(own, from, to);
     const done = at === to && !this.#isLost();
-    return done ? undefined : this.#inTurn(() => this.#writeRest(own, at, to));
-  }
-
-  /** Does one thing to `current` after the other. */
-  async #inTurn(step: () => Promise<void>): Promise<void> {
-    const before = this.#busy;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#busy = promise;
-    try {
-      await before;
-      await step();
-    } finally {
-      if (this.#busy === promise) {
-        this.#busy = undefined;
-        this.#rest();
-      }
-      resolve();
-    }
+    return done
+      ? undefined
+      : this.#steps.take(() => this.#writeRest(own, at, to));
   }
 
   /** Whether nothing more goes into `current`. */
@@ -587,7 +577,7 @@ export class LogDirectory {
    */
   async expire(): Promise<void> {
     this.#assertOpen();
-    await this.#inTurn(() =>
+    await this.#steps.take(() =>
       this.#insist(
         () => this.#old.expire(),
         `unable to remove from ${this.path}`,
@@ -605,7 +595,7 @@ export class LogDirectory {
    */
   async rotate(): Promise<void> {
     this.#assertOpen();
-    await this.#inTurn(async () => {
+    await this.#steps.take(async () => {
       if (this.#length === 0) return;
       this.#wanted = true;
       if (this.#hasRoom() && this.#isDue()) await this.#rotate();
@@ -618,7 +608,7 @@ export class LogDirectory {
    * @returns Whether {@linkcode LogDirectory.sync} has nothing to do
    */
   isSynced(): boolean {
-    return this.#busy === undefined && this.#finishing.size === 0 &&
+    return this.#steps.busy === undefined && this.#finishing.size === 0 &&
       !this.#doubtful && this.#synced === this.#length;
   }
 
@@ -635,7 +625,7 @@ export class LogDirectory {
   async sync(): Promise<boolean> {
     this.#assertOpen();
     // What is still to be appended or finished comes before.
-    await this.#busy;
+    await this.#steps.busy;
     const finishing = Promise.all(this.#finishing);
     const synced = await this.#syncAside();
     await finishing;
@@ -1054,7 +1044,7 @@ export class LogDirectory {
    * `current` and marks it complete, so that the next run continues it.
    */
   close(): Promise<void> {
-    return this.#closing ??= this.#inTurn(() => this.#close());
+    return this.#closing ??= this.#steps.take(() => this.#close());
   }
 
   async #close(): Promise<void> {

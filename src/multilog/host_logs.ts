@@ -14,6 +14,7 @@
  * @module
  */
 import type { Bytes } from "../bytes.ts";
+import { InTurn } from "../log/in_turn.ts";
 import {
   type AnyLog,
   LogDirectory,
@@ -155,7 +156,8 @@ export class HostLogs implements AnyLog, Siblings {
   readonly #outside: (() => void)[] = [];
   /** What goes on besides. */
   readonly #background = new Set<Promise<void>>();
-  #busy: Promise<void> | undefined;
+  /** What is done with lines, and what waits for its turn after it. */
+  readonly #steps = new InTurn();
   #terminating = false;
 
   private constructor(lines: HostLines, ...args: OpenArguments) {
@@ -313,23 +315,11 @@ export class HostLogs implements AnyLog, Siblings {
     to: number = bytes.length,
   ): Promise<void> | undefined {
     const own = bytes as Bytes;
-    if (this.#busy) return this.#inTurn(() => this.#take(own, from, to));
-    const wait = this.#take(own, from, to);
-    return wait && this.#inTurn(() => wait);
-  }
-
-  /** Does one thing with lines after the other. */
-  async #inTurn(step: () => Promise<void> | undefined): Promise<void> {
-    const before = this.#busy;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#busy = promise;
-    try {
-      await before;
-      await step();
-    } finally {
-      if (this.#busy === promise) this.#busy = undefined;
-      resolve();
+    if (this.#steps.busy) {
+      return this.#steps.take(() => this.#take(own, from, to));
     }
+    const wait = this.#take(own, from, to);
+    return wait && this.#steps.take(() => wait);
   }
 
   #take(bytes: Bytes, from: number, to: number): Promise<void> | undefined {
@@ -358,9 +348,9 @@ export class HostLogs implements AnyLog, Siblings {
 
   /** Gives the logs all lines so far. */
   flush(): Promise<void> | undefined {
-    if (this.#busy) return this.#inTurn(() => this.#flush());
+    if (this.#steps.busy) return this.#steps.take(() => this.#flush());
     const wait = this.#flush();
-    return wait && this.#inTurn(() => wait);
+    return wait && this.#steps.take(() => wait);
   }
 
   #flush(): Promise<void> | undefined {
@@ -729,7 +719,7 @@ export class HostLogs implements AnyLog, Siblings {
 
   /** As {@linkcode LogDirectory.isSynced}. */
   isSynced(): boolean {
-    return this.#unsynced.size === 0 && this.#busy === undefined &&
+    return this.#unsynced.size === 0 && this.#steps.busy === undefined &&
       !this.waiting && !this.#doubtful;
   }
 
