@@ -483,15 +483,23 @@ export class HostLogs implements AnyLog, Siblings {
     return host.log;
   }
 
-  /** Opens a host's log, for as long as it takes; as `#open`. */
-  async #insist(host: Host): Promise<LogDirectory | undefined> {
+  /**
+   * Opens a host's log, for as long as it takes; as `#open`.
+   *
+   * @param closing Whether it is opened to be closed: that is done, come what
+   * may, and by nobody else
+   */
+  async #insist(
+    host: Host,
+    closing = false,
+  ): Promise<LogDirectory | undefined> {
     while (true) {
-      while (host.closing) await host.closing;
+      while (host.closing && !closing) await host.closing;
       try {
         return this.#open(host);
       } catch (error) {
         if (!(error instanceof StartError)) throw error;
-        if (this.#terminating) return undefined;
+        if (this.#terminating && !closing) return undefined;
         await this.#retrier.pause(`${error.message}, pausing`);
       }
     }
@@ -536,7 +544,7 @@ export class HostLogs implements AnyLog, Siblings {
       const log = host.log!;
       try {
         // One that is processing is opened when it is its turn.
-        if (!log.processing() && !await this.#insistOn(host)) return;
+        if (!log.processing() && !await this.#insist(host, true)) return;
         await log.close();
         this.#noteExpiry(host, log);
         if (!log.parked && !log.isSynced()) this.#doubtful = true;
@@ -548,18 +556,6 @@ export class HostLogs implements AnyLog, Siblings {
         this.#unsynced.delete(host);
       }
     })();
-  }
-
-  /** As `#insist`, in the middle of closing it. */
-  async #insistOn(host: Host): Promise<LogDirectory | undefined> {
-    while (true) {
-      try {
-        return this.#open(host);
-      } catch (error) {
-        if (!(error instanceof StartError)) throw error;
-        await this.#retrier.pause(`${error.message}, pausing`);
-      }
-    }
   }
 
   // What the logs share.
