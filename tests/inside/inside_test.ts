@@ -112,23 +112,24 @@ testWith(
   },
 );
 
+/** Starts a multilog that sends its files to a port, from inside. */
+function sendingTo(port: number, cwd: string, keep: string, tryto: string) {
+  const processor = `!${tryto} socklog-tcp send 127.0.0.1 ${port}`;
+  return new Deno.Command(ours.multilog, {
+    args: ["s4096", keep, processor, "./log"],
+    cwd,
+    env: { PATH: bin },
+    stdin: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
 Deno.test("lines are read and written while something is sent inside", async () => {
   using at = folder();
   // A server that takes nothing and says nothing.
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
-  const child = new Deno.Command(ours.multilog, {
-    args: [
-      "s4096",
-      "n20",
-      `!tryto -pt3 -n1 socklog-tcp send 127.0.0.1 ${port}`,
-      "./log",
-    ],
-    cwd: at.path,
-    env: { PATH: bin },
-    stdin: "piped",
-    stderr: "piped",
-  }).spawn();
+  const child = sendingTo(port, at.path, "n20", "tryto -pt3 -n1");
   const writer = child.stdin.getWriter();
   const write = (text: string) =>
     writer.write(new TextEncoder().encode(`${text}\n`));
@@ -233,18 +234,7 @@ Deno.test("what has no room to wait is kept untried, and told", async () => {
   // It accepts, and says nothing: the first file is under way all the time.
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
-  const child = new Deno.Command(ours.multilog, {
-    args: [
-      "s4096",
-      "n3",
-      `!tryto -p socklog-tcp send 127.0.0.1 ${port}`,
-      "./log",
-    ],
-    cwd: at.path,
-    env: { PATH: bin },
-    stdin: "piped",
-    stderr: "piped",
-  }).spawn();
+  const child = sendingTo(port, at.path, "n3", "tryto -p");
   const writer = child.stdin.getWriter();
   for (let n = 0; n < 6; n++) {
     const line = `line ${n}`.padEnd(2999);

@@ -240,6 +240,12 @@ bothWays("send -z sends nothing to who doesn't speak TLS", async () => {
   );
 }, ["openssl"]);
 
+/** What `ss` says of the connections to a port. */
+async function connectionsTo(port: number): Promise<string> {
+  const { text } = await run(["ss", "-Htn", "dport", "=", `:${port}`]);
+  return text;
+}
+
 bothWays(
   "send -z -a fails when the server is killed after the tunnel has all",
   async () => {
@@ -252,14 +258,7 @@ bothWays(
       { stdin: "x\n" },
     );
     await until("stunnel has connected", async () => {
-      const { text } = await run([
-        "ss",
-        "-Htn",
-        "dport",
-        "=",
-        `:${server.port}`,
-      ]);
-      return text !== "";
+      return await connectionsTo(server.port) !== "";
     });
     server.kill("SIGKILL");
     const { code, stderr } = await sending;
@@ -282,14 +281,8 @@ bothWays(
       { stdin: new Uint8Array(50_000_000).fill(0x78) },
     );
     await until("everything is full", async () => {
-      const { text } = await run([
-        "ss",
-        "-Htn",
-        "dport",
-        "=",
-        `:${server.port}`,
-      ]);
-      return Number(text.split(/ +/)[2]) > 100_000;
+      const row = await connectionsTo(server.port);
+      return Number(row.split(/ +/)[2]) > 100_000;
     });
     tunnel.signal("SIGKILL");
     const { code, stderr } = await sending;
