@@ -2,6 +2,7 @@
  * What README says of limits, number by number, under load.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { isOpen, setCloseOnExec } from "../src/sys/descriptors.ts";
 import {
   folder,
   forOthers,
@@ -23,6 +24,13 @@ import {
 } from "./socklog/servers.ts";
 
 const LINES = 10_000;
+
+// What the tests were started with would count for what they start.
+for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+  const fd = Number(name);
+  // One of them was opened for this list.
+  if (fd > 2 && isOpen(fd)) setCloseOnExec(fd);
+}
 
 /** What README says, without its line breaks. */
 const readme = Deno.readTextFileSync(inCheckout("README.md"))
@@ -206,7 +214,7 @@ testWith(
         ["-m", 100_000_000, /^softlimit -m or -a, ulimit -v: it is 100000000/],
         ["-d", 899_999_999, /^softlimit -d, .* must be 900000000; 650000000 /],
         ["-s", 199_000, /^softlimit -s, .* must be 200000$/m],
-        ["-o", 40, /^softlimit -o, .* must be 41; /],
+        ["-o", 39, /^softlimit -o, .* must be 40; /],
       ] as const
     ) {
       const { code, stdout } = await run(
