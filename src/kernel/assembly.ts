@@ -564,3 +564,138 @@ export function startNames(): void {
   lastNamed = 0;
   nextRun = runs;
 }
+
+// A log server's lines. A priority's record: where its words are, how many
+// bytes they have, and whether they take the number's place.
+const WORDS: usize = 0;
+const WORDS_LENGTH: usize = 4;
+const REPLACES: usize = 5;
+const PRIORITY_SIZE: i32 = 8;
+/** How many bytes a priority in a line has at the most: <191>. */
+const NUMBER_MOST: i32 = 5;
+/** The priority isn't known: the line begins with it, or has none. */
+const LOOK: i32 = -1;
+
+// What frameLines, putLine and JavaScript have in common.
+/** Where the lines end that frameLines has put out. */
+export let framedTo: i32 = 0;
+/** The priority of the line put out last; 0 for none. */
+export let priority: i32 = 0;
+
+/** The records of priorities, by number. */
+let priorities: i32 = 0;
+let prefix: i32 = 0;
+let prefixLength: i32 = 0;
+/** Whether lines come out as they are, and with words. */
+let raw: i32 = 0;
+let cooked: i32 = 0;
+/** No longer line is put out at once. */
+let longest: i32 = 0;
+/** How many bytes the number has that words take the place of. */
+let replaced: i32 = 0;
+
+/** Says where priorities and the prefix are, and how lines come out. */
+export function setFraming(
+  prioritiesAt: i32,
+  prefixAt: i32,
+  asTheyAre: i32,
+  withWords: i32,
+  most: i32,
+): void {
+  priorities = prioritiesAt;
+  prefix = prefixAt;
+  raw = asTheyAre;
+  cooked = withWords;
+  longest = most;
+}
+
+/** Says how many bytes the prefix has. */
+export function setPrefix(length: i32): void {
+  prefixLength = length;
+}
+
+/** The address of the next newline or NUL; there is one. */
+export function findLineEnd(at: i32): i32 {
+  const n = i8x16.splat(NEWLINE);
+  const nul = i8x16.splat(0);
+  while (true) {
+    const bytes = v128.load(at);
+    const found = i8x16.bitmask(
+      v128.or(i8x16.eq(bytes, n), i8x16.eq(bytes, nul)),
+    );
+    if (found) return at + ctz(found);
+    at += 16;
+  }
+}
+
+/**
+ * Puts out lines, each with its prefix and its priority's words, until one
+ * isn't whole, is too long, or there is no more room; empty ones are left out.
+ * At `to` stands a newline that ends no line.
+ *
+ * Returns where the first byte is that is left.
+ */
+export function frameLines(from: i32, to: i32, out: i32, limit: i32): i32 {
+  while (from < to) {
+    const end = findLineEnd(from);
+    if (end > from) {
+      if (end == to || end - from > longest || out > limit) break;
+      out = putLine(from, end, out, LOOK);
+    }
+    from = end + 1;
+  }
+  framedTo = out;
+  return from;
+}
+
+/**
+ * Puts out a line or a piece of one, and a newline.
+ *
+ * Returns where it ends.
+ */
+export function putLine(from: i32, to: i32, out: i32, number: i32): i32 {
+  if (raw) {
+    out = put(prefix, prefixLength, out);
+    out = put(from, to - from, out);
+    store<u8>(out++, NEWLINE);
+  }
+  priority = 0;
+  if (!cooked) return out;
+  out = put(prefix, prefixLength, out);
+  replaced = 0;
+  if (number == LOOK) number = priorityAt(from, to);
+  if (number) {
+    const record = priorities + number * PRIORITY_SIZE;
+    const words = load<i32>(record, WORDS);
+    out = put(words, i32(load<u8>(record, WORDS_LENGTH)), out);
+    if (load<u8>(record, REPLACES)) from += replaced;
+    priority = number;
+  }
+  out = put(from, to - from, out);
+  store<u8>(out++, NEWLINE);
+  return out;
+}
+
+/** Copies bytes, and up to 15 more. Returns where they end. */
+function put(from: i32, length: i32, out: i32): i32 {
+  copy(out, from, length);
+  return out + length;
+}
+
+/** The number, of one to three digits, that a line begins with in `<>`. */
+function priorityAt(from: i32, to: i32): i32 {
+  // Bytes after the line are some others' digits, perhaps.
+  const end = min(to, from + NUMBER_MOST);
+  if (from >= end || load<u8>(from) != 0x3c) return 0;
+  let number = 0;
+  for (let at = from + 1; at < end; at++) {
+    const byte = i32(load<u8>(at));
+    if (byte == 0x3e) {
+      replaced = at + 1 - from;
+      return number;
+    }
+    if (byte < 0x30 || byte > 0x39) return 0;
+    number = number * 10 + byte - 0x30;
+  }
+  return 0;
+}

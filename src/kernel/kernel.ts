@@ -75,6 +75,29 @@ export interface Kernel {
   readonly crowded: Cell;
   readonly putTogether: (name: number, out: number) => number;
   readonly startNames: () => void;
+  readonly setFraming: (
+    priorities: number,
+    prefix: number,
+    raw: number,
+    cooked: number,
+    longest: number,
+  ) => void;
+  readonly setPrefix: (length: number) => void;
+  readonly findLineEnd: (at: number) => number;
+  readonly frameLines: (
+    from: number,
+    to: number,
+    out: number,
+    limit: number,
+  ) => number;
+  readonly framedTo: Cell;
+  readonly putLine: (
+    from: number,
+    to: number,
+    out: number,
+    priority: number,
+  ) => number;
+  readonly priority: Cell;
 }
 
 const PAGE = 64 * 1024;

@@ -4,7 +4,8 @@
  * @module
  */
 import { type Bytes, encode, NEWLINE } from "../bytes.ts";
-import { noPriority, type Priority, priority } from "./priorities.ts";
+import { type Kernel, makeKernel, MARGIN } from "../kernel/kernel.ts";
+import { PRIORITIES_SIZE, putPriorities } from "./priorities.ts";
 
 /** The longest line that is kept in one piece, in bytes. */
 export const LONGEST = 65536;
@@ -15,11 +16,20 @@ export const LONGEST_PREFIX = 32768;
 const MOST_HELD = 128 * 1024 * 1024;
 const INPUT = 256 * 1024;
 const OUTPUT = 1024 * 1024;
-/** What one line may need beside itself: prefixes, priorities, newlines. */
-const EXTRA = 2 * LONGEST_PREFIX + 64;
+/** What a line may need beside itself and its prefix: words, a newline. */
+const EXTRA = 64;
 
+// Where everything is in the kernel's memory. Before the input is room for the
+// beginning of an unfinished line, so that the kernel finds it whole.
+const PREFIX_AT = PRIORITIES_SIZE;
+const INPUT_AT = PREFIX_AT + LONGEST_PREFIX + MARGIN + LONGEST;
+/** After the input is one byte for the newline that stops every search. */
+const OUTPUT_AT = INPUT_AT + INPUT + 1 + MARGIN;
+const OUTPUT_END = OUTPUT_AT + OUTPUT;
+
+/** The kernel looks itself what priority a line begins with. */
+const LOOK = -1;
 const LESS = 0x3c;
-const GREATER = 0x3e;
 
 /**
  * How lines come out.
@@ -76,8 +86,11 @@ export class LineBuffer {
   held: Bytes | undefined = undefined;
   /** How many bytes of it there are. */
   length = 0;
-  /** The priority of a line or message whose beginning has gone out already. */
-  continues: Priority | undefined = undefined;
+  /**
+   * The number of the priority of a line or message whose beginning has gone
+   * out already; 0 for one that has none.
+   */
+  continues: number | undefined = undefined;
   /**
    * What comes next: lines to the end; either kind, since nothing was seen yet,
    * or no more than a length and a space; a message's length; its rest.
@@ -167,13 +180,15 @@ export class Framer {
   /** How much room unfinished lines take now, in bytes. */
   held = 0;
 
+  readonly #kernel: Kernel;
   readonly #memory: Bytes;
   /** Where output that hasn't been taken begins and ends. */
-  #first: number;
-  #end: number;
-  readonly #start: number;
-  readonly #cooked: boolean;
-  readonly #raw: boolean;
+  #first = OUTPUT_AT;
+  #end = OUTPUT_AT;
+  /** How often each line comes out. */
+  readonly #times: number;
+  /** The prefix that the kernel has. */
+  #prefix: Bytes | undefined;
   readonly #octetCounting: boolean;
   /**
    * Who holds room, by its size (which power of two), the longest first. They
@@ -188,13 +203,15 @@ export class Framer {
    * @param options How lines come out
    */
   constructor(options: FramerOptions = {}) {
-    // After the input is one byte for the newline that stops every search.
-    this.#start = INPUT + 1;
-    this.#memory = new Uint8Array(this.#start + OUTPUT);
-    this.input = this.#memory.subarray(0, INPUT);
-    this.#first = this.#end = this.#start;
-    this.#cooked = options.form !== "raw";
-    this.#raw = options.form === "raw" || options.form === "both";
+    const { kernel, memory } = makeKernel(OUTPUT_END + MARGIN);
+    this.#kernel = kernel;
+    this.#memory = memory;
+    this.input = memory.subarray(INPUT_AT, INPUT_AT + INPUT);
+    putPriorities(memory, 0);
+    const raw = options.form === "raw" || options.form === "both" ? 1 : 0;
+    const cooked = options.form === "raw" ? 0 : 1;
+    this.#times = raw + cooked;
+    kernel.setFraming(0, PREFIX_AT, raw, cooked, LONGEST);
     this.#octetCounting = options.octetCounting ?? false;
   }
 
@@ -209,6 +226,11 @@ export class Framer {
    * taken in another call
    */
   take(lines: LineBuffer, at: number, to: number): number {
+    this.#usePrefix(lines);
+    return this.#take(lines, INPUT_AT + at, INPUT_AT + to) - INPUT_AT;
+  }
+
+  #take(lines: LineBuffer, at: number, to: number): number {
     if (!this.#octetCounting) return this.#takeLines(lines, at, to, false);
     while (at < to) {
       if (lines.expects === "lines") {
@@ -266,7 +288,7 @@ export class Framer {
   #expectLines(lines: LineBuffer): void {
     if (lines.count > 0) {
       const text = encode(`${lines.count}${lines.counted ? " " : ""}`);
-      this.#holdBytes(lines, text);
+      this.#hold(lines, text);
     }
     lines.expects = "lines";
     lines.count = 0;
@@ -285,23 +307,25 @@ export class Framer {
     message: boolean,
     whole = false,
   ): number {
-    const memory = this.#memory;
-    const chunk = memory.subarray(at, to);
-    for (let i = chunk.indexOf(0); i >= 0; i = chunk.indexOf(0, i)) {
-      while (chunk[i] === 0) chunk[i++] = NEWLINE;
-    }
-    memory[to] = NEWLINE;
+    const kernel = this.#kernel;
+    this.#memory[to] = NEWLINE;
     while (at < to) {
-      // Most searches in a flood of short lines would cost more than this.
-      if (memory[at] === NEWLINE && lines.length === 0) {
+      if (!message && lines.length === 0 && lines.continues === undefined) {
+        const limit = OUTPUT_END - this.#mostFor(lines);
+        at = kernel.frameLines(at, to, this.#end, limit);
+        this.#end = kernel.framedTo.value;
+        if (at >= to) break;
+      }
+      // What began earlier, isn't whole, or is too long.
+      const end = kernel.findLineEnd(at);
+      if (end === at && lines.length === 0) {
         if (!message) lines.continues = undefined;
         at++;
         continue;
       }
-      const end = memory.indexOf(NEWLINE, at);
       let length = lines.length + end - at;
       while (length > LONGEST) {
-        if (!this.#hasRoom(LONGEST)) return at;
+        if (!this.#hasRoom(lines)) return at;
         const part = LONGEST - lines.length;
         this.#put(lines, at, part, true);
         at += part;
@@ -310,12 +334,13 @@ export class Framer {
       if (end === to && !whole) {
         const room = this.#makeRoom(lines, length);
         if (room === "full") return at;
-        if (room === "granted") this.#hold(lines, at, to);
-        else if (this.#hasRoom(length)) this.#put(lines, at, to - at, true);
+        if (room === "granted") {
+          this.#hold(lines, this.#memory.subarray(at, to));
+        } else if (this.#hasRoom(lines)) this.#put(lines, at, to - at, true);
         else return at;
         return to;
       }
-      if (!this.#hasRoom(length)) return at;
+      if (!this.#hasRoom(lines)) return at;
       this.#put(lines, at, end - at, message);
       at = Math.min(end + 1, to);
     }
@@ -334,8 +359,8 @@ export class Framer {
       this.#expectLines(lines);
     }
     if (lines.length > 0) {
-      if (!this.#hasRoom(lines.length)) return false;
-      this.#put(lines, 0, 0, false);
+      if (!this.#hasRoom(lines)) return false;
+      this.#put(lines, INPUT_AT, 0, false);
     }
     lines.continues = undefined;
     lines.expects = "anything";
@@ -366,86 +391,51 @@ export class Framer {
    */
   taken(count: number): void {
     this.#first += count;
-    if (this.#first === this.#end) this.#first = this.#end = this.#start;
+    if (this.#first === this.#end) this.#first = this.#end = OUTPUT_AT;
   }
 
-  #hasRoom(length: number): boolean {
-    const need = (this.#raw && this.#cooked ? 2 : 1) * length + EXTRA;
-    if (this.#memory.length - this.#end >= need) return true;
+  /** How many bytes one line of a connection may need. */
+  #mostFor(lines: LineBuffer): number {
+    return this.#times * (lines.prefix.length + LONGEST + EXTRA);
+  }
+
+  /** Whether there is room for one more line. */
+  #hasRoom(lines: LineBuffer): boolean {
+    const need = this.#mostFor(lines);
+    if (OUTPUT_END - this.#end >= need) return true;
     // Output that was partly written leaves room before it.
-    if (this.#memory.length - this.#start - this.size < need) return false;
-    this.#memory.copyWithin(this.#start, this.#first, this.#end);
-    this.#end -= this.#first - this.#start;
-    this.#first = this.#start;
+    if (OUTPUT - this.size < need) return false;
+    this.#memory.copyWithin(OUTPUT_AT, this.#first, this.#end);
+    this.#end -= this.#first - OUTPUT_AT;
+    this.#first = OUTPUT_AT;
     return true;
   }
 
-  /** Puts out what is held and what follows, as a line or a piece. */
+  /**
+   * Puts out what is held and what follows, as a line or a piece. For that, what
+   * is held is moved to before what follows: there, all has been taken.
+   */
   #put(lines: LineBuffer, at: number, length: number, more: boolean): void {
-    let words = lines.continues;
-    const whole = words === undefined;
-    words ??= this.#cooked ? this.#priorityAt(lines, at, length) : noPriority;
-    if (this.#raw) this.#line(lines, noPriority, 0, at, length);
-    if (this.#cooked) {
-      this.#line(lines, words, whole ? words.length : 0, at, length);
-    }
+    let from = at;
     if (lines.held !== undefined) {
+      from -= lines.length;
+      this.#memory.set(lines.held.subarray(0, lines.length), from);
       this.#release(lines, lines.held);
       lines.held = undefined;
       lines.length = 0;
     }
-    lines.continues = more ? words : undefined;
+    this.#usePrefix(lines);
+    const priority = lines.continues ?? LOOK;
+    this.#end = this.#kernel.putLine(from, at + length, this.#end, priority);
+    lines.continues = more ? this.#kernel.priority.value : undefined;
   }
 
-  #line(
-    lines: LineBuffer,
-    words: Priority,
-    skip: number,
-    at: number,
-    length: number,
-  ): void {
-    const memory = this.#memory;
-    let out = this.#end;
-    if (lines.prefix.length > 0) {
-      memory.set(lines.prefix, out);
-      out += lines.prefix.length;
-    }
-    if (words.text.length > 0) {
-      memory.set(words.text, out);
-      out += words.text.length;
-    }
-    if (lines.held !== undefined) {
-      const held = Math.min(skip, lines.length);
-      memory.set(lines.held.subarray(held, lines.length), out);
-      out += lines.length - held;
-      skip -= held;
-    }
-    memory.copyWithin(out, at + skip, at + length);
-    out += length - skip;
-    memory[out] = NEWLINE;
-    this.#end = out + 1;
-  }
-
-  /** What `<n>` a line begins with, in what is held or after it. */
-  #priorityAt(lines: LineBuffer, at: number, length: number): Priority {
-    const memory = this.#memory;
-    const { held } = lines;
-    if ((held === undefined ? memory[at] : held[0]) !== LESS) {
-      return noPriority;
-    }
-    let number = 0;
-    const last = Math.min(lines.length + length, 5);
-    for (let i = 1; i < last; i++) {
-      const byte = i < lines.length
-        ? held![i]!
-        : memory[at + i - lines.length]!;
-      if (byte === GREATER) {
-        return i > 1 ? priority(number, i - 1) : noPriority;
-      }
-      if (byte < 0x30 || byte > 0x39) return noPriority;
-      number = number * 10 + byte - 0x30;
-    }
-    return noPriority;
+  /** Gives the kernel a connection's prefix. */
+  #usePrefix({ prefix }: LineBuffer): void {
+    if (this.#prefix === prefix) return;
+    this.#prefix = prefix;
+    this.#memory.set(prefix, PREFIX_AT);
+    this.#kernel.setPrefix(prefix.length);
   }
 
   /**
@@ -470,17 +460,13 @@ export class Framer {
         }
       }
       if (longest === undefined) return "refused";
-      if (!this.#hasRoom(longest.length)) return "full";
-      this.#put(longest, 0, 0, true);
+      if (!this.#hasRoom(longest)) return "full";
+      this.#put(longest, INPUT_AT, 0, true);
     }
     return "granted";
   }
 
-  #hold(lines: LineBuffer, at: number, to: number): void {
-    this.#holdBytes(lines, this.#memory.subarray(at, to));
-  }
-
-  #holdBytes(lines: LineBuffer, bytes: Uint8Array): void {
+  #hold(lines: LineBuffer, bytes: Uint8Array): void {
     const length = lines.length + bytes.length;
     let { held } = lines;
     if (held === undefined || held.length < length) {

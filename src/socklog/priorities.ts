@@ -84,3 +84,38 @@ export function priority(number: number, digits: number): Priority {
 
 /** The words for a line that begins with no priority: none. */
 export const noPriority: Priority = NONE;
+
+/** How many bytes a table of priorities needs at the most. */
+export const PRIORITIES_SIZE = 16 * 1024;
+/** The numbers have three digits at the most. */
+const NUMBERS = 1000;
+/** A record's size. In it: where the words are, their length, its flag. */
+const RECORD = 8;
+const WORDS_LENGTH = 4;
+const REPLACES = 5;
+
+/**
+ * Makes the kernel's table of what {@linkcode priority} says.
+ *
+ * @param memory The kernel's memory
+ * @param at Where in it there are {@linkcode PRIORITIES_SIZE} bytes for it
+ */
+export function putPriorities(memory: Bytes, at: number): void {
+  const records = new DataView(memory.buffer, at, NUMBERS * RECORD);
+  let end = at + NUMBERS * RECORD;
+  /** Many numbers have the same words: unknown ones. */
+  const places = new Map<string, number>();
+  for (let number = 1; number < NUMBERS; number++) {
+    const { text, length } = priority(number, 0);
+    const name = priorityName(number);
+    const place = places.get(name) ?? end;
+    if (place === end) {
+      places.set(name, place);
+      memory.set(text, place);
+      end += text.length;
+    }
+    records.setInt32(number * RECORD, place, true);
+    records.setUint8(number * RECORD + WORDS_LENGTH, text.length);
+    records.setUint8(number * RECORD + REPLACES, length > 0 ? 1 : 0);
+  }
+}
