@@ -1,11 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
-import { latin1 } from "../../src/bytes.ts";
+import { fromLatin1, latin1 } from "../../src/bytes.ts";
 import {
   type Kernel,
   LABEL_STAMP,
   makeKernel,
   MARGIN,
 } from "../../src/kernel/kernel.ts";
+import {
+  PRIORITIES_SIZE,
+  putPriorities,
+} from "../../src/socklog/priorities.ts";
 import { label } from "../../src/tai64n.ts";
 import { buildKernel } from "../../scripts/kernel.ts";
 import { inCheckout, testWith } from "../tools.ts";
@@ -161,4 +165,81 @@ Deno.test("a clock that goes back less than a second stands still, another is fo
   assertEquals(stampAt(1794999999, 900), at(1795000000, 7));
   assertEquals(stampAt(1794999998, 900), at(1794999998, 900));
   assertEquals(stampAt(2 ** 33, 1), at(2 ** 33, 1));
+});
+
+/** What a log server makes of lines, by the rule, one by one. */
+function framed(
+  lines: string,
+  prefix: string,
+  [raw, cooked]: readonly [boolean, boolean],
+): string {
+  let out = "";
+  for (const line of lines.split(/[\n\0]/)) {
+    if (line === "") continue;
+    if (raw) out += `${prefix}${line}\n`;
+    if (cooked) out += `${prefix}${line.replace(/^<13>/, "user.notice: ")}\n`;
+  }
+  return out;
+}
+
+/** Whether nothing has been written there since it was filled with `~`. */
+function untouched(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0x7e);
+}
+
+Deno.test("a log server's lines of any length at any offset are put out whole, and nothing else is touched", () => {
+  const size = 2 * PAGE;
+  const { kernel, memory } = makeKernel(size);
+  const [prefixAt, inputAt] = [PRIORITIES_SIZE, PRIORITIES_SIZE + 512];
+  putPriorities(memory, 0);
+  const put = (text: string, at: number) => memory.set(fromLatin1(text), at);
+  const outAt = PAGE;
+  const forms = [[true, false], [false, true], [true, true]] as const;
+  for (const form of forms) {
+    kernel.setFraming(0, prefixAt, form[0] ? 1 : 0, form[1] ? 1 : 0, 200);
+    for (const prefix of ["", "h: ", "x".repeat(16), "y".repeat(100)]) {
+      put(prefix, prefixAt);
+      kernel.setPrefix(prefix.length);
+      for (let offset = 0; offset < 17; offset++) {
+        for (let length = 0; length < 50; length++) {
+          const text = "abcdefghijklmnopqrstuvwxyz".repeat(2).slice(0, length);
+          const whole = `${text}\n<13>${text}\0\0\n<13${text}\n`;
+          const from = inputAt + offset;
+          put(`${whole}${text}\n`, from);
+          const to = from + whole.length + text.length;
+          memory.fill(0x7e, outAt - 64);
+          const expected = framed(whole, prefix, form);
+          const rest = kernel.frameLines(from, to, outAt, size - 1024);
+          assertEquals(rest, from + whole.length);
+          const end = kernel.framedTo.value;
+          assertEquals(latin1(memory.subarray(outAt, end)), expected);
+          assert(untouched(memory.subarray(outAt - 64, outAt)));
+          assert(untouched(memory.subarray(end + MARGIN, outAt + 2048)));
+          // At the end of the memory there is room for the margin, no more.
+          const last = size - MARGIN - expected.length;
+          kernel.frameLines(from, to, last, size - MARGIN);
+          assertEquals(kernel.framedTo.value, size - MARGIN);
+          assertEquals(latin1(memory.subarray(last, size - MARGIN)), expected);
+        }
+      }
+    }
+  }
+});
+
+Deno.test("a log server's line that is too long, or that there is no room for, is left", () => {
+  const { kernel, memory } = makeKernel(PAGE);
+  putPriorities(memory, 0);
+  kernel.setFraming(0, PRIORITIES_SIZE, 0, 1, 20);
+  kernel.setPrefix(0);
+  const from = 20_000;
+  const input = `${"a".repeat(20)}\n\n${"b".repeat(21)}\nc\n`;
+  memory.set(fromLatin1(input), from);
+  const to = from + input.length;
+  memory[to] = 10;
+  assertEquals(kernel.frameLines(from, to, 40_000, 50_000), from + 22);
+  assertEquals(kernel.framedTo.value, 40_021);
+  // Empty ones need none.
+  assertEquals(kernel.frameLines(from + 21, to, 50_001, 50_000), from + 22);
+  assertEquals(kernel.frameLines(from, to, 50_001, 50_000), from);
+  assertEquals(kernel.framedTo.value, 50_001);
 });
