@@ -214,7 +214,7 @@ testWith(
         ["-m", 100_000_000, /^softlimit -m or -a, ulimit -v: it is 100000000/],
         ["-d", 899_999_999, /^softlimit -d, .* must be 900000000; 650000000 /],
         ["-s", 199_000, /^softlimit -s, .* must be 200000$/m],
-        ["-o", 39, /^softlimit -o, .* must be 40; /],
+        ["-o", 41, /^softlimit -o, .* must be 42; /],
       ] as const
     ) {
       const { code, stdout } = await run(

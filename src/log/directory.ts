@@ -13,9 +13,9 @@ import {
   type OpenMode,
   rename,
   stat,
-  unlink,
 } from "../sys/files.ts";
 import { fsyncAside } from "../sys/fsync_aside.ts";
+import { unlinkAside } from "../sys/unlink_aside.ts";
 
 /**
  * A directory's names. It knows which of its own changes are on the disk, and
@@ -150,7 +150,7 @@ export class Directory {
   unlink(name: string): void {
     this.#change(() => {
       try {
-        unlink(fromLatin1(name), this.fd);
+        unlinkAside(fromLatin1(name), this.fd);
       } catch (error) {
         if (!(error instanceof SysError) || error.code !== "ENOENT") {
           throw error;

@@ -7,6 +7,7 @@
  */
 import { LogferryError } from "../logferry_error.ts";
 import { SysError } from "../sys/errors.ts";
+import { roomToCome } from "../sys/unlink_aside.ts";
 
 /** How long a pause is, in milliseconds. */
 export const PAUSE = 5000;
@@ -50,12 +51,14 @@ export class Retrier {
   }
 
   /**
-   * Says what is wrong, and pauses.
+   * Says what is wrong, and pauses; but where files that have been removed are
+   * still being freed, which may put it right, it waits for those only.
    *
    * @param message What is wrong
    * @param milliseconds How long, unless {@linkcode Retrier.hurry} is called
    */
   async pause(message: string, milliseconds = PAUSE): Promise<void> {
+    if (await roomToCome()) return;
     this.warn(message);
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, milliseconds);

@@ -32,8 +32,8 @@ const TURN = 1;
 
 /** How many bytes of data it may take, all that the runtime has included. */
 const DATA = 650_000_000;
-/** Descriptors beside those of logs: to wait, to list, to make files. */
-const DESCRIPTORS = 4;
+/** Descriptors beside those of logs: to wait, to list, to make and free files. */
+const DESCRIPTORS = 6;
 /** Those that a log has open, and those of files that are being synced. */
 const LOG_DESCRIPTORS = 3 + 9;
 /** Those that its processor needs, inside or not. */
