@@ -9,11 +9,14 @@ import { inCheckout, ours, sleep } from "../../tests/tools.ts";
 import { compileSource, inTurn, milliseconds, times } from "./programs.ts";
 import { type BenchOptions, median, table } from "./report.ts";
 
-/** A program's name, its module and export, and arguments that end it at once. */
+/**
+ * A program's name, its module and export, and arguments, for a folder that it
+ * may write to, with which it ends at once.
+ */
 const PROGRAMS = [
-  ["multilog", "multilog/main.ts", "multilog", ["-*"]],
-  ["tryto", "tryto/main.ts", "tryto", ["true"]],
-  ["socklog-tcp", "socklog/main.ts", "socklogTcp", ["--version"]],
+  ["multilog", "multilog/main.ts", "multilog", (dir: string) => [`${dir}/log`]],
+  ["tryto", "tryto/main.ts", "tryto", () => ["true"]],
+  ["socklog-tcp", "socklog/main.ts", "socklogTcp", () => ["--version"]],
 ] as const;
 
 /** The memory that a program has while it waits for input, in MiB. */
@@ -46,7 +49,7 @@ export async function bench(options: BenchOptions): Promise<void> {
     };
     const alone: Record<string, string> = {};
     await copy(inCheckout("src"), `${folder}/src`);
-    for (const [name, module, main, args] of PROGRAMS) {
+    for (const [name, module, main, argsIn] of PROGRAMS) {
       const source = [
         `import { run } from "./src/program.ts";`,
         `import { ${main} } from "./src/${module}";`,
@@ -55,6 +58,7 @@ export async function bench(options: BenchOptions): Promise<void> {
       alone[name] = await compileSource(folder, name, source);
       const one = ours[name === "socklog-tcp" ? "socklogTcp" : name];
       const input = "/dev/null";
+      const args = argsIn(folder);
       commands[`${name} alone`] = { command: [alone[name], ...args], input };
       commands[name] = { command: [one, ...args], input };
     }
