@@ -130,8 +130,8 @@ export class HostLogs implements AnyLog, Siblings {
   readonly #hosts: Host[] = [];
   /** Whether it was told that there are too many. */
   #told = false;
-  /** Those whose logs aren't closed, and of them those that aren't parked. */
-  readonly #live = new Set<Host>();
+  /** The logs that aren't closed, and of their hosts those that aren't parked. */
+  readonly #live = new Map<LogDirectory, Host>();
   readonly #awake = new Set<Host>();
   /** Those that have had lines since the last sync. */
   readonly #unsynced = new Set<Host>();
@@ -477,7 +477,7 @@ export class HostLogs implements AnyLog, Siblings {
       }
     }
     this.#noteExpiry(host, host.log);
-    this.#live.add(host);
+    this.#live.set(host.log, host);
     this.#awake.add(host);
     this.#lookAt = Math.min(this.#lookAt, performance.now() + IDLE);
     return host.log;
@@ -531,17 +531,17 @@ export class HostLogs implements AnyLog, Siblings {
   #closeIdle(): void {
     const now = performance.now();
     this.#lookAt = this.#live.size > 0 ? now + IDLE / 2 : Infinity;
-    for (const host of this.#live) {
+    for (const [log, host] of this.#live) {
       if (now - host.last < IDLE || host.closing) continue;
-      if (host.log!.processing()) continue;
+      if (log.processing()) continue;
       this.#inBackground(() => this.#close(host));
     }
   }
 
   /** Closes a host's log well. */
   #close(host: Host): Promise<void> {
+    const log = host.log!;
     return host.closing ??= (async () => {
-      const log = host.log!;
       try {
         // One that is processing is opened when it is its turn.
         if (!log.processing() && !await this.#insist(host, true)) return;
@@ -551,7 +551,7 @@ export class HostLogs implements AnyLog, Siblings {
       } finally {
         host.log = undefined;
         host.closing = undefined;
-        this.#live.delete(host);
+        this.#live.delete(log);
         this.#awake.delete(host);
         this.#unsynced.delete(host);
       }
@@ -629,7 +629,7 @@ export class HostLogs implements AnyLog, Siblings {
 
   /** See {@linkcode Siblings}. */
   async take(log: LogDirectory): Promise<boolean> {
-    const host = this.#hosts.find((host) => host.path === log.path)!;
+    const host = this.#live.get(log)!;
     while (!this.#terminating) {
       if (this.#turns < this.#mostTurns) this.#turns++;
       else await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -785,8 +785,8 @@ export class HostLogs implements AnyLog, Siblings {
   processing(): Promise<void> | undefined {
     for (const work of this.#background) return work;
     if (this.#settings.processor === "") return undefined;
-    for (const { log } of this.#live) {
-      const work = log?.processing();
+    for (const log of this.#live.keys()) {
+      const work = log.processing();
       if (work) return work;
     }
     return undefined;
@@ -795,7 +795,7 @@ export class HostLogs implements AnyLog, Siblings {
   /** As {@linkcode LogDirectory.terminate}. */
   terminate(): void {
     this.#terminating = true;
-    for (const { log } of this.#live) log?.terminate();
+    for (const log of this.#live.keys()) log.terminate();
     for (const resolve of this.#waiting.splice(0)) resolve();
     this.#retrier.hurry();
   }
@@ -806,7 +806,7 @@ export class HostLogs implements AnyLog, Siblings {
     while (this.#background.size > 0) await Promise.all(this.#background);
     // First, and with all that have nothing to wait for, what is killed before
     // it is done is complete.
-    const hosts = [...this.#live];
+    const hosts = [...this.#live.values()];
     const working = hosts.filter(({ log }) => log!.processing());
     const others = hosts.filter(({ log }) => !log!.processing());
     let next = 0;
