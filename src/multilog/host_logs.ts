@@ -135,6 +135,8 @@ export class HostLogs implements AnyLog, Siblings {
   readonly #awake = new Set<Host>();
   /** Those that have had lines since the last sync. */
   readonly #unsynced = new Set<Host>();
+  /** The syncs that are under way, each of logs that others have lines in. */
+  readonly #syncs = new Set<Promise<boolean>>();
   /** Whether one was closed whose lines may not be on the disk. */
   #doubtful = false;
   #mostOpen: number;
@@ -716,12 +718,24 @@ export class HostLogs implements AnyLog, Siblings {
   /** As {@linkcode LogDirectory.isSynced}. */
   isSynced(): boolean {
     return this.#unsynced.size === 0 && this.#steps.busy === undefined &&
-      !this.waiting && !this.#doubtful;
+      this.#syncs.size === 0 && !this.waiting && !this.#doubtful;
   }
 
   /** As {@linkcode LogDirectory.sync}, of all logs that got lines. */
   async sync(): Promise<boolean> {
     await this.flush();
+    const own = this.#syncLogs();
+    this.#syncs.add(own);
+    try {
+      // What was written before is for earlier ones to bring to the disk.
+      const done = await Promise.all(this.#syncs);
+      return done.every((safe) => safe);
+    } finally {
+      this.#syncs.delete(own);
+    }
+  }
+
+  async #syncLogs(): Promise<boolean> {
     const hosts = [...this.#unsynced];
     this.#unsynced.clear();
     let safe = !this.#doubtful;

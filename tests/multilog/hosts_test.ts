@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { latin1 } from "../../src/bytes.ts";
+import { encode, latin1 } from "../../src/bytes.ts";
+import { Retrier } from "../../src/log/retrier.ts";
+import { HostLogs } from "../../src/multilog/host_logs.ts";
 import type { LogStatus } from "../../src/multilog/status.ts";
 import {
   chosenSeed,
@@ -697,4 +699,31 @@ Deno.test("--status knows the writer of a host's log, open or closed, and --foll
   follower.signal("SIGTERM");
   assertEquals(await program.finish(), 0);
   assertEquals(look(`${path}/open`).lock!.mode, "600");
+});
+
+Deno.test("@dir is not called synced while somebody's sync of it is under way, and all who ask wait for it", async () => {
+  using work = folder();
+  const logs = HostLogs.open(
+    { timestamp: undefined, late: false },
+    `${work.path}/h`,
+    { size: 4096, keep: 2, processor: "", age: 0 },
+    new Retrier(() => {}),
+  );
+  await logs.append(encode("a: one\n"));
+  assertEquals(logs.isSynced(), false);
+  let done = false;
+  const first = logs.sync().then((safe) => {
+    done = true;
+    return safe;
+  });
+  // Nothing of the disk's is heard of before the event loop turns.
+  for (let i = 0; i < 100; i++) {
+    await Promise.resolve();
+    assertEquals([done, logs.isSynced()], [false, false]);
+  }
+  assertEquals(await logs.sync(), true);
+  assertEquals(done, true);
+  assertEquals(await first, true);
+  assertEquals(logs.isSynced(), true);
+  await logs.close();
 });
