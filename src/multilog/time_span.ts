@@ -3,15 +3,10 @@
  *
  * @module
  */
-import { type Bytes, NEWLINE } from "../bytes.ts";
+import type { Bytes } from "../bytes.ts";
 import { isLater } from "../log/names.ts";
-import {
-  mayBecomeStamp,
-  mayBeStamp,
-  readStamp,
-  STAMP_SIGHT,
-} from "../stamps.ts";
 import type { Moment } from "../tai64n.ts";
+import { StampedLines } from "./stamped_lines.ts";
 
 /** A span of time, its ends included; open where there is none. */
 export interface Span {
@@ -37,10 +32,8 @@ export function isIn(moment: Moment, { since, until }: Span): boolean {
  */
 export class SpanLines {
   readonly #span: Span;
+  readonly #lines = new StampedLines();
   #selected = true;
-  #atLineStart = true;
-  /** The beginning of a line, too short to be decided on. */
-  #held: Bytes = new Uint8Array(0);
 
   /**
    * Makes it.
@@ -58,37 +51,26 @@ export class SpanLines {
    * @returns What was selected
    */
   turn(bytes: Bytes): Bytes {
-    const input = new Uint8Array(this.#held.length + bytes.length);
-    input.set(this.#held);
-    input.set(bytes, this.#held.length);
-    this.#held = new Uint8Array(0);
+    return this.#select(bytes, false);
+  }
+
+  #select(bytes: Bytes, ended: boolean): Bytes {
+    let selected: Bytes = new Uint8Array(0);
     let length = 0;
-    for (let at = 0; at < input.length;) {
-      if (this.#atLineStart && mayBeStamp(input[at])) {
-        const head = input.subarray(at, at + STAMP_SIGHT);
-        if (head.length < STAMP_SIGHT && mayBecomeStamp(head)) {
-          this.#held = head.slice();
-          break;
-        }
-        const stamp = readStamp(head);
-        if (stamp) this.#selected = isIn(stamp.moment, this.#span);
-      }
-      const newline = input.indexOf(NEWLINE, at);
-      const end = newline < 0 ? input.length : newline + 1;
-      if (this.#selected) {
-        input.copyWithin(length, at, end);
-        length += end - at;
-      }
-      at = end;
-      this.#atLineStart = newline >= 0;
-    }
-    return input.subarray(0, length);
+    this.#lines.walk(bytes, (input, from, to, stamp) => {
+      if (stamp) this.#selected = isIn(stamp.moment, this.#span);
+      if (!this.#selected) return;
+      selected = input;
+      input.copyWithin(length, from, to);
+      length += to - from;
+    }, ended);
+    return selected.subarray(0, length);
   }
 
   /** Goes on after a part of the stream that nobody has looked at. */
   skip(): void {
     this.#selected = true;
-    this.#atLineStart = true;
+    this.#lines.skip();
   }
 
   /**
@@ -97,12 +79,6 @@ export class SpanLines {
    * @returns What was selected of its end
    */
   end(): Bytes {
-    const held = this.#held;
-    this.#held = new Uint8Array(0);
-    if (held.length === 0) return held;
-    this.#atLineStart = false;
-    const stamp = readStamp(held);
-    if (stamp) this.#selected = isIn(stamp.moment, this.#span);
-    return this.#selected ? held : new Uint8Array(0);
+    return this.#select(new Uint8Array(0), true);
   }
 }
