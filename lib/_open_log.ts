@@ -4,13 +4,11 @@
  *
  * @module
  */
+import { DueTimer } from "../src/log/due.ts";
 import { InTurn } from "../src/log/in_turn.ts";
 import type { AnyLog } from "../src/log/log_directory.ts";
 import { LogferryError } from "../src/logferry_error.ts";
 import type { Log } from "./log.ts";
-
-/** A timer for longer than this rings at once. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** What a log is made of. */
 export interface Parts {
@@ -34,7 +32,7 @@ export class OpenLog implements Log {
   readonly writable: WritableStream<Uint8Array>;
   readonly #warn: (message: string) => void;
   readonly #parts: Parts;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #timer: DueTimer;
   readonly #steps = new InTurn();
   #closing: Promise<void> | undefined;
 
@@ -60,6 +58,7 @@ export class OpenLog implements Log {
   private constructor(parts: Parts, warn: (message: string) => void) {
     this.#parts = parts;
     this.#warn = warn;
+    this.#timer = new DueTimer(parts.logs, () => this.#attend());
     this.writable = new WritableStream({
       write: async (chunk) => {
         try {
@@ -89,7 +88,7 @@ export class OpenLog implements Log {
   async rotate(): Promise<void> {
     await this.#inTurn(async () => {
       await this.#forEach((log) => log.rotate());
-      this.#setTimer();
+      this.#timer.set();
     });
   }
 
@@ -105,7 +104,7 @@ export class OpenLog implements Log {
 
   close(): Promise<void> {
     return this.#closing ??= this.#steps.take(() => {
-      clearTimeout(this.#timer);
+      this.#timer.stop();
       return this.#parts.close();
     });
   }
@@ -136,31 +135,7 @@ export class OpenLog implements Log {
       if (log.due()) await log.attend();
       if (log.hasExpired()) await log.expire();
     });
-    this.#setTimer();
-  }
-
-  /**
-   * For the next file that gets old enough to be finished, or to go. It keeps no
-   * program from ending.
-   */
-  #setTimer(): void {
-    clearTimeout(this.#timer);
-    const waits = this.#parts.logs.flatMap((log) => {
-      const until = log.untilDue();
-      const expiry = log.expiry();
-      return [
-        ...until < 0 ? [] : [until],
-        ...expiry === undefined
-          ? []
-          : [Math.max(1000 * expiry - Date.now(), 0)],
-      ];
-    });
-    if (this.#closing || waits.length === 0) return;
-    this.#timer = setTimeout(
-      () => this.#attend(),
-      Math.min(...waits, LONGEST_TIMER),
-    );
-    Deno.unrefTimer(this.#timer);
+    this.#timer.set();
   }
 
   /** A file may be old enough, or be finished at last. */

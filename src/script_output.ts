@@ -9,6 +9,7 @@
  * @module
  */
 import type { Bytes } from "./bytes.ts";
+import { DueTimer } from "./log/due.ts";
 import { Retrier } from "./log/retrier.ts";
 import type { AnyLog } from "./log/log_directory.ts";
 import { parseScript } from "./multilog/script.ts";
@@ -25,9 +26,6 @@ const TIME_TO_WRITE = 3000;
 /** When the logs have to be closed, after TERM; a processor has 4400 ms. */
 const TIME_TO_END = 4700;
 
-/** After how long it is looked again for old files, in milliseconds. */
-const LONGEST_SLEEP = 3_600_000;
-
 /** The logs of a script, as a server's output. */
 class ScriptOutput implements Output {
   /** Nobody hangs up. */
@@ -41,9 +39,7 @@ class ScriptOutput implements Output {
   #failure: unknown;
   /** The logs that are being finished since they are due. */
   readonly #finishing = new Set<AnyLog>();
-  /** When it is looked whether a log is old enough. */
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #timerAt = 0;
+  readonly #timer: DueTimer;
   #alerting = false;
   /** When the end was asked for. */
   #stoppedAt: number | undefined;
@@ -51,6 +47,7 @@ class ScriptOutput implements Output {
   constructor(runner: ScriptRunner, retrier: Retrier) {
     this.#runner = runner;
     this.#retrier = retrier;
+    this.#timer = new DueTimer(runner.logs, () => this.look());
     this.look();
   }
 
@@ -92,28 +89,8 @@ class ScriptOutput implements Output {
         }),
       );
     }
-    this.#setTimer(this.#runner.untilDue());
-    const expiry = this.#runner.expiry();
-    if (expiry !== undefined) {
-      // The clock may be set meanwhile.
-      const until = Math.max(1000 * expiry - Date.now(), 0);
-      this.#setTimer(Math.min(until, LONGEST_SLEEP));
-    }
+    this.#timer.set();
     if (alerts.waiting && !this.#alerting) this.#aside(this.#flushAlerts());
-  }
-
-  #setTimer(milliseconds: number): void {
-    if (milliseconds < 0) return;
-    const at = performance.now() + milliseconds;
-    if (this.#timer !== undefined) {
-      if (this.#timerAt <= at) return;
-      clearTimeout(this.#timer);
-    }
-    this.#timerAt = at;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.look();
-    }, milliseconds);
   }
 
   /** Whoever reads alerts may take their time. */
@@ -172,7 +149,7 @@ class ScriptOutput implements Output {
     // Whoever has lost patience waits for the logs nevertheless.
     onTermination(() => {});
     this.stop();
-    clearTimeout(this.#timer);
+    this.#timer.stop();
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(
       () => late.reject(new LogferryError("unable to end all logs in time")),

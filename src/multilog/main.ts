@@ -13,6 +13,7 @@ import { shortage } from "../sys/limits.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
 import { seeSignals, settleSignals } from "../sys/signals.ts";
 import { VERSION } from "../version.ts";
+import { nextExpiry, untilDue } from "../log/due.ts";
 import type { FindProcessor } from "../log/processor.ts";
 import { ScriptRunner } from "./script_runner.ts";
 import { parseScript, type Script } from "./script.ts";
@@ -156,8 +157,8 @@ export async function multilog(
         if (log.due()) await log.attend();
         if (expires && log.hasExpired()) await log.expire();
       }
-      alarm?.set(lines.expiry());
-      const due = lines.untilDue();
+      alarm?.set(nextExpiry(logs));
+      const due = untilDue(logs);
       const room = lines.room();
       poller.set(0, room > 0 ? INPUT : NOTHING, READABLE);
       poller.set(2, alarm?.fd ?? NOTHING, READABLE);

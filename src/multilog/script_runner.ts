@@ -140,34 +140,6 @@ export class ScriptRunner {
   }
 
   /**
-   * How long until one of the logs is old enough to be finished.
-   *
-   * @returns Milliseconds; -1 for never, as things are
-   */
-  untilDue(): number {
-    let least = -1;
-    for (const log of this.logs) {
-      const until = log.untilDue();
-      if (until >= 0 && (least < 0 || until < least)) least = until;
-    }
-    return least;
-  }
-
-  /**
-   * When the next old file of one of the logs is too old.
-   *
-   * @returns Whole seconds since 1970; `undefined` while none gets too old
-   */
-  expiry(): number | undefined {
-    let least: number | undefined;
-    for (const log of this.logs) {
-      const expiry = log.expiry();
-      if (expiry !== undefined && expiry < (least ?? Infinity)) least = expiry;
-    }
-    return least;
-  }
-
-  /**
    * How many bytes may be read. What is read while a log is full, and no more
    * of its files may wait for the processor, for minutes perhaps, would wait in
    * memory, where a kill finds it, and the other logs' age and signals would
