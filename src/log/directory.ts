@@ -235,10 +235,13 @@ export class Directory {
 
   async #syncInThread(): Promise<boolean> {
     const { changes } = this;
-    const done = await fsyncAside(this.fd);
-    if (done && this.#synced < changes) this.#synced = changes;
-    this.#syncing = undefined;
-    return done;
+    try {
+      const done = await fsyncAside(this.fd);
+      if (done && this.#synced < changes) this.#synced = changes;
+      return done;
+    } finally {
+      this.#syncing = undefined;
+    }
   }
 
   /** Closes it. */

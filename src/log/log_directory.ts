@@ -7,8 +7,9 @@
  *
  * 1. `current` is renamed to `@TIME.u`. (Found now, there is no `current`.)
  * 2. a new `current` is made, and lines go on into it. Only where it was said
- *    of lines that they are on the disk does this wait for the third step, so
- *    that an outage can't bring back a `current` that hides them.
+ *    of lines that they are on the disk does this wait for the fifth step, so
+ *    that an outage can't bring back a `current` that hides them; and among
+ *    many logs, whose disk has enough to do.
  * 3. beside the next lines the directory is synced, and then the file: so that
  *    lines that are on the disk have a name there. No more than a few files are
  *    here at a time.
@@ -193,6 +194,8 @@ export class LogDirectory {
   #lookAt = 0;
   /** What is being done to `current`, and what waits for its turn after it. */
   readonly #steps = new InTurn(() => this.#rest());
+  /** The syncs that somebody waits for. */
+  readonly #syncing = new Set<Promise<boolean>>();
   /** Finished files that are being brought to the disk. */
   readonly #finishing = new Set<Promise<void>>();
   /** The failure that stopped {@linkcode LogDirectory.append}. */
@@ -328,6 +331,8 @@ export class LogDirectory {
     if (this.#steps.busy || this.#turn || this.parked || this.#closing) {
       return false;
     }
+    // A sync is of what is open now.
+    if (this.#syncing.size > 0) return false;
     const current = stat("", this.#current);
     // Somebody has removed it: nothing else has its lines any more.
     if (current === undefined || current.nlink === 0) return false;
@@ -624,6 +629,16 @@ export class LogDirectory {
    */
   async sync(): Promise<boolean> {
     this.#assertOpen();
+    const syncing = this.#syncAll();
+    this.#syncing.add(syncing);
+    try {
+      return await syncing;
+    } finally {
+      this.#syncing.delete(syncing);
+    }
+  }
+
+  async #syncAll(): Promise<boolean> {
     // What is still to be appended or finished comes before.
     await this.#steps.busy;
     const finishing = Promise.all(this.#finishing);
@@ -641,7 +656,11 @@ export class LogDirectory {
     const current = this.#current;
     const stays = () => this.#made === made && !this.#renaming;
     // The name comes once for each file, and first.
-    if (stays()) await this.#syncNames(made);
+    if (!this.#directory.isSynced(made)) {
+      await this.#withDescriptors(async () => {
+        if (stays()) await this.#syncNames(made);
+      }, () => this.#rest());
+    }
     if (stays()) {
       const done = await fsyncAside(current);
       if (stays()) {
@@ -692,24 +711,38 @@ export class LogDirectory {
     }, failure);
   }
 
-  #syncDirectory(): Promise<void> {
-    return this.#insistOnSync(
-      () => this.#siblings ? this.#syncOurNames() : this.#directory.sync(),
-      `unable to write ${this.path} to disk`,
-    );
-  }
-
   /** Syncs a file while everything else goes on. */
   async #syncFile(fd: number, name: string): Promise<void> {
     if (await fsyncAside(fd)) return;
     await this.#syncAgain(() => fsync(fd), `${this.path}/${name}`);
   }
 
-  /** Syncs the directory, unless a change of its names is on the disk. */
+  /**
+   * Syncs the directory, unless a change of its names is on the disk; first its
+   * own name, where it is one of many. One that was moved is others' by now.
+   */
   async #syncNames(change: number): Promise<void> {
-    while (!this.#directory.isSynced(change)) {
-      if (await this.#directory.syncAside()) continue;
-      await this.#syncAgain(() => this.#directory.sync(), this.path);
+    const { path } = this;
+    if (this.#siblings && !this.#directory.isSynced(change)) {
+      await this.#insistOnSync(
+        () => this.#siblings!.syncNames(),
+        `unable to write ${path} to disk`,
+      );
+    }
+    const directory = this.#directory;
+    const sync = () => {
+      if (!directory.isElsewhere()) return directory.syncAside();
+      directory.disown();
+      return true;
+    };
+    while (!directory.isSynced(change)) {
+      if (await this.#insist(sync, `unable to open directory ${path}`)) {
+        continue;
+      }
+      await this.#syncAgain(
+        () => directory.isElsewhere() || directory.sync(),
+        path,
+      );
     }
   }
 
@@ -732,28 +765,18 @@ export class LogDirectory {
     while (this.#finishing.size > 0) await Promise.all(this.#finishing);
   }
 
-  /** Brings the names of a log of many to the disk. */
-  async #syncOurNames(): Promise<void> {
-    await this.#siblings?.syncNames();
-    if (this.#directory.isElsewhere()) this.#directory.disown();
-    else if (!await this.#directory.syncAside()) this.#directory.sync();
-  }
-
-  /** @throws {SysError} `EIO`: the number stayed in the other thread */
-  async #syncCurrent(): Promise<void> {
-    if (await fsyncAside(this.#current)) return;
-    throw new SysError(errorNumber("EIO"));
-  }
-
   /** Syncs `current` and says so by its mode. */
   async #complete(): Promise<void> {
     // What the last run left complete, and nothing has come to, is on the disk.
     if (this.#synced < this.#length) {
-      if (!this.#directory.isSynced(this.#made)) await this.#syncDirectory();
-      await this.#insistOnSync(
-        () => this.#siblings ? this.#syncCurrent() : fsync(this.#current),
-        `unable to write ${this.path}/current to disk`,
-      );
+      await this.#syncNames(this.#made);
+      if (this.#siblings) await this.#syncFile(this.#current, "current");
+      else {
+        await this.#insistOnSync(
+          () => fsync(this.#current),
+          `unable to write ${this.path}/current to disk`,
+        );
+      }
       this.#synced = this.#length;
     }
     await this.#insist(
@@ -764,49 +787,49 @@ export class LogDirectory {
 
   async #rotate(): Promise<void> {
     await this.#queue?.makeRoom();
-    if (this.#siblings === undefined) return await this.#finishBeside();
+    const there = await this.#withDescriptors(
+      () => this.#finishCurrent(),
+      () => {
+        if (!this.#turn) this.#directory.rest();
+      },
+    );
+    if (!there) await this.#remake();
+  }
+
+  /**
+   * Takes a step that changes names, or syncs them: one of many logs has the
+   * descriptors for that only meanwhile, and then gives them back.
+   */
+  async #withDescriptors<T>(
+    step: () => Promise<T>,
+    giveBack: () => void,
+  ): Promise<T> {
+    if (this.#siblings === undefined) return await step();
     await this.#siblings.enter();
     try {
-      await this.#finishInTurn();
+      return await step();
     } finally {
-      this.#directory.rest();
+      giveBack();
       this.#siblings.leave();
     }
   }
 
-  /** The table's steps one after the other: with many logs the disk is busy. */
-  async #finishInTurn(): Promise<void> {
-    const { path } = this;
-    await this.#complete();
-    if (await this.#isElsewhere()) return await this.#remake();
-    const first = await this.#insist(
-      () => this.#old.nextName(UNPROCESSED),
-      `unable to read ${path}`,
-    );
-    const name = this.#queue ? first : this.#old.processedName(first);
-    const renamed = await this.#rename(name);
-    if (renamed === undefined) return;
-    if (!renamed && this.#isLost(true)) return await this.#remake();
-    if (renamed) {
-      await this.#syncDirectory();
-      this.#old.add(name);
-    }
-    const fd = await this.#create();
-    if (fd === undefined) return await this.#remake();
-    close(this.#current);
-    this.#take({ fd, length: 0, partial: false, age: 0 });
-    this.#queue?.add();
-    await this.#insist(
-      () => this.#old.trim(this.#queue?.working),
-      `unable to remove from ${path}`,
-    );
-  }
-
-  /** The table's steps 1 and 2; the others go on beside the next lines. */
-  async #finishBeside(): Promise<void> {
+  /**
+   * The table's steps 1 and 2; the others go on beside the next lines. One of
+   * many logs waits for them: the disk has enough to do, and there are few
+   * descriptors.
+   *
+   * @returns Whether the directory is there still
+   */
+  async #finishCurrent(): Promise<boolean> {
     const { path } = this;
     while (this.#finishing.size >= MOST_FINISHING) {
       await Promise.race(this.#finishing);
+    }
+    if (await this.#isElsewhere()) {
+      // Where it is now, it is the last of its lines.
+      await this.#complete();
+      return false;
     }
     const name = await this.#insist(
       () => this.#old.nextName(UNPROCESSED),
@@ -836,19 +859,20 @@ export class LogDirectory {
       end();
       if (renamed === undefined) {
         this.#renaming = false;
-        return;
+        return true;
       }
-      if (this.#isLost(true)) return await this.#remake();
+      if (this.#isLost(true)) return false;
     }
     // Somebody was told that lines are on the disk.
-    if (this.#synced > 0) await finished;
+    if (this.#siblings || this.#synced > 0) await finished;
     const fd = await this.#create();
     if (fd === undefined) {
       await finished;
-      return await this.#remake();
+      return false;
     }
     this.#take({ fd, length: 0, partial: false, age: 0 });
     release();
+    return true;
   }
 
   /** The table's steps 3 to 5. */
@@ -1057,6 +1081,7 @@ export class LogDirectory {
     await this.#finished();
     this.#queue?.start();
     while (this.#queue?.work) await this.#queue.work;
+    while (this.#syncing.size > 0) await Promise.allSettled(this.#syncing);
     // Whoever has it meanwhile has seen to what was left.
     if (this.parked) return;
     if (this.#isLost(true)) await this.#remake();

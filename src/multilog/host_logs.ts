@@ -118,8 +118,11 @@ export class HostLogs implements AnyLog, Siblings {
   readonly #find: FindProcessor | undefined;
   /** The open folder, which is locked. */
   #folder: number;
-  /** How many directories' names were noted, and how many are on the disk. */
-  #made = 0;
+  /**
+   * How many directories' names were noted, and how many are on the disk. What
+   * a run that was killed has made may not be.
+   */
+  #made = 1;
   #synced = 0;
   #syncing: Promise<void> | undefined;
 
