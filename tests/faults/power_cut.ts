@@ -38,6 +38,9 @@ class Node {
   safeNames: ReadonlyMap<string, Node> = new Map<string, Node>();
   /** What has been done to its names since it was synced, in order. */
   changes: Change[] = [];
+  /** How many syncs have begun, and the last of them that has returned. */
+  #begun = 0;
+  #returned = 0;
 
   constructor(isDirectory: boolean, mode = 0o644, parent?: Node) {
     this.isDirectory = isDirectory;
@@ -54,7 +57,11 @@ class Node {
     const { bytes, mode } = this;
     const names = new Map(this.names);
     const done = new Set(this.changes);
+    const order = ++this.#begun;
     return () => {
+      // One that began later has made more safe.
+      if (order < this.#returned) return;
+      this.#returned = order;
       this.safeBytes = bytes;
       this.safeMode = mode;
       this.safeNames = names;

@@ -121,6 +121,20 @@ async function check(
   });
 }
 
+Deno.test("the model of a disk: a sync that returns after a later one takes nothing back", () => {
+  const model = new Model("/");
+  const record = String.raw`
+1 clone3({flags=CLONE_FILES}, 88) = 2
+1 openat(AT_FDCWD, "\x66", O_WRONLY|O_CREAT|O_APPEND, 0644) = 3
+1 write(3, "\x61", 1) = 1
+2 fsync(3 <unfinished ...>
+1 write(3, "\x62", 1) = 1
+1 fsync(3) = 0
+2 <... fsync resumed>) = 0`;
+  assertEquals([...model.play(record)].length, 6 + 1);
+  assertEquals(model.safe(), ["ab"]);
+});
+
 const NEEDS = ["strace"];
 
 for (
