@@ -29,6 +29,46 @@ import { LATER, NOW, type Source, transmit } from "../src/socklog/sender.ts";
 export { LogferryError };
 
 /**
+ * A log server.
+ *
+ * @example
+ * ```ts
+ * const server: LogServerAddress = { hostname: "loghost", port: 10116 };
+ * ```
+ */
+export interface LogServerAddress {
+  /** Its name or address. */
+  hostname: string;
+  /** Its port. */
+  port: number;
+}
+
+/**
+ * What TLS needs, as `Deno.connectTls` has it: texts in PEM.
+ *
+ * @example
+ * ```ts
+ * const read = (path: string) => Deno.readTextFile(path);
+ * const options = async (): Promise<SendTlsOptions> => ({
+ *   caCerts: [await read("ca.pem")],
+ *   key: await read("web1.key"),
+ *   cert: await read("web1.pem"),
+ * });
+ * ```
+ */
+export interface SendTlsOptions {
+  /**
+   * The authorities that are trusted beside those that the runtime trusts;
+   * `DENO_TLS_CA_STORE` says which these are.
+   */
+  caCerts?: string[];
+  /** The sender's own key, where the server wants to know who it is. */
+  key?: string;
+  /** The certificate for that key. */
+  cert?: string;
+}
+
+/**
  * Where to send, and how.
  *
  * @example
@@ -36,16 +76,26 @@ export { LogferryError };
  * const options: SendOptions = {
  *   hostname: "loghost",
  *   port: 10116,
+ *   fallbacks: [{ hostname: "loghost2", port: 10116 }],
+ *   tls: true,
  *   acknowledge: true,
  *   signal: AbortSignal.timeout(180_000),
  * };
  * ```
  */
-export interface SendOptions {
-  /** The log server: a name or an address. */
-  hostname: string;
-  /** Its port. */
-  port: number;
+export interface SendOptions extends LogServerAddress {
+  /**
+   * The log servers that are tried when that one doesn't answer, in their
+   * order; one is enough. One that has failed is tried last for a minute. When
+   * a transmission fails that has begun, bytes are sent to the next one from
+   * the first; a stream can't be read again, so that is its end.
+   */
+  fallbacks?: readonly LogServerAddress[];
+  /**
+   * Whether to send through TLS, and with which certificates. The runtime makes
+   * such a connection, so it takes `--allow-net`, too.
+   */
+  tls?: boolean | SendTlsOptions;
   /**
    * Whether only the server's acknowledgement of every byte is success; the
    * server gives one with `-a`.
@@ -53,7 +103,8 @@ export interface SendOptions {
   acknowledge?: boolean;
   /**
    * For how many seconds to try each of the server's addresses, and then those
-   * that didn't answer once more; `[2, 58]` unless given.
+   * that didn't answer once more; `[2, 58]` unless given. Several servers share
+   * them.
    */
   timeouts?: readonly number[];
   /** Ends it: {@linkcode send} throws the signal's reason. */
@@ -68,8 +119,8 @@ export interface SendOptions {
  * @param options Where to, and how
  * @throws {LogferryError} When they haven't arrived, as far as is known: for
  * example `ECONNREFUSED`, `ETIMEDOUT`, `EAI_NONAME` where there is no such host,
- * `EBADMSG` without the right acknowledgement. Some of the lines may have
- * arrived nevertheless
+ * `EPROTO` where TLS fails, `EBADMSG` without the right acknowledgement. Some of
+ * the lines may have arrived nevertheless
  * @throws What the stream or the signal fails with
  *
  * @example
@@ -89,21 +140,25 @@ export async function send(
   body: ReadableStream<Uint8Array> | Uint8Array,
   options: SendOptions,
 ): Promise<void> {
-  const { hostname, port, signal } = options;
-  const source = new StreamSource(
-    body instanceof Uint8Array ? ReadableStream.from([body]) : body,
-  );
+  const { fallbacks = [], tls = false, signal } = options;
+  const source = body instanceof Uint8Array
+    ? new BytesSource(body)
+    : new StreamSource(body);
   try {
     await transmit(
       {
-        servers: [{ host: hostname, port: String(port) }],
+        servers: [options, ...fallbacks].map(({ hostname, port }) => ({
+          host: hostname,
+          port: String(port),
+        })),
         localHost: undefined,
         localPort: undefined,
         timeouts: options.timeouts ?? [2, 58],
         noDelay: false,
-        tls: undefined,
+        tls: tls === false
+          ? undefined
+          : { caCerts: [], ...(tls === true ? {} : tls) },
         acknowledge: options.acknowledge ?? false,
-        verbosity: Verbosity.Quiet,
       },
       { source, ...(signal && { signal }) },
       new Messages("", Verbosity.Quiet),
@@ -111,6 +166,30 @@ export async function send(
   } finally {
     source.close();
   }
+}
+
+/** Bytes that are all there. */
+class BytesSource implements Source {
+  readonly waits = NOW;
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  read(buffer: Bytes): number {
+    const piece = this.#bytes.subarray(this.#at, this.#at + buffer.length);
+    buffer.set(piece);
+    this.#at += piece.length;
+    return piece.length;
+  }
+
+  rewind(): void {
+    this.#at = 0;
+  }
+
+  close(): void {}
 }
 
 /** What comes out of a stream, one chunk after the other. */

@@ -5,6 +5,7 @@ import {
   assert,
   assertEquals,
   assertInstanceOf,
+  assertMatch,
   assertRejects,
 } from "@std/assert";
 import {
@@ -430,6 +431,40 @@ Deno.test("a failed transmission says why by its code", async () => {
   assertEquals(
     refused.message,
     `unable to connect to 127.0.0.1 port ${at.port}: connection refused`,
+  );
+});
+
+Deno.test("send goes on to a fallback: with bytes always, with a stream until it has begun to send", async () => {
+  const { server: serving, lines, at } = await server();
+  const { server: gone, at: nowhere } = await server();
+  await gone.shutdown();
+  const fallbacks = [at];
+  await send(bytes("one\n"), { ...nowhere, fallbacks });
+  /** To a server that takes something, and hangs up; then to the fallback. */
+  const sendToBroken = async (
+    body: ReadableStream<Uint8Array> | Uint8Array,
+  ) => {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { hostname, port } = listener.addr;
+    const sending = send(body, { hostname, port, fallbacks });
+    sending.catch(() => {});
+    const connection = await listener.accept();
+    await connection.read(new Uint8Array(1));
+    connection.close();
+    await sending;
+  };
+  const long = bytes(numbered(0, 200_000));
+  const failed = await assertRejects(
+    () => sendToBroken(ReadableStream.from([long])),
+    LogferryError,
+  );
+  assertMatch(failed.message, /^127\.0\.0\.1 port \d+: /);
+  assertEquals(lines.join(""), "127.0.0.1: one\n");
+  await sendToBroken(long);
+  await serving.shutdown();
+  assertEquals(
+    lines.join("").replaceAll(/^127\.0\.0\.1: /gm, ""),
+    `one\n${numbered(0, 200_000)}`,
   );
 });
 

@@ -285,14 +285,16 @@ export async function dial(
   const ways = await routes(options, signal);
   const outcome = await dialFirst(ways, options.timeouts, signal);
   if (outcome instanceof Map) {
+    const errors = [...outcome.values()];
+    const cause = errors.at(-1)!;
     throw new Unreachable(
       Array.from(
         outcome,
         ([{ ip, port }, error]) =>
           `unable to connect to ${ip} port ${port}: ${error.message}`,
       ),
-      [...outcome.values()].some(({ code }) => code === "ETIMEDOUT"),
-      [...outcome.values()].at(-1),
+      errors.some(({ code }) => code === "ETIMEDOUT"),
+      { cause, code: cause.code },
     );
   }
   const { fd } = outcome;
@@ -327,7 +329,7 @@ export async function connectToOneOf<T extends { remote: RemoteEnd }>(
     ? [manner.timeouts]
     : manner.timeouts.map((seconds) => [seconds / servers.length]);
   const reasons = new Map<Server, readonly string[]>();
-  let cause: unknown;
+  let last: LogferryError | undefined;
   let untried = inTurn(servers);
   for (const timeouts of passes) {
     const silent: Server[] = [];
@@ -348,7 +350,7 @@ export async function connectToOneOf<T extends { remote: RemoteEnd }>(
         // What is wrong with a name or an option is as fatal as ever.
         if (alone && !unreachable) throw error;
         noteFailure(server);
-        cause = error.cause;
+        last = error;
         reasons.set(server, unreachable ? error.reasons : [error.message]);
         if (unreachable && error.timedOut) silent.push(server);
       }
@@ -357,7 +359,7 @@ export async function connectToOneOf<T extends { remote: RemoteEnd }>(
   }
   const all = [...reasons.values()].flat();
   for (const reason of all) messages.error(reason);
-  throw new Unreachable(all, false, cause);
+  throw new Unreachable(all, false, last);
 }
 
 /** Looks a name up: one that nobody answers for takes no other server's time. */
@@ -390,11 +392,14 @@ export class Unreachable extends LogferryError {
    *
    * @param reasons What is wrong with each address
    * @param timedOut Whether one might answer yet
-   * @param cause The last address's error
+   * @param last What is wrong with the last address
    */
-  constructor(reasons: readonly string[], timedOut: boolean, cause?: unknown) {
-    const code = cause instanceof SysError ? cause.code : "ETIMEDOUT";
-    super(reasons.join("; "), { cause, code });
+  constructor(
+    reasons: readonly string[],
+    timedOut: boolean,
+    last: { cause?: unknown; code: string } = { code: "ETIMEDOUT" },
+  ) {
+    super(reasons.join("; "), last);
     this.reasons = reasons;
     this.timedOut = timedOut;
   }

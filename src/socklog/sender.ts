@@ -110,14 +110,30 @@ export interface TlsFiles {
   certificate: string | undefined;
 }
 
+/** What TLS needs, read already: each is a text in PEM. */
+export interface TlsTexts {
+  /** The authorities that are trusted beside those that the runtime trusts. */
+  readonly caCerts: string[];
+  /** The key of one's own. */
+  readonly key?: string;
+  /** The certificate for it. */
+  readonly cert?: string;
+}
+
 /** Where to send, and how. */
-export interface SendOptions extends DialManner {
+export interface TransmitOptions extends DialManner {
   /** The log servers, of which one is enough. */
   servers: readonly Server[];
-  /** The files for TLS (`-z`); nothing without it. */
-  tls: TlsFiles | undefined;
+  /** What TLS needs (`-z`); nothing without it. */
+  tls: TlsFiles | TlsTexts | undefined;
   /** Whether only an acknowledgement of every byte is success (`-a`). */
   acknowledge: boolean;
+}
+
+/** The same, as the command line asks for it. */
+export interface SendOptions extends TransmitOptions {
+  /** The files for TLS (`-z`); nothing without it. */
+  tls: TlsFiles | undefined;
   /** Which messages are written. */
   verbosity: Verbosity;
 }
@@ -174,7 +190,7 @@ export async function send(
  * @throws What the source or the signal throws
  */
 export async function transmit(
-  options: SendOptions,
+  options: TransmitOptions,
   io: Pick<SenderIo, "source" | "signal">,
   messages: Messages,
 ): Promise<void> {
@@ -235,12 +251,15 @@ interface Way<T extends { remote: RemoteEnd }> {
 }
 
 async function wayOf(
-  { tls }: SendOptions,
+  { tls }: TransmitOptions,
 ): Promise<Way<{ remote: RemoteEnd }>> {
   if (tls === undefined) return plain;
-  const { dialTls, transmitTls } = await import("./tls.ts");
+  const { dialTls, readTexts, transmitTls } = await import("./tls.ts");
   const way: Way<TlsConnection> = {
-    connect: (options, signal) => dialTls(options, tls, signal),
+    async connect(options, signal) {
+      const texts = "caCerts" in tls ? tls : readTexts(tls);
+      return await dialTls(options, texts, signal);
+    },
     transmit: (connection, { source, signal }) =>
       transmitTls(connection, source, signal),
   };

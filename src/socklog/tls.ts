@@ -2,9 +2,9 @@
  * Sending through TLS, by the runtime's own library. Nobody loads this module
  * who doesn't ask for it.
  *
- * Only the authorities of `-C`, or else those of this machine, are trusted: the
- * runtime would add its own to them. And it makes the connection itself, so of
- * a name with several addresses it tries the first.
+ * The program trusts only the authorities of `-C`, or else those of this
+ * machine: the runtime would add its own to them. And the runtime makes the
+ * connection itself, so of a name with several addresses it tries the first.
  *
  * @module
  */
@@ -30,7 +30,7 @@ import {
   waitOn,
 } from "./dialling.ts";
 import { LogferryError } from "../logferry_error.ts";
-import type { Source, TlsFiles } from "./sender.ts";
+import { NOW, type Source, type TlsFiles, type TlsTexts } from "./sender.ts";
 
 /** Where this machine's authorities may be: Debian's place, and Fedora's. */
 const OWN_AUTHORITIES = [
@@ -67,6 +67,31 @@ function pem(path: string, what: string): string {
     return text;
   }
   throw unreadable(`no ${what.toLowerCase()} in PEM`);
+}
+
+/**
+ * Reads the files that the command line names. From then on this process's own
+ * trust is in nothing else.
+ *
+ * @param files The files
+ * @returns What is in them
+ * @throws {LogferryError} When one can't be read
+ */
+export function readTexts(files: TlsFiles): TlsTexts {
+  const { authorities, key, certificate } = files;
+  const caCerts = [
+    authorities === undefined
+      ? ownAuthorities()
+      : pem(authorities, "CERTIFICATE"),
+  ];
+  // Read when the first connection is made.
+  setenv("DENO_TLS_CA_STORE", NO_STORE);
+  if (key === undefined || certificate === undefined) return { caCerts };
+  return {
+    caCerts,
+    key: pem(key, "PRIVATE KEY"),
+    cert: pem(certificate, "CERTIFICATE"),
+  };
 }
 
 function ownAuthorities(): string {
@@ -109,12 +134,26 @@ function isRuntimes(error: unknown): boolean {
   return Object.values(Deno.errors).some((kind) => error instanceof kind);
 }
 
-function reasonOf(error: unknown): string {
+/** Why the runtime's network has failed. */
+interface Reason {
+  /** In words. */
+  readonly message: string;
+  /** As {@linkcode LogferryError.code} has it. */
+  readonly code: string;
+  /** The error that says so. */
+  readonly cause: unknown;
+}
+
+function reasonOf(error: unknown): Reason {
   const text = error instanceof Error ? error.message : String(error);
   const errno = /\(os error (\d+)\)/.exec(text)?.[1];
-  if (errno !== undefined) return new SysError(Number(errno)).message;
+  if (errno !== undefined) {
+    const cause = new SysError(Number(errno));
+    return { message: cause.message, code: cause.code, cause };
+  }
   const known = REASONS.find(([pattern]) => pattern.test(text));
-  return known === undefined ? text.split("\n")[0]! : known[1];
+  const message = known === undefined ? text.split("\n")[0]! : known[1];
+  return { message, code: "EPROTO", cause: error };
 }
 
 /** A connection that is being made. */
@@ -166,33 +205,21 @@ class Opening {
  * Connects to a server, and knows then who it is.
  *
  * @param options Where to, and how
- * @param files The certificates and the key
+ * @param texts The certificates and the key
  * @param signal Ends the attempt
  * @returns The connection
  * @throws {Unreachable} When it doesn't answer, or isn't the one
- * @throws {LogferryError} When it has no address, or a file can't be read
+ * @throws {LogferryError} When it has no address
  * @throws The signal's reason
  */
 export async function dialTls(
   options: DialOptions,
-  files: TlsFiles,
+  texts: TlsTexts,
   signal?: AbortSignal,
 ): Promise<TlsConnection> {
-  const { authorities, key, certificate } = files;
-  const caCerts = [
-    authorities === undefined
-      ? ownAuthorities()
-      : pem(authorities, "CERTIFICATE"),
-  ];
-  const own = key === undefined || certificate === undefined ? {} : {
-    key: pem(key, "PRIVATE KEY"),
-    cert: pem(certificate, "CERTIFICATE"),
-  };
   const [end] = await lookUp(options.host, options.port, "own", signal);
   const hostname = options.host === "0" ? end!.ip : options.host;
-  const to = { hostname, port: end!.port, caCerts, ...own };
-  // Read when the first connection is made.
-  setenv("DENO_TLS_CA_STORE", NO_STORE);
+  const to = { hostname, port: end!.port, ...texts };
   for (const seconds of options.timeouts) {
     const opening = new Opening(to);
     let conn: Deno.TlsConn | undefined;
@@ -206,11 +233,13 @@ export async function dialTls(
     if (conn !== undefined) return connectionOf(conn, options.noDelay);
     opening.close();
   }
-  throw unreachable(new SysError(ETIMEDOUT).message, true);
+  const cause = new SysError(ETIMEDOUT);
+  const { code, message } = cause;
+  throw unreachable({ message, code, cause }, true);
 
-  function unreachable(why: string, timedOut = false): Unreachable {
+  function unreachable(why: Reason, timedOut = false): Unreachable {
     const what = `unable to connect to ${hostname} port ${end!.port}`;
-    return new Unreachable([`${what}: ${why}`], timedOut);
+    return new Unreachable([`${what}: ${why.message}`], timedOut, why);
   }
 }
 
@@ -270,26 +299,34 @@ export async function transmitTls(
 ): Promise<{ sent: number; answer: string }> {
   const poller = new Poller(1);
   const buffer = new Uint8Array(BUFFER);
-  let answer: string | undefined;
+  let heard = false;
   let sent = 0;
   const end = () => conn.close();
   signal?.addEventListener("abort", end);
-  const hearing = hear(conn).then((text) => answer = text)
-    .finally(() => poller.wake());
+  const hearing = hear(conn).finally(() => {
+    heard = true;
+    poller.wake();
+  });
   // A failure is waited for below.
   hearing.catch(() => {});
   try {
+    source.attach?.(() => poller.wake());
     for (let ended = false; !ended;) {
-      poller.set(0, source.waits, READABLE);
-      if (source.waits >= 0) await waitOn(poller, -1, signal);
-      if (answer !== undefined) throw early();
-      const n = poller.found(0) || source.waits < 0 ? source.read(buffer) : -1;
+      const { waits } = source;
+      poller.set(0, waits, READABLE);
+      if (waits !== NOW) await waitOn(poller, -1, signal);
+      if (heard) {
+        await hearing;
+        throw early();
+      }
+      const ready = waits >= 0 ? poller.found(0) !== 0 : source.waits === NOW;
+      const n = ready ? source.read(buffer) : -1;
       for (let at = 0; at < n;) at += await conn.write(buffer.subarray(at, n));
       if (n > 0) sent += n;
       ended = n === 0;
     }
     await conn.closeWrite();
-    answer = await hearing;
+    const answer = await hearing;
     // As without TLS: what lay in its way when it closed met nobody.
     if (fd !== undefined && unacknowledgedBytes(fd) > 1) throw early();
     return { sent, answer };
@@ -298,7 +335,8 @@ export async function transmitTls(
     if (!isRuntimes(error)) throw error;
     // Why a write failed is what the other side has said.
     const first = await hearing.then(() => error, (why) => why);
-    throw new LogferryError(`unable to send: ${reasonOf(first)}`);
+    const { message, code, cause } = reasonOf(first);
+    throw new LogferryError(`unable to send: ${message}`, { cause, code });
   } finally {
     signal?.removeEventListener("abort", end);
     poller.close();
@@ -323,5 +361,7 @@ async function hear(conn: Deno.TlsConn): Promise<string> {
 }
 
 function early(): LogferryError {
-  return new LogferryError("connection closed before everything was sent");
+  return new LogferryError("connection closed before everything was sent", {
+    code: "ECONNABORTED",
+  });
 }

@@ -1,5 +1,6 @@
 /** `send -z`: TLS, with the real stunnel and rsyslog at the other end. */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { LogferryError, send, type SendTlsOptions } from "../../lib/send.ts";
 import { bothWays, sender } from "../inside/_ways.ts";
 import {
   folder,
@@ -428,3 +429,42 @@ input(type="imtcp" address="${HOST}" port="${port}" ruleset="net")
     },
   );
 }
+
+testWith(
+  [...STUNNEL],
+  "the library's send goes through TLS, of a stream that is slow too, and says why it doesn't",
+  async () => {
+    await using place = await Place.make();
+    await using server = await startOurs(["-aRHl0", "@"]);
+    const port = await place.tunnelTo(server.port);
+    const read = (name: string) => Deno.readTextFileSync(place.at(name));
+    const certificate = { key: read("web1.key"), cert: read("web1.pem") };
+    const tls = { ...certificate, caCerts: [read("ca.pem")] };
+    const to = { hostname: HOST, port, acknowledge: true };
+    await send(new TextEncoder().encode("one\n"), { ...to, tls });
+    const { readable, writable } = new TransformStream<Uint8Array>();
+    const writer = writable.getWriter();
+    const sending = send(readable, { ...to, tls });
+    for (const line of ["two\n", "three\n"]) {
+      await writer.write(new TextEncoder().encode(line));
+      await until("it has come", () => server.data.endsWith(line));
+    }
+    await writer.close();
+    await sending;
+    assertEquals(server.data, "one\ntwo\nthree\n");
+    for (
+      const [wrong, why] of [
+        [certificate, /of no authority that is trusted here/],
+        [{ caCerts: [read("ca.pem")] }, /wants a certificate/],
+      ] as const
+    ) {
+      const { code, message } = await assertRejects(
+        () => send(new Uint8Array(1), { ...to, tls: wrong as SendTlsOptions }),
+        LogferryError,
+      );
+      assertEquals(code, "EPROTO");
+      assertMatch(message, why);
+    }
+    assertEquals(Deno.env.has("DENO_TLS_CA_STORE"), false);
+  },
+);
