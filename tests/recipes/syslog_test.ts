@@ -6,7 +6,7 @@ import { DatagramSender } from "../socklog/_datagrams.ts";
 import { freePort, installed, ours, run, testWith, until } from "../tools.ts";
 import { filesOf, Kitchen, lines, sent, text } from "./_recipes.ts";
 
-const HEADING = "Senders of other kinds: rsyslog, syslog-ng";
+const FILES = filesOf("Senders of other kinds: rsyslog, syslog-ng");
 const UNPACKED = `${ASIDE}/usr/sbin/syslog-ng`;
 
 /** A log server for all senders, and a syslog daemon that sends to it. */
@@ -16,7 +16,7 @@ class Senders {
 
   constructor(kitchen: Kitchen) {
     this.#kitchen = kitchen;
-    kitchen.cook("syslog/run", filesOf(HEADING).get("syslog/run"), {
+    kitchen.cook("syslog/run", FILES.get("syslog/run"), {
       " 0 10514 ": ` 127.0.0.1 ${this.port} `,
     });
     const scripts = filesOf("Run scripts");
@@ -107,7 +107,7 @@ testWith(["rsyslogd"], "recipe: rsyslog sends to a log server", async () => {
   const senders = new Senders(kitchen);
   kitchen.cook(
     "etc/send.conf",
-    filesOf(HEADING).get("/etc/rsyslog.d/send.conf"),
+    FILES.get("/etc/rsyslog.d/send.conf"),
     {
       'target="192.0.2.1" port="10514"':
         `target="127.0.0.1" port="${senders.port}"`,
@@ -141,7 +141,7 @@ testWith(
     const senders = new Senders(kitchen);
     kitchen.cook(
       "etc/send.conf",
-      filesOf(HEADING).get("/etc/syslog-ng/conf.d/send.conf"),
+      FILES.get("/etc/syslog-ng/conf.d/send.conf"),
       { '"192.0.2.1" port(10514)': `"127.0.0.1" port(${senders.port})` },
     );
     const socket = kitchen.at("syslog-ng.socket");
