@@ -88,7 +88,7 @@ interface Host {
   closing: Promise<void> | undefined;
 }
 
-/** What logs for hosts have to know of lines. */
+/** What logs for hosts have to know of lines, and of their surroundings. */
 export interface HostLines {
   /** The timestamp that they begin with. */
   readonly timestamp: StampKind | undefined;
@@ -98,6 +98,8 @@ export interface HostLines {
    * were read.
    */
   readonly late: boolean;
+  /** How many descriptors aren't for them. */
+  readonly others: number;
 }
 
 type OpenArguments = [
@@ -168,7 +170,8 @@ export class HostLogs implements AnyLog, Siblings {
     this.#wake = wake;
     this.#find = find;
     this.#late = lines.late;
-    const descriptors = Math.min(descriptorLimit(), 8 * MOST_OPEN) - RESERVE;
+    const descriptors =
+      Math.min(descriptorLimit() - lines.others, 8 * MOST_OPEN) - RESERVE;
     const open = Math.floor((1 - SPARE) * descriptors / 2);
     this.#mostOpen = Math.max(Math.min(open, MOST_OPEN), 2);
     const atOnce = Math.floor(SPARE * descriptors / EACH);
