@@ -179,6 +179,8 @@ export class LogDirectory {
   #synced = 0;
   /** How many of its bytes are at least on their way there. */
   #begun = 0;
+  /** How many syncs of it are under way, for which it has to stay open. */
+  #syncs = 0;
   /** Whether a sync has failed since lines were last known to be safe. */
   #doubtful = false;
   /** Whether it is getting another name. */
@@ -308,7 +310,8 @@ export class LogDirectory {
 
   /** Has no more descriptors than it needs for lines. */
   #rest(): void {
-    if (this.#siblings && !this.#steps.busy && !this.#turn) {
+    const busy = this.#steps.busy || this.#turn || this.#syncs > 0;
+    if (this.#siblings && !busy) {
       this.#directory.rest();
     }
   }
@@ -328,6 +331,7 @@ export class LogDirectory {
     if (this.#steps.busy || this.#turn || this.parked || this.#closing) {
       return false;
     }
+    if (this.#syncs > 0) return false;
     const current = stat("", this.#current);
     // Somebody has removed it: nothing else has its lines any more.
     if (current === undefined || current.nlink === 0) return false;
@@ -624,14 +628,20 @@ export class LogDirectory {
    */
   async sync(): Promise<boolean> {
     this.#assertOpen();
-    // What is still to be appended or finished comes before.
-    await this.#steps.busy;
-    const finishing = Promise.all(this.#finishing);
-    const synced = await this.#syncAside();
-    await finishing;
-    const safe = synced && !this.#doubtful;
-    this.#doubtful = false;
-    return safe;
+    this.#syncs++;
+    try {
+      // What is still to be appended or finished comes before.
+      await this.#steps.busy;
+      const finishing = Promise.all(this.#finishing);
+      const synced = await this.#syncAside();
+      await finishing;
+      const safe = synced && !this.#doubtful;
+      this.#doubtful = false;
+      return safe;
+    } finally {
+      this.#syncs--;
+      this.#rest();
+    }
   }
 
   async #syncAside(): Promise<boolean> {
@@ -640,7 +650,12 @@ export class LogDirectory {
     if (this.#synced === length) return true;
     const current = this.#current;
     const stays = () => this.#made === made && !this.#renaming;
-    // The name comes once for each file, and first.
+    // The name comes once for each file, and first; before it that of a log of
+    // many, once for each log.
+    await this.#insistOnSync(
+      () => this.#siblings?.syncNames(),
+      `unable to write ${this.path} to disk`,
+    );
     if (stays()) await this.#syncNames(made);
     if (stays()) {
       const done = await fsyncAside(current);

@@ -84,6 +84,10 @@ interface Host {
   expiry: number;
   /** Until when it can't be opened. */
   refused: number;
+  /** How many writes to it wait: for its disk, or for room in its queue. */
+  writes: number;
+  /** How many things are being done to it, for which it has to stay open. */
+  uses: number;
   /** Its being closed. */
   closing: Promise<void> | undefined;
 }
@@ -221,6 +225,8 @@ export class HostLogs implements AnyLog, Siblings {
       due: Infinity,
       expiry: Infinity,
       refused: 0,
+      writes: 0,
+      uses: 0,
       closing: undefined,
     });
   }
@@ -405,9 +411,15 @@ export class HostLogs implements AnyLog, Siblings {
     waits: Promise<void>[],
   ): void {
     const wait = log.append(this.#lines.memory, from, to);
-    if (wait) waits.push(wait);
     this.#unsynced.add(host);
     this.#noteDue(host, log);
+    if (wait === undefined) return;
+    host.writes++;
+    waits.push(wait.finally(() => {
+      host.writes--;
+      host.due = Infinity;
+      this.#noteDue(host, log);
+    }));
   }
 
   /** Gives lines to a log that may have to be opened. */
@@ -518,7 +530,8 @@ export class HostLogs implements AnyLog, Siblings {
   /** Parks logs whose last lines are the oldest; returns how many. */
   #park(count: number): number {
     const hosts = [...this.#awake].filter((host) =>
-      host.closing === undefined && !this.#processing.has(host.log!)
+      host.closing === undefined && host.uses === 0 &&
+      !this.#processing.has(host.log!)
     ).sort((a, b) => a.turn - b.turn);
     let parked = 0;
     for (const host of hosts) {
@@ -686,7 +699,7 @@ export class HostLogs implements AnyLog, Siblings {
 
   /** As {@linkcode LogDirectory.attend}. */
   async attend(): Promise<void> {
-    await this.flush();
+    if (!this.#isHeld()) await this.flush();
     const now = performance.now();
     if (now >= this.#lookAt) this.#closeIdle();
     if (now < this.#due) return;
@@ -696,7 +709,7 @@ export class HostLogs implements AnyLog, Siblings {
       if (host.due <= now) {
         // Unless it can be opened before.
         host.due = now + REFUSED;
-        due.push(host);
+        if (host.writes === 0) due.push(host);
       }
       this.#due = Math.min(this.#due, host.due);
     }
@@ -709,11 +722,19 @@ export class HostLogs implements AnyLog, Siblings {
 
   /** As {@linkcode LogDirectory.rotate}, of all logs that there are. */
   async rotate(): Promise<void> {
-    await this.flush();
+    if (!this.#isHeld()) await this.flush();
     const hosts = this.#hosts.filter(({ log, path }) =>
       log !== undefined || hasLines(path)
     );
     await this.#each(hosts, (_, log) => log.rotate());
+  }
+
+  /**
+   * Whether lines wait for one of the logs. The others have theirs by then, and
+   * what is to be done to them doesn't wait.
+   */
+  #isHeld(): boolean {
+    return this.#hosts.some(({ writes }) => writes > 0);
   }
 
   /** As {@linkcode LogDirectory.isSynced}. */
@@ -777,8 +798,13 @@ export class HostLogs implements AnyLog, Siblings {
     const work = async () => {
       while (next < hosts.length) {
         const host = hosts[next++]!;
-        const log = await this.#insist(host);
-        if (log) await step(host, log);
+        host.uses++;
+        try {
+          const log = await this.#insist(host);
+          if (log) await step(host, log);
+        } finally {
+          host.uses--;
+        }
       }
     };
     await Promise.all(Array.from({ length: this.#atOnce }, work));
