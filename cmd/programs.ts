@@ -5,7 +5,7 @@
  * @module
  */
 import type { Program } from "../src/program.ts";
-import type { OpenScript } from "../src/socklog/output.ts";
+import type { ScriptReader } from "../src/socklog/output.ts";
 
 const multilog = async (): Promise<Program> => {
   const { multilog } = await import("../src/multilog/main.ts");
@@ -24,14 +24,14 @@ const tryto = async (): Promise<Program> => {
 };
 
 /** Loaded when it is asked for: a server that has no script has no use for it. */
-const openScript: OpenScript = async (...args) => {
-  const { openScript } = await import("../src/script_output.ts");
-  return await openScript(...args);
+const readScript: ScriptReader = async (...args) => {
+  const { readScript } = await import("../src/script_output.ts");
+  return await readScript(...args);
 };
 
 const socklogTcp = async (): Promise<Program> => {
   const { socklogTcp } = await import("../src/socklog/main.ts");
-  return (args, name) => socklogTcp(args, name, openScript);
+  return (args, name) => socklogTcp(args, name, readScript);
 };
 
 /** How to load each program, by the names that it may be started under. */

@@ -175,7 +175,7 @@ export async function serve(
       names,
       framing: { form, octetCounting },
       acknowledge,
-      script: undefined,
+      descriptors: 0,
       limit,
       idle,
       rules,

@@ -12,10 +12,18 @@ import type { Bytes } from "./bytes.ts";
 import { DueTimer } from "./log/due.ts";
 import { Retrier } from "./log/retrier.ts";
 import type { AnyLog } from "./log/log_directory.ts";
-import { parseScript } from "./multilog/script.ts";
-import { ScriptRunner } from "./multilog/script_runner.ts";
+import { parseScript, type Script } from "./multilog/script.ts";
+import {
+  descriptorsFor,
+  ScriptRunner,
+  usefulDescriptors,
+} from "./multilog/script_runner.ts";
 import { LogferryError } from "./logferry_error.ts";
-import { type OpenScript, type Output, wholeLines } from "./socklog/output.ts";
+import {
+  type Output,
+  type ScriptReader,
+  wholeLines,
+} from "./socklog/output.ts";
 import { umask } from "./sys/files.ts";
 import { Poller, WRITABLE } from "./sys/poll.ts";
 import { onTermination } from "./sys/signals.ts";
@@ -164,22 +172,34 @@ class ScriptOutput implements Output {
 }
 
 /**
- * Opens the logs of a script. From then on ALRM finishes them.
+ * Reads a script. Once it is open, ALRM finishes its logs.
  *
  * @param args The script
  * @param messages Where to tell what is wrong with it, and later with a log
  * @param program The name that other messages begin with
- * @returns The output
- * @throws {LogferryError} When something of it can't be opened
  */
-export const openScript: OpenScript = async (args, messages, program) => {
-  umask(0o022);
+export const readScript: ScriptReader = (args, messages, program) => {
   const warn = (message: string) => {
     messages.warn(message);
     messages.flush();
   };
   const script = parseScript(args);
   script.warnings.forEach(warn);
+  return Promise.resolve({
+    descriptors: descriptorsFor(script),
+    usefulDescriptors: usefulDescriptors(script),
+    open: (others) => openScript(script, args, warn, program, others),
+  });
+};
+
+async function openScript(
+  script: Script,
+  args: readonly string[],
+  warn: (message: string) => void,
+  program: string,
+  others: number,
+): Promise<Output> {
+  umask(0o022);
   let output: ScriptOutput | undefined = undefined;
   Deno.addSignalListener("SIGALRM", () => output?.rotate());
   // What may run inside is loaded where there is a processor at all.
@@ -193,7 +213,9 @@ export const openScript: OpenScript = async (args, messages, program) => {
     () => output?.look(),
     inside?.findProcessor,
     program,
+    false,
+    others,
   );
   output = new ScriptOutput(runner, retrier);
   return output;
-};
+}

@@ -4,6 +4,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { isOpen, setCloseOnExec } from "../src/sys/descriptors.ts";
 import {
+  AS_NOBODY,
   folder,
   forOthers,
   inCheckout,
@@ -203,6 +204,60 @@ testWith(
 );
 
 testWith(
+  ["root", "setpriv"],
+  "with the descriptors that README says a log server with a script goes on under load, and with one less it doesn't begin",
+  async () => {
+    const script = numberAfter("and with a script of one log `-o` ");
+    const processing = numberAfter("a script of one log `-o` 46, or `-o` ");
+    const rows: [number, string[]][] = [
+      [script, ["multilog", "s4096", "n9999", "./log"]],
+      [script + 12, ["multilog", "s4096", "n9999", "./log", "./other"]],
+      [processing, ["multilog", "s4096", "n9999", "!cat", "./log"]],
+    ];
+    using bin = folder();
+    const program = forOthers(bin.path, ours.socklogTcp);
+    for (const [number, words] of rows) {
+      using at = folder();
+      Deno.chmodSync(at.path, 0o777);
+      // Root may raise any limit.
+      const through = (o: number) =>
+        [...AS_NOBODY, "sh", "-c"]
+          .concat('ulimit -n "$0"; exec "$@"', `${o}`);
+      const args = ["-a", "-c4", "-RHl0"];
+      const little = await run(
+        [...through(number - 1), program, ...args, "127.0.0.1", "0"]
+          .concat(words),
+        { cwd: at.path, patience: 20 },
+      );
+      assertEquals([little.code, little.stderr], [
+        111,
+        "socklog-tcp: fatal: unable to go on with so few descriptors, " +
+        "1 are missing (softlimit -o)\n",
+      ], words.join(" "));
+      assertEquals([...Deno.readDirSync(at.path)], []);
+      await using server = await startOurs([...args, "@", ...words], {
+        cwd: at.path,
+        name: program,
+        through: through(number),
+      });
+      const lines = numbered(0, LINES);
+      for (let i = 0; i < 3; i++) {
+        assertEquals(await transmit(server.port, lines), `${lines.length}\n`);
+      }
+      assertEquals(await server.stop(), 0);
+      assertMatch(
+        server.messages,
+        /^socklog-tcp: warning: 4 connections need \d+ descriptors, .*\n$/,
+      );
+      for (const log of words.filter((word) => word.startsWith("./"))) {
+        assert(finished(`${at.path}/${log}`).length > 10);
+        assertEquals(whole(`${at.path}/${log}`), lines.repeat(3));
+      }
+    }
+  },
+);
+
+testWith(
   ["softlimit"],
   "check-limits tells which limits leave too little",
   async () => {
@@ -214,7 +269,7 @@ testWith(
         ["-m", 100_000_000, /^softlimit -m or -a, ulimit -v: it is 100000000/],
         ["-d", 899_999_999, /^softlimit -d, .* must be 900000000; 650000000 /],
         ["-s", 199_000, /^softlimit -s, .* must be 200000$/m],
-        ["-o", 41, /^softlimit -o, .* must be 42; /],
+        ["-o", 55, /^softlimit -o, .* must be 56; 42 for multilog alone; /],
       ] as const
     ) {
       const { code, stdout } = await run(

@@ -130,6 +130,7 @@ const RECIPES: Record<string, string> = {
   "Kafka": "kafka_test.ts",
   "Silent hosts, and metrics": "metrics_test.ts",
   "A log server in a container": "container_test.ts",
+  "Senders of other kinds: rsyslog, syslog-ng": "syslog_test.ts",
 };
 
 Deno.test("every block in README and RECIPES is run, or there is a reason", () => {

@@ -39,6 +39,14 @@ const RECIPES: Record<string, string> = {
   "/usr/lib/python3/dist-packages/pika/__init__.py": "python3-pika",
 };
 
+/** Where packages are unpacked that Debian doesn't install beside others. */
+export const ASIDE = "/opt/logferry-tests";
+
+/** What recipes have at the other end and Debian has instead of rsyslog. */
+const INSTEAD: Record<string, string> = {
+  "syslog-ng": "syslog-ng-core",
+};
+
 /** What runs the other machine's package; only `--all` does that. */
 const EMULATED: Record<string, string> = {
   "qemu-aarch64": "qemu-user",
@@ -69,7 +77,8 @@ export async function exists(path: string): Promise<boolean> {
 
 async function installed(program: string): Promise<boolean> {
   if (program.startsWith("/")) return await exists(program);
-  const path = `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin`;
+  const path = `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin:` +
+    `${ASIDE}/usr/sbin`;
   for (const folder of path.split(":")) {
     if (await exists(`${folder}/${program}`)) return true;
   }
@@ -84,10 +93,11 @@ async function missing(programs: Record<string, string>): Promise<string[]> {
   return packages;
 }
 
-async function aptGet(args: string[]) {
+async function aptGet(args: string[], cwd?: string) {
   const output = await run("apt-get", {
     args: ["-qq", "-o", "DPkg::Lock::Timeout=120", ...args],
     env: { DEBIAN_FRONTEND: "noninteractive" },
+    ...(cwd === undefined ? {} : { cwd }),
   });
   if (output === undefined) return;
   console.log(`test: apt-get ${args[0]} failed: ${output.split("\n").at(-1)}`);
@@ -115,6 +125,34 @@ async function install(packages: string[]) {
   await aptGet(["install", "-y", "--no-install-recommends", ...packages]);
 }
 
+/** Unpacks packages, with all that is missing for them, and installs none. */
+async function unpack(packages: string[]) {
+  console.log(`test: unpacking ${packages.join(" ")} to ${ASIDE}`);
+  const plan = await new Deno.Command("apt-get", {
+    args: ["-s", "install", "--no-install-recommends", ...packages],
+    stderr: "null",
+  }).output();
+  const needed = [
+    ...new TextDecoder().decode(plan.stdout).matchAll(/^Inst (\S+)/gm),
+  ].map(([, name]) => name!);
+  const parent = ASIDE.replace(/\/[^/]*$/, "");
+  await Deno.mkdir(parent, { recursive: true });
+  const work = await Deno.makeTempDir({ dir: parent });
+  await using _work = cleaningUp(async () => {
+    await endRunning("SIGTERM");
+    await Deno.remove(work, { recursive: true });
+  });
+  await aptGet(["download", ...needed], work);
+  for await (const { name } of Deno.readDir(work)) {
+    const failure = await run("dpkg", {
+      args: ["-x", `${work}/${name}`, `${work}/root`],
+    });
+    if (failure !== undefined) return console.log(`test: ${failure}`);
+  }
+  // All of it, or nothing.
+  if (await exists(`${work}/root`)) await Deno.rename(`${work}/root`, ASIDE);
+}
+
 /**
  * Installs what is missing where that is possible; tests skip what they miss.
  *
@@ -124,13 +162,15 @@ export async function installMissing(all: boolean) {
   const mayInstall = Deno.uid() === 0 && await installed("apt-get");
   let updated = false;
   const stillMissing = [];
-  for (const programs of [PEERS, RECIPES, ...(all ? [EMULATED] : [])]) {
+  const groups = [PEERS, RECIPES, INSTEAD, ...(all ? [EMULATED] : [])];
+  for (const programs of groups) {
     let packages = await missing(programs);
-    const wanted = programs !== RECIPES || await wantsRecipes();
+    const wanted = ![RECIPES, INSTEAD].includes(programs) ||
+      await wantsRecipes();
     if (packages.length > 0 && mayInstall && wanted) {
       if (!updated) await aptGet(["update"]);
       updated = true;
-      await install(packages);
+      await (programs === INSTEAD ? unpack : install)(packages);
       packages = await missing(programs);
     }
     stillMissing.push(...packages);

@@ -311,7 +311,8 @@ export class LogDirectory {
 
   /** Has no more descriptors than it needs for lines. */
   #rest(): void {
-    if (this.#siblings && !this.#steps.busy && !this.#turn) {
+    const busy = this.#steps.busy || this.#turn || this.#syncing.size > 0;
+    if (this.#siblings && !busy) {
       this.#directory.rest();
     }
   }
@@ -635,6 +636,7 @@ export class LogDirectory {
       return await syncing;
     } finally {
       this.#syncing.delete(syncing);
+      this.#rest();
     }
   }
 

@@ -84,11 +84,15 @@ interface Host {
   expiry: number;
   /** Until when it can't be opened. */
   refused: number;
+  /** How many writes to it wait: for its disk, or for room in its queue. */
+  writes: number;
+  /** How many things are being done to it, for which it has to stay open. */
+  uses: number;
   /** Its being closed. */
   closing: Promise<void> | undefined;
 }
 
-/** What logs for hosts have to know of lines. */
+/** What logs for hosts have to know of lines, and of their surroundings. */
 export interface HostLines {
   /** The timestamp that they begin with. */
   readonly timestamp: StampKind | undefined;
@@ -98,6 +102,8 @@ export interface HostLines {
    * were read.
    */
   readonly late: boolean;
+  /** How many descriptors aren't for them. */
+  readonly others: number;
 }
 
 type OpenArguments = [
@@ -173,7 +179,8 @@ export class HostLogs implements AnyLog, Siblings {
     this.#wake = wake;
     this.#find = find;
     this.#late = lines.late;
-    const descriptors = Math.min(descriptorLimit(), 8 * MOST_OPEN) - RESERVE;
+    const descriptors =
+      Math.min(descriptorLimit() - lines.others, 8 * MOST_OPEN) - RESERVE;
     const open = Math.floor((1 - SPARE) * descriptors / 2);
     this.#mostOpen = Math.max(Math.min(open, MOST_OPEN), 2);
     const atOnce = Math.floor(SPARE * descriptors / EACH);
@@ -223,6 +230,8 @@ export class HostLogs implements AnyLog, Siblings {
       due: Infinity,
       expiry: Infinity,
       refused: 0,
+      writes: 0,
+      uses: 0,
       closing: undefined,
     });
   }
@@ -407,9 +416,15 @@ export class HostLogs implements AnyLog, Siblings {
     waits: Promise<void>[],
   ): void {
     const wait = log.append(this.#lines.memory, from, to);
-    if (wait) waits.push(wait);
     this.#unsynced.add(host);
     this.#noteDue(host, log);
+    if (wait === undefined) return;
+    host.writes++;
+    waits.push(wait.finally(() => {
+      host.writes--;
+      host.due = Infinity;
+      this.#noteDue(host, log);
+    }));
   }
 
   /** Gives lines to a log that may have to be opened. */
@@ -520,7 +535,8 @@ export class HostLogs implements AnyLog, Siblings {
   /** Parks logs whose last lines are the oldest; returns how many. */
   #park(count: number): number {
     const hosts = [...this.#awake].filter((host) =>
-      host.closing === undefined && !this.#processing.has(host.log!)
+      host.closing === undefined && host.uses === 0 &&
+      !this.#processing.has(host.log!)
     ).sort((a, b) => a.turn - b.turn);
     let parked = 0;
     for (const host of hosts) {
@@ -688,7 +704,7 @@ export class HostLogs implements AnyLog, Siblings {
 
   /** As {@linkcode LogDirectory.attend}. */
   async attend(): Promise<void> {
-    await this.flush();
+    if (!this.#isHeld()) await this.flush();
     const now = performance.now();
     if (now >= this.#lookAt) this.#closeIdle();
     if (now < this.#due) return;
@@ -698,7 +714,7 @@ export class HostLogs implements AnyLog, Siblings {
       if (host.due <= now) {
         // Unless it can be opened before.
         host.due = now + REFUSED;
-        due.push(host);
+        if (host.writes === 0) due.push(host);
       }
       this.#due = Math.min(this.#due, host.due);
     }
@@ -711,11 +727,19 @@ export class HostLogs implements AnyLog, Siblings {
 
   /** As {@linkcode LogDirectory.rotate}, of all logs that there are. */
   async rotate(): Promise<void> {
-    await this.flush();
+    if (!this.#isHeld()) await this.flush();
     const hosts = this.#hosts.filter(({ log, path }) =>
       log !== undefined || hasLines(path)
     );
     await this.#each(hosts, (_, log) => log.rotate());
+  }
+
+  /**
+   * Whether lines wait for one of the logs. The others have theirs by then, and
+   * what is to be done to them doesn't wait.
+   */
+  #isHeld(): boolean {
+    return this.#hosts.some(({ writes }) => writes > 0);
   }
 
   /** As {@linkcode LogDirectory.isSynced}. */
@@ -791,8 +815,13 @@ export class HostLogs implements AnyLog, Siblings {
     const work = async () => {
       while (next < hosts.length) {
         const host = hosts[next++]!;
-        const log = await this.#insist(host);
-        if (log) await step(host, log);
+        host.uses++;
+        try {
+          const log = await this.#insist(host);
+          if (log) await step(host, log);
+        } finally {
+          host.uses--;
+        }
       }
     };
     await Promise.all(Array.from({ length: this.#atOnce }, work));

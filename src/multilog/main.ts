@@ -15,8 +15,8 @@ import { seeSignals, settleSignals } from "../sys/signals.ts";
 import { VERSION } from "../version.ts";
 import { nextExpiry, untilDue } from "../log/due.ts";
 import type { FindProcessor } from "../log/processor.ts";
-import { ScriptRunner } from "./script_runner.ts";
-import { parseScript, type Script } from "./script.ts";
+import { descriptorsFor, ScriptRunner } from "./script_runner.ts";
+import { parseScript } from "./script.ts";
 import { Retrier, StartError } from "../log/retrier.ts";
 
 const INPUT = 0;
@@ -33,25 +33,6 @@ const TURN = 1;
 
 /** How many bytes of data it may take, all that the runtime has included. */
 const DATA = 650_000_000;
-/** Descriptors beside those of logs: to wait, to list, to make and free files. */
-const DESCRIPTORS = 6;
-/** Those that a log has open, and those of files that are being synced. */
-const LOG_DESCRIPTORS = 3 + 9;
-/** Those that its processor needs, inside or not. */
-const PROCESSOR_DESCRIPTORS = 10;
-
-/** How many descriptors a script needs, so that nothing of it has to wait. */
-function descriptorsFor({ actions }: Script): number {
-  let sum = DESCRIPTORS;
-  for (const action of actions) {
-    if (action.kind === "status") sum++;
-    if (action.kind !== "log") continue;
-    sum += LOG_DESCRIPTORS;
-    if (action.settings.processor !== "") sum += PROCESSOR_DESCRIPTORS;
-  }
-  return sum;
-}
-
 /** What the command line can ask for instead of a script. */
 export const HELP = `usage: multilog script
        multilog --status dir... [--older sec] [--json | --metrics]

@@ -22,6 +22,34 @@ const SYNCS_AT_ONCE = 8;
 /** How many times longer stamps make lines at most: empty ones. */
 const STAMPED = STAMP_MOST + 1;
 
+/** Descriptors beside those of logs: to wait, to list, to make and free files. */
+const DESCRIPTORS = 6;
+/** Those that a log has open, and those of files that are being synced. */
+const LOG_DESCRIPTORS = 3 + 9;
+/** Those that its processor needs, inside or not. */
+const PROCESSOR_DESCRIPTORS = 10;
+/** Those that are of use to logs of hosts, see `host_logs.ts`. */
+const HOSTS_DESCRIPTORS = 1200;
+
+/** How many descriptors a script needs, so that nothing of it has to wait. */
+export function descriptorsFor({ actions }: Script): number {
+  let sum = DESCRIPTORS;
+  for (const action of actions) {
+    if (action.kind === "status") sum++;
+    if (action.kind !== "log") continue;
+    sum += LOG_DESCRIPTORS;
+    if (action.settings.processor !== "") sum += PROCESSOR_DESCRIPTORS;
+  }
+  return sum;
+}
+
+/** How many it makes use of: with fewer, logs of hosts are closed early. */
+export function usefulDescriptors(script: Script): number {
+  const folders = script.actions
+    .filter((action) => action.kind === "log" && action.hosts);
+  return descriptorsFor(script) + folders.length * HOSTS_DESCRIPTORS;
+}
+
 /** What a script's lines go through, and where they go. */
 export class ScriptRunner {
   /** The engine, to put bytes into. */
@@ -60,6 +88,7 @@ export class ScriptRunner {
    * @param program The name that messages between alerts begin with
    * @param late Whether lines may wait for more, until
    * {@linkcode ScriptRunner.flush} is called
+   * @param others How many descriptors are for others than its logs
    * @returns The lines' way
    * @throws {StartError} When something can't be opened; then nothing is open
    */
@@ -70,6 +99,7 @@ export class ScriptRunner {
     find?: FindProcessor,
     program = "multilog",
     late = false,
+    others = 0,
   ): Promise<ScriptRunner> {
     const logs: AnyLog[] = [];
     const hostLogs: HostLogs[] = [];
@@ -103,7 +133,11 @@ export class ScriptRunner {
           }
           // Loaded where there is one, as is what it loads.
           const { HostLogs } = await import("./host_logs.ts");
-          const lines = { timestamp: script.timestamp, late: late && !shown };
+          const lines = {
+            timestamp: script.timestamp,
+            late: late && !shown,
+            others,
+          };
           const opened = HostLogs
             .open(lines, path, settings, trouble, wake, find);
           logs.push(opened);

@@ -343,6 +343,7 @@ function parseServer(
     mode: "serve logs",
     names,
     framing: { form, octetCounting },
+    descriptors: 0,
     idle,
     acknowledge,
     script,

@@ -19,6 +19,8 @@ import type { Output } from "./output.ts";
 
 /** How many bytes of lines are put together before they are written. */
 const OUTPUT = 256 * 1024;
+/** How many are enough, where no more datagrams have been received. */
+const ENOUGH = 128 * 1024;
 /** How often at the most the loss of datagrams is told, milliseconds. */
 const TELL_EVERY = 1000;
 /** For how long after SIGTERM what waits in the socket is read, milliseconds. */
@@ -106,29 +108,32 @@ export class DatagramServer {
     }
   }
 
-  /** @returns Whether there may be more */
+  /**
+   * Receives what there is, as far as it makes one write.
+   *
+   * @returns Whether there may be more
+   */
   async #receive(): Promise<boolean> {
-    const n = this.#reader.receive();
-    if (n === -EAGAIN) return false;
-    if (n < 0) {
-      throw new LogferryError(`unable to receive: ${new SysError(-n).message}`);
-    }
-    const { bytes } = this.#reader;
-    for (let i = 0; i < n; i++) {
-      const prefix = this.#prefixOf(i);
-      this.#end = putDatagram(
-        bytes,
-        this.#reader.start(i),
-        this.#reader.length(i),
-        prefix,
-        this.#options.form,
-        this.#lines,
-        this.#end,
-      );
-      if (this.#end >= OUTPUT) await this.#write();
-    }
+    let n;
+    do {
+      n = this.#reader.receive();
+      for (let i = 0; i < n; i++) {
+        this.#end = putDatagram(
+          this.#reader.bytes,
+          this.#reader.start(i),
+          this.#reader.length(i),
+          this.#prefixOf(i),
+          this.#options.form,
+          this.#lines,
+          this.#end,
+        );
+        if (this.#end >= OUTPUT) await this.#write();
+      }
+    } while (n === this.#reader.most && this.#end < ENOUGH);
     await this.#write();
-    return true;
+    if (n >= 0) return true;
+    if (n === -EAGAIN) return false;
+    throw new LogferryError(`unable to receive: ${new SysError(-n).message}`);
   }
 
   #prefixOf(i: number): Bytes {

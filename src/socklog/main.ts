@@ -20,7 +20,7 @@ import { HELP } from "./help.ts";
 import { shortage } from "../sys/limits.ts";
 import { openListener, tellPort } from "./listener.ts";
 import { Messages, Verbosity } from "./messages.ts";
-import { DescriptorOutput, type OpenScript, writingTo } from "./output.ts";
+import { DescriptorOutput, type ScriptReader, writingTo } from "./output.ts";
 import { canRun, ProgramServer } from "./tcpserver.ts";
 import { send, sourceOf } from "./sender.ts";
 import { socklog } from "./socklog.ts";
@@ -58,21 +58,28 @@ async function serveLogs(
   args: LogServerArguments,
   messages: Messages,
   program: string,
-  openScript: OpenScript,
+  readScript: ScriptReader,
 ): Promise<void> {
-  const { script } = args;
   // First, because opening the listener gives up root: standard output may be
   // root's, and only root may raise the limit without a bound. Logs belong to
   // the user that the server becomes.
-  const standard = script ?? await DescriptorOutput.open(1, messages);
-  raiseLimit(args);
-  const little = shortage({ descriptors: DESCRIPTORS, data: DATA });
+  const standard = args.script === undefined
+    ? await DescriptorOutput.open(1, messages)
+    : await readScript(args.script, messages, program);
+  const script = "open" in standard ? standard : undefined;
+  const { descriptors = 0 } = script ?? {};
+  const options = { ...args, descriptors };
+  raiseLimit(options, script?.usefulDescriptors);
+  const little = shortage({
+    descriptors: DESCRIPTORS + descriptors,
+    data: DATA,
+  });
   if (little !== undefined) throw new LogferryError(little, { code: "EMFILE" });
   const listener = await openListener(args);
-  const output = standard instanceof DescriptorOutput
-    ? standard
-    : await openScript(standard, messages, program);
-  const server = new LogServer(args, listener, output, messages);
+  const output = "open" in standard
+    ? await standard.open(raiseLimit(options).needed)
+    : standard;
+  const server = new LogServer(options, listener, output, messages);
   tellPort(args, listener);
   await writingTo(output, () => server.run());
 }
@@ -81,7 +88,7 @@ async function carryOut(
   args: Arguments,
   program: string,
   diagnostics: Diagnostics,
-  openScript: OpenScript,
+  readScript: ScriptReader,
 ): Promise<number> {
   switch (args.mode) {
     case "help":
@@ -90,7 +97,7 @@ async function carryOut(
       return diagnostics.print(`${OWN_NAME} ${VERSION}\n`);
   }
   if (args.mode === "socklog") {
-    await socklog(args.options, program, openScript);
+    await socklog(args.options, program, readScript);
     return 0;
   }
   const messages = new Messages(program, args.verbosity);
@@ -108,7 +115,7 @@ async function carryOut(
       await servePrograms(args, messages, program);
       break;
     case "serve logs":
-      await serveLogs(args, messages, program, openScript);
+      await serveLogs(args, messages, program, readScript);
   }
   return 0;
 }
@@ -118,20 +125,20 @@ async function carryOut(
  *
  * @param args Its arguments
  * @param program The name it was started under
- * @param openScript Opens the logs of `multilog script…`
+ * @param readScript Reads `multilog script…`
  * @returns Its exit code
  */
 export async function socklogTcp(
   args: readonly string[],
   program: string,
-  openScript: OpenScript,
+  readScript: ScriptReader,
 ): Promise<number> {
   const diagnostics = new Diagnostics(program);
   let quiet = false;
   try {
     const parsed = parseArguments(args, program);
     quiet = "verbosity" in parsed && parsed.verbosity === Verbosity.Quiet;
-    return await carryOut(parsed, program, diagnostics, openScript);
+    return await carryOut(parsed, program, diagnostics, readScript);
   } catch (error) {
     if (error instanceof ArgumentError) {
       if (error.message !== "") diagnostics.say(error);

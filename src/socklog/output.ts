@@ -18,20 +18,35 @@ import { sendNonblocking } from "../sys/sockets.ts";
 import { LogferryError } from "../logferry_error.ts";
 import type { Messages } from "./messages.ts";
 
+/** `multilog script…` that was read, and of which nothing is open. */
+export interface ReadScript {
+  /** How many descriptors its logs can't do without. */
+  readonly descriptors: number;
+  /** How many they make use of: logs of hosts are closed for want of more. */
+  readonly usefulDescriptors: number;
+
+  /**
+   * Opens where it has lines go. The caller has become the user that is to
+   * write them.
+   *
+   * @param others How many descriptors are for others than its logs
+   * @throws {LogferryError} When something of it can't be opened
+   */
+  open(others: number): Promise<Output>;
+}
+
 /**
- * Opens where `multilog script…` has lines go. The caller has become the user
- * that is to write them.
+ * Reads `multilog script…`.
  *
  * @param script The script
  * @param messages Where to tell what is wrong with it, and later with a log
  * @param program The name that other messages begin with
- * @throws {LogferryError} When something of it can't be opened
  */
-export type OpenScript = (
+export type ScriptReader = (
   script: readonly string[],
   messages: Messages,
   program: string,
-) => Promise<Output>;
+) => Promise<ReadScript>;
 
 /** Where lines go. */
 export interface Output {

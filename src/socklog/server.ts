@@ -42,8 +42,8 @@ export interface LogServerOptions extends ReceptionOptions {
   idle: number;
   /** Whether the bytes written are acknowledged (`-a`). */
   acknowledge: boolean;
-  /** The script that lines go through; none for standard output. */
-  script: readonly string[] | undefined;
+  /** How many descriptors its output can't do without. */
+  descriptors: number;
 }
 
 /** How often a busy server looks whether a signal has come, milliseconds. */
@@ -56,8 +56,6 @@ const SHARE = 16 * 1024;
 const NOTHING = -1;
 /** Descriptors that aren't connections. */
 const OTHER_DESCRIPTORS = 64;
-/** Those of a log, and of its processor. */
-const LOG_DESCRIPTORS = 16;
 
 /** A connection that is served. */
 interface Served extends Connection {
@@ -75,18 +73,19 @@ interface Served extends Connection {
  * allowed to.
  *
  * @param options How it serves
- * @returns How many it needs, and how many it may have
+ * @param useful How many its output makes use of
+ * @returns How many it needs, and how many of them it may have
  */
 export function raiseLimit(
   options: LogServerOptions,
+  useful: number = options.descriptors,
 ): { needed: number; allowed: number } {
   // One more for each who is asked whose connection it is.
   const each = options.askIdentity ? 2 : 1;
-  // No more logs than words.
-  const logs = options.script?.length ?? 0;
-  const needed = each * options.limit + OTHER_DESCRIPTORS +
-    logs * LOG_DESCRIPTORS;
-  return { needed, allowed: raiseDescriptorLimit(needed) };
+  const own = each * options.limit + OTHER_DESCRIPTORS;
+  const needed = own + options.descriptors;
+  const allowed = raiseDescriptorLimit(own + useful);
+  return { needed, allowed: Math.min(allowed, needed) };
 }
 
 /**

@@ -11,6 +11,7 @@ import { bindUdp, bindUnix } from "../sys/datagrams.ts";
 import { getenv } from "../sys/environment.ts";
 import { SysError } from "../sys/errors.ts";
 import { lstat, umask, unlink } from "../sys/files.ts";
+import { shortage } from "../sys/limits.ts";
 import { getaddrinfo } from "../sys/names.ts";
 import { Poller, READABLE } from "../sys/poll.ts";
 import { onTermination, settleSignals } from "../sys/signals.ts";
@@ -22,13 +23,15 @@ import { DatagramServer, dropPermissions } from "./datagram_server.ts";
 import { LogferryError } from "../logferry_error.ts";
 import { Framer, type FramerOptions, LineBuffer } from "./framing.ts";
 import { Messages, Verbosity } from "./messages.ts";
-import { DescriptorOutput, type OpenScript, writingTo } from "./output.ts";
+import { DescriptorOutput, type ScriptReader, writingTo } from "./output.ts";
 
 /** Where a local service sends its lines, as in syslog(3). */
 const DEFAULT_PATH = "/dev/log";
 const DEFAULT_PORT = "514";
 /** How many bytes of datagrams may wait to be read. */
 const RECEIVE_BUFFER = 8 * 1024 * 1024;
+/** Descriptors to receive with. */
+const DESCRIPTORS = 8;
 
 /** How to use it, in the original's words. */
 export const SOCKLOG_USAGE = "[-rRU] [unix|inet|ucspi] [args]";
@@ -137,26 +140,31 @@ export function checkScript(script: readonly string[]): void {
  *
  * @param options What it is asked to be
  * @param program The name that messages begin with
- * @param openScript Opens the logs of `multilog script…`
+ * @param readScript Reads `multilog script…`
  * @throws {LogferryError} When it can't start, or can't go on
  */
 export async function socklog(
   options: SocklogOptions,
   program: string,
-  openScript: OpenScript,
+  readScript: ScriptReader,
 ): Promise<void> {
   if (options.mode === "ucspi") return await readUcspi(options.names);
   const messages = new Messages(program, Verbosity.Errors);
   // Standard output may be root's, which this process won't be for long; logs
   // belong to the user that it becomes.
-  const standard = options.script ?? await DescriptorOutput.open(1, messages);
+  const standard = options.script === undefined
+    ? await DescriptorOutput.open(1, messages)
+    : await readScript(options.script, messages, program);
+  const logs = "open" in standard ? standard.descriptors : 0;
+  const little = shortage({ descriptors: DESCRIPTORS + logs, data: 0 });
+  if (little !== undefined) throw new LogferryError(little, { code: "EMFILE" });
   const { fd, where } = options.mode === "unix"
     ? openUnix(options.path, options.keepUmask)
     : await openInet(options.ip, options.port);
   const user = dropPermissions();
-  const output = standard instanceof DescriptorOutput
-    ? standard
-    : await openScript(standard, messages, program);
+  const output = "open" in standard
+    ? await standard.open(DESCRIPTORS)
+    : standard;
   const server = new DatagramServer(fd, output, {
     form: options.form,
     prefixed: options.mode === "inet",

@@ -19,6 +19,10 @@ import {
 
 const lib = load({
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  getsockopt: {
+    parameters: ["i32", "i32", "i32", "buffer", "buffer"],
+    result: "i32",
+  },
   recvmmsg: {
     parameters: ["i32", "buffer", "u32", "i32", "pointer"],
     result: "i32",
@@ -30,6 +34,9 @@ const SOCK_DGRAM = 2;
 const SO_RCVBUF = 8;
 const SO_RCVBUFFORCE = 33;
 const SO_RXQ_OVFL = 40;
+const SO_MEMINFO = 55;
+/** Where in what it tells the number of dropped datagrams is. */
+const SK_MEMINFO_DROPS = 8;
 const MSG_DONTWAIT = 0x40;
 
 const EINTR = errorNumber("EINTR");
@@ -110,8 +117,9 @@ const CONTROL_VALUE = 16;
 export class DatagramReader {
   /** What was received; see {@linkcode DatagramReader.start}. */
   readonly bytes: Bytes;
+  /** How many datagrams one call receives at the most. */
+  readonly most: number;
   readonly #fd: number;
-  readonly #count: number;
   readonly #stride: number;
   readonly #headers: Bytes;
   readonly #words: Uint32Array<ArrayBuffer>;
@@ -119,6 +127,7 @@ export class DatagramReader {
   readonly #addresses: number;
   readonly #controls: number;
   readonly #data: number;
+  readonly #info = new Uint32Array(SK_MEMINFO_DROPS + 1);
   #dropped = 0;
 
   /**
@@ -129,7 +138,7 @@ export class DatagramReader {
    */
   constructor(fd: number, size: number, count = 256) {
     this.#fd = fd;
-    this.#count = count;
+    this.most = count;
     // A byte of its own after each, for whoever wants to mark its end.
     this.#stride = size + 1;
     const vectors = count * HEADER;
@@ -164,7 +173,7 @@ export class DatagramReader {
    */
   receive(): number {
     const words = this.#words;
-    for (let i = 0; i < this.#count; i++) {
+    for (let i = 0; i < this.most; i++) {
       // The kernel has put the lengths of what it received there.
       words[(i * HEADER + NAME_LENGTH) / 4] = ADDRESS;
       words[(i * HEADER + CONTROL_LENGTH) / 4] = CONTROL_ROOM;
@@ -173,13 +182,14 @@ export class DatagramReader {
       const n = lib.recvmmsg(
         this.#fd,
         this.#headers,
-        this.#count,
+        this.most,
         MSG_DONTWAIT,
         null,
       );
+      const errno = n < 0 ? lastErrno() : 0;
       if (n > 0) this.#readDropped(n - 1);
+      if (n < this.most) this.#askDropped();
       if (n >= 0) return n;
-      const errno = lastErrno();
       if (errno !== EINTR) return -errno;
     }
   }
@@ -191,8 +201,26 @@ export class DatagramReader {
   }
 
   /**
-   * How many datagrams the kernel has dropped before the newest one, since the
-   * socket was made: its buffer was full. The count begins again after 2^32.
+   * Those too that were dropped after the newest one that was received: nothing
+   * may come any more to tell of them. Kernels before 4.12 don't know.
+   */
+  #askDropped(): void {
+    const info = this.#info;
+    const length = new Uint32Array([info.byteLength]);
+    const result = lib.getsockopt(
+      this.#fd,
+      SOL_SOCKET,
+      SO_MEMINFO,
+      new Uint8Array(info.buffer),
+      new Uint8Array(length.buffer),
+    );
+    if (result === 0) this.#dropped = info[SK_MEMINFO_DROPS]!;
+  }
+
+  /**
+   * How many datagrams the kernel has dropped since the socket was made: its
+   * buffer was full. It is the count after {@linkcode DatagramReader.receive}
+   * has found less than there was room for. It begins again after 2^32.
    */
   get dropped(): number {
     return this.#dropped;

@@ -4,6 +4,7 @@
  */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import {
+  AS_NOBODY,
   folder,
   forOthers,
   freePort,
@@ -26,6 +27,7 @@ import {
 } from "../multilog/harness.ts";
 import { DatagramSender } from "./_datagrams.ts";
 import {
+  type Connection,
   dial,
   hear,
   say,
@@ -188,51 +190,215 @@ Deno.test("a full queue holds the senders until there is room", async () => {
   assertEquals(await server.stop(), 0);
 });
 
-Deno.test({
-  name: "a full disk holds the senders, and loses nothing",
-  ignore: !canMount(),
-  async fn() {
+for (
+  const [whose, action, waits] of [
+    ["", "./disk/log", "disk/log"],
+    [" of a host's log", "@./disk/hosts", "disk/hosts/127.0.0.1"],
+  ] as const
+) {
+  Deno.test({
+    name: `a full disk${whose} holds the senders, and loses nothing`,
+    ignore: !canMount(),
+    async fn() {
+      using at = folder();
+      using disk = new Disk(`${at.path}/disk`, "256k");
+      await using server = await startOurs(
+        [...ACKNOWLEDGING, "s16777215", action, "./other"],
+        { cwd: at.path },
+      );
+      assertEquals((await send(server.port, "first\n")).code, 0);
+      disk.fill("ballast");
+      let code = -1;
+      const lines = numbered(0, 3000);
+      const sending = send(server.port, lines).then((sent) => code = sent.code);
+      await server.says(
+        `socklog-tcp: warning: unable to write to ./${waits}/current, pausing: `,
+      );
+      assertEquals(code, -1);
+      await until(
+        "the other log goes on",
+        () => linesOf(`${at.path}/other`).length > 1000,
+      );
+      disk.remove("ballast");
+      server.signal("SIGALRM");
+      await sending;
+      assertEquals(code, 0);
+      for (const log of [waits, "other"]) {
+        assertEquals(linesOf(`${at.path}/${log}`), `first\n${lines}`);
+      }
+      // What can't be written at TERM isn't acknowledged.
+      disk.fill("ballast");
+      const failing = send(server.port, lines);
+      await server.says("pausing", 2);
+      const since = performance.now();
+      assertEquals(await server.stop(), 111);
+      assert(performance.now() - since < 5000);
+      assertMatch(
+        server.messages,
+        /fatal: unable to write what was read in time/,
+      );
+      assertEquals((await failing).code, 111);
+      assertEquals(mode(`${at.path}/other/current`), "744");
+    },
+  });
+}
+
+testWith(
+  ["strace"],
+  "what goes to a host's log is acknowledged when that is synced, its name too",
+  async () => {
     using at = folder();
-    using disk = new Disk(`${at.path}/disk`, "256k");
-    await using server = await startOurs(
-      [...ACKNOWLEDGING, "s16777215", "./disk/log", "./other"],
-      { cwd: at.path },
-    );
-    assertEquals((await send(server.port, "first\n")).code, 0);
-    disk.fill("ballast");
-    let code = -1;
-    const lines = numbered(0, 3000);
-    const sending = send(server.port, lines).then((sent) => code = sent.code);
-    await server.says(
-      "socklog-tcp: warning: unable to write to ./disk/log/current, pausing: ",
-    );
-    assertEquals(code, -1);
-    await until(
-      "the other log goes on",
-      () => linesOf(`${at.path}/other`).length > 1000,
-    );
-    disk.remove("ballast");
-    server.signal("SIGALRM");
-    await sending;
-    assertEquals(code, 0);
-    for (const log of ["disk/log", "other"]) {
-      assertEquals(linesOf(`${at.path}/${log}`), `first\n${lines}`);
+    await using server = await startOurs([...ACKNOWLEDGING, "@./hosts"], {
+      cwd: at.path,
+      through: ["strace", "-f", "-y", "-qq", "-s", "64", "-o"]
+        .concat(`${at.path}/trace`, "-e", "trace=write,fsync"),
+    });
+    const hosts = ["127.0.0.2", "127.0.0.3"];
+    // Each once more: its log is there then, and no other's is touched.
+    for (const host of [...hosts, ...hosts]) {
+      const sent = await run(
+        [ours.socklogTcp, "send", "-a", "-i", host, "127.0.0.1"]
+          .concat(`${server.port}`),
+        { stdin: "a line\n" },
+      );
+      assertEquals([sent.code, sent.stderr], [0, ""]);
     }
-    // What can't be written at TERM isn't acknowledged.
-    disk.fill("ballast");
-    const failing = send(server.port, lines);
-    await server.says("pausing", 2);
-    const since = performance.now();
-    assertEquals(await server.stop(), 111);
-    assert(performance.now() - since < 5000);
-    assertMatch(
-      server.messages,
-      /fatal: unable to write what was read in time/,
-    );
-    assertEquals((await failing).code, 111);
-    assertEquals(mode(`${at.path}/other/current`), "744");
+    // Those of the end don't count.
+    const calls = text(`${at.path}/trace`).split("\n");
+    await server.stop();
+    let from = 0;
+    for (const [i, host] of [...hosts, ...hosts].entries()) {
+      const answer = calls.findIndex((call, at) =>
+        at >= from && /write\(\d+<.*, "7\\n"/.test(call)
+      );
+      assert(answer > 0, `no answer for ${host}`);
+      const before = calls.slice(from, answer);
+      const log = `/hosts/${host}`;
+      const written = before.findIndex((call) =>
+        call.includes(`${log}/current>, "${host}: a line`)
+      );
+      assert(written >= 0, before.join("\n"));
+      const synced = [`${log}/current`].concat(i < 2 ? [log, "/hosts"] : []);
+      for (const path of synced) {
+        assert(
+          before.some((call, at) =>
+            (at > written || path !== `${log}/current`) &&
+            RegExp(`fsync\\(\\d+<.*${path}>`).test(call)
+          ),
+          `${path} isn't synced: ${before.join("\n")}`,
+        );
+      }
+      assert(
+        !before.some((call) => call.includes(hosts[1 - i % 2]!)),
+        `another host's log was touched: ${before.join("\n")}`,
+      );
+      from = answer + 1;
+    }
   },
+);
+
+Deno.test("a host's full queue holds the senders, and no other log, until there is room", async () => {
+  using at = folder();
+  // One host's files go when the test says so, the others' at once.
+  const processor = "!case $PWD in *.2) test -e ../../go ;; esac && cat";
+  await using server = await startOurs(
+    [...ACKNOWLEDGING, "s4096", "n3", processor, "@./hosts"]
+      .concat("n50", "!", "./other"),
+    { cwd: at.path },
+  );
+  const sendFrom = (host: string, lines: string) =>
+    run(
+      [ours.socklogTcp, "send", "-a", "-i", host, "127.0.0.1"]
+        .concat(`${server.port}`),
+      { stdin: lines },
+    );
+  const log = (host: string) => `${at.path}/hosts/${host}`;
+  const read = (log: string) =>
+    [...oldFiles(log), "current"].map((name) => text(`${log}/${name}`))
+      .join("");
+  const named = (host: string, lines: string) =>
+    lines.replace(/^/gm, `${host}: `).slice(0, -host.length - 2);
+  assertEquals((await sendFrom("127.0.0.3", "before\n")).code, 0);
+  let waiting = 2;
+  const lines = numbered(0, 1500);
+  const sending = sendFrom("127.0.0.2", lines).finally(() => waiting--);
+  await server.says("pausing");
+  // As with a pipe, whoever comes now waits, too; what was read is in its log,
+  // and the others' files are finished and processed.
+  const other = sendFrom("127.0.0.3", "meanwhile\n").finally(() => waiting--);
+  server.signal("SIGALRM");
+  await until(
+    "another host's file is finished and processed",
+    () =>
+      oldFiles(log("127.0.0.3")).some((name) => name.endsWith(".s")) &&
+      text(`${log("127.0.0.3")}/current`) === "",
+  );
+  await until(
+    "the other log's is finished",
+    () => oldFiles(`${at.path}/other`).length > 0,
+  );
+  assertEquals(waiting, 2);
+  Deno.writeTextFileSync(`${at.path}/go`, "");
+  const hurry = setInterval(() => server.signal("SIGALRM"), 100);
+  const codes = (await Promise.all([sending, other])).map(({ code }) => code);
+  clearInterval(hurry);
+  assertEquals(codes, [0, 0]);
+  assertEquals(await server.stop(), 0);
+  assertEquals(
+    read(log("127.0.0.3")),
+    named("127.0.0.3", "before\nmeanwhile\n"),
+  );
+  const both = read(`${at.path}/other`);
+  assertEquals(both.match(/^127\.0\.0\.2: /gm)?.length, 1500);
 });
+
+testWith(
+  ["root", "setpriv"],
+  "logs of hosts leave connections their descriptors",
+  async () => {
+    using at = folder();
+    const program = forOthers(at.path, ours.socklogTcp);
+    Deno.chmodSync(at.path, 0o777);
+    // Without a NAME a line's own beginning names its host.
+    await using server = await startOurs(
+      ["-a", "-c100", "-RHl0", "@", "multilog", "@./hosts"],
+      {
+        cwd: at.path,
+        name: program,
+        // Root may raise any limit.
+        through: [...AS_NOBODY, "sh", "-c", 'ulimit -n 300; exec "$@"', "sh"],
+      },
+    );
+    const hosts = Array.from({ length: 600 }, (_, i) => `host-${i}: x\n`);
+    const lines = hosts.join("");
+    assertEquals(await transmit(server.port, lines), `${lines.length}\n`);
+    const open: Connection[] = [];
+    try {
+      for (let i = 0; i < 99; i++) {
+        const connection = await dial(server.port);
+        open.push(connection);
+        await say(connection, `host-${i}: y\n`);
+      }
+      assertEquals(await transmit(server.port, lines), `${lines.length}\n`);
+      for (const [i, connection] of open.entries()) {
+        await until(
+          `the line of connection ${i}`,
+          () => text(`${at.path}/hosts/host-${i}/current`).includes(": y"),
+        );
+        await connection.closeWrite();
+        assertEquals(await hear(connection), `${`host-${i}: y\n`.length}\n`);
+      }
+    } finally {
+      for (const connection of open) connection.close();
+    }
+    assertEquals(await server.stop(), 0);
+    assertEquals(server.messages, "");
+    for (let i = 0; i < hosts.length; i++) {
+      const log = text(`${at.path}/hosts/host-${i}/current`);
+      assertEquals(log.match(/x/g)?.length, 2, `host-${i}`);
+    }
+  },
+);
 
 testWith(
   ["strace"],
@@ -504,7 +670,7 @@ async function sendOn(
   for (let n = 0; !stopped(); n++) {
     const lines = Array.from(
       { length: 1 + n % 40 },
-      (_, i) => `${name} ${n}.${i} ${"x".repeat(7 * i)}.`,
+      (_, i) => `${name}: ${n}.${i} ${"x".repeat(7 * i)}.`,
     );
     const text = lines.join("\n") + "\n";
     try {
@@ -523,13 +689,14 @@ async function killRounds(rounds: number): Promise<void> {
   const port = freePort();
   const acknowledged: string[] = [];
   let stopped = false;
-  const args = ["-a", "-RHl0", "127.0.0.1", `${port}`, "TCPREMOTEIP"]
-    .concat("multilog", "t", "s65536", "n100000", "./all")
-    .concat("-*", "+* 127.0.0.1: sender 1 *", "./one");
+  // Each sender is a host of its own.
+  const names = Array.from({ length: 8 }, (_, i) => `sender-${i}`);
+  const args = ["-a", "-RHl0", "127.0.0.1", `${port}`]
+    .concat("multilog", "t", "s65536", "n100000", "./all", "@./hosts")
+    .concat("-*", "+* sender-1: *", "./one");
   const start = () => startOurs(args, { cwd: at.path });
-  const senders = Array.from(
-    { length: 8 },
-    (_, i) => sendOn(port, `sender ${i}`, acknowledged, () => stopped),
+  const senders = names.map((name) =>
+    sendOn(port, name, acknowledged, () => stopped)
   );
   let busy = 0;
   for (let round = 0; round < rounds; round++) {
@@ -546,7 +713,10 @@ async function killRounds(rounds: number): Promise<void> {
   await Promise.all(senders);
   assertEquals(await last.stop(), 0);
   assert(busy > rounds * 20, `only ${busy} lines in ${rounds} rounds`);
-  for (const log of ["all", "one"]) {
+  const logs: [log: string, prefix: string][] = [["all", ""]];
+  logs.push(["one", "sender-1: "]);
+  for (const name of names) logs.push([`hosts/${name}`, `${name}: `]);
+  for (const [log, prefix] of logs) {
     const there = new Set<string>();
     for (const [name, file] of Object.entries(look(`${at.path}/${log}`))) {
       if (name !== "current" && name[0] !== "@") continue;
@@ -555,14 +725,16 @@ async function killRounds(rounds: number): Promise<void> {
       // Only a kill cuts a line, and nothing stands after it.
       assert(rest === "" || name.endsWith(".u"), `${name} ends in ${rest}`);
       for (const line of lines) {
-        const [, sent] = /^@[0-9a-f]{24} 127\.0\.0\.1: (sender .*\.)$/
-          .exec(line) ?? [];
-        assert(sent !== undefined, `${log}/${name}: ${line}`);
+        const [, sent] = /^@[0-9a-f]{24} (sender-\d: .*\.)$/.exec(line) ?? [];
+        assert(
+          sent !== undefined && sent.startsWith(prefix),
+          `${log}/${name}: ${line}`,
+        );
         there.add(sent);
       }
     }
     const missing = acknowledged.filter((line) =>
-      (log === "all" || line.startsWith("sender 1 ")) && !there.has(line)
+      line.startsWith(prefix) && !there.has(line)
     );
     assertEquals(missing.slice(0, 5), [], `${missing.length} missing`);
   }
