@@ -24,6 +24,7 @@ const lib = load({
   lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  fstatvfs: { parameters: ["i32", "buffer"], result: "i32" },
   isatty: { parameters: ["i32"], result: "i32" },
   ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
 });
@@ -336,4 +337,22 @@ export function roomInPipe(fd: number): number {
  */
 export function isTerminal(fd: number): boolean {
   return lib.isatty(fd) === 1;
+}
+
+/** Room for `struct statvfs`, and which of its 8-byte fields are looked at. */
+const statvfs = new BigUint64Array(16);
+const STATVFS = new Uint8Array(statvfs.buffer);
+const FRSIZE = 1;
+const BLOCKS = 2;
+const BAVAIL = 4;
+
+/**
+ * How much room there is on the disk that an open file is on, for users that
+ * have no reserve.
+ *
+ * @returns Bytes; `Infinity` where that isn't known
+ */
+export function roomOnDisk(fd: number): number {
+  if (lib.fstatvfs(fd, STATVFS) < 0 || statvfs[BLOCKS] === 0n) return Infinity;
+  return Number(statvfs[FRSIZE]! * statvfs[BAVAIL]!);
 }
