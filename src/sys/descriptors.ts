@@ -54,6 +54,7 @@ const O_RDWR = 2;
 const SYNC_FILE_RANGE_WRITE = 2;
 const SEEK_SET = 0;
 const SEEK_CUR = 1;
+const SEEK_HOLE = 4;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
@@ -228,6 +229,17 @@ export function seek(
 ): number {
   const whence = from === "start" ? SEEK_SET : SEEK_CUR;
   return check(Number(lib.lseek(fd, BigInt(offset), whence)));
+}
+
+/**
+ * Waits until the write to a file that goes on has ended, on file systems that
+ * take a file's lock to look for a hole in it, as those of Linux do; reads don't
+ * wait for it everywhere. It moves the offset of the open file.
+ *
+ * @param fd The descriptor
+ */
+export function waitForWrite(fd: number): void {
+  lib.lseek(fd, 0n, SEEK_HOLE);
 }
 
 /**
