@@ -124,7 +124,7 @@ testWith(
     const at = (name: string) => `${work.path}/${name}`;
     const many = (net: number) =>
       Array.from(
-        { length: 500 },
+        { length: 10_000 },
         (_, i) => `10.${net}.${i >> 8}.${i & 255}:allow\n`,
       ).join("");
     // A mixture has the address in neither of the two places.
