@@ -55,6 +55,7 @@ import {
   fsync,
   fsyncDirectory,
   read,
+  roomOnDisk,
   write,
 } from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
@@ -80,6 +81,8 @@ import { checkSettings, type LogSettings } from "./settings.ts";
 const BEGIN_SYNC = 256 * 1024;
 /** How often it is looked whether the directory is still there, in ms. */
 const LOOK = 1000;
+/** For how long a disk that has made trouble is expected to go on, in ms. */
+const TROUBLE = 10_000;
 /** How many finished files are brought to the disk at a time. */
 const MOST_FINISHING = 4;
 /** How many bytes are read at once of a `current` that is written anew. */
@@ -99,6 +102,8 @@ export type AnyLog = Pick<
   | "path"
   | "processing"
   | "room"
+  | "roomInCurrent"
+  | "roomOnDisk"
   | "rotate"
   | "sync"
   | "terminate"
@@ -198,6 +203,8 @@ export class LogDirectory {
   readonly #syncing = new Set<Promise<boolean>>();
   /** Finished files that are being brought to the disk. */
   readonly #finishing = new Set<Promise<void>>();
+  /** Until when it is expected that `current` can't be written. */
+  #troubleUntil = 0;
   /** The failure that stopped {@linkcode LogDirectory.append}. */
   #failure: SysError | undefined;
   #terminating = false;
@@ -509,6 +516,7 @@ export class LogDirectory {
             this.#failure.message,
         );
         this.#failure = undefined;
+        this.#troubleUntil = performance.now() + TROUBLE;
       } else if (this.#isDue()) await this.#rotate();
       at = this.#write(bytes, at, to);
     }
@@ -530,6 +538,30 @@ export class LogDirectory {
       ? 1
       : Math.max(size - SLACK - this.#length, 1);
     return room + files * (size - SLACK);
+  }
+
+  /**
+   * How much can be appended before `current` is finished, which takes steps
+   * that may fail.
+   *
+   * @returns Bytes: 0 also where a write has failed just now
+   */
+  roomInCurrent(): number {
+    if (this.#wanted) return 0;
+    if (this.#troubleUntil > 0) {
+      if (performance.now() < this.#troubleUntil) return 0;
+      this.#troubleUntil = 0;
+    }
+    return Math.max(this.#settings.size - SLACK - this.#length, 0);
+  }
+
+  /**
+   * How much its disk has room for.
+   *
+   * @returns Bytes; `Infinity` where that isn't known
+   */
+  roomOnDisk(): number {
+    return roomOnDisk(this.#current);
   }
 
   /**

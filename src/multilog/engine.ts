@@ -54,6 +54,8 @@ export class LineEngine {
   readonly #space: Bytes;
   /** Whether the input so far ends with a newline, or there was none. */
   #atStart = true;
+  /** How many bytes were put into the space so far. */
+  taken = 0;
 
   private constructor(block: Block, selective: boolean) {
     this.selective = selective;
@@ -107,6 +109,7 @@ export class LineEngine {
     const { memory, input } = this.#block;
     const to = input + n;
     const within = !this.#atStart;
+    this.taken += n;
     this.#atStart = memory[to - 1] === NEWLINE;
     // No search for a newline goes on after the input.
     memory[to] = NEWLINE;

@@ -28,7 +28,7 @@ import type { LogSettings } from "../log/settings.ts";
 import { MOST_NAMES, NAME_LENGTH, NameSplitter } from "./name_splitter.ts";
 import { STAMP_MOST, type StampKind, StampWriter } from "../stamps.ts";
 import { readClock } from "../sys/clock.ts";
-import { close, flock } from "../sys/descriptors.ts";
+import { close, flock, roomOnDisk } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { eachName, mkdir, openDirectory, stat } from "../sys/files.ts";
 import { fsyncDirectoryAside } from "../sys/fsync_aside.ts";
@@ -689,6 +689,16 @@ export class HostLogs implements AnyLog, Siblings {
   /** As {@linkcode LogDirectory.room}: one that is full waits by itself. */
   room(): number {
     return Infinity;
+  }
+
+  /** As {@linkcode LogDirectory.roomInCurrent}: there are many. */
+  roomInCurrent(): number {
+    return Infinity;
+  }
+
+  /** As {@linkcode LogDirectory.roomOnDisk}. */
+  roomOnDisk(): number {
+    return roomOnDisk(this.#folder);
   }
 
   /** As {@linkcode LogDirectory.due}. */

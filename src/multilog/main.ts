@@ -160,7 +160,7 @@ export async function multilog(
       if (poller.found(0) === 0) continue;
       if (terminating && engine.atLineStart()) continue;
       // After TERM the line in hand is finished, and not a byte more is taken.
-      const most = terminating ? 1 : room;
+      const most = terminating ? 1 : lines.most(room);
       const n = read(
         INPUT,
         most < space.length ? space.subarray(0, most) : space,

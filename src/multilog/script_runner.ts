@@ -15,8 +15,18 @@ import { STAMP_MOST } from "../stamps.ts";
 import { type Retrier, StartError } from "../log/retrier.ts";
 
 const STANDARD_ERROR = 2;
-/** No fewer bytes are read at once where lines are selected. */
+/**
+ * So many bytes may be read whatever may come, since the original reads as
+ * many: where lines are selected, and where a log may be about to stand still.
+ */
 const LEAST_READ = 1024;
+/** What a disk keeps to itself for each log, in bytes. */
+const KEPT_BY_DISK = 16 * 1024;
+/** Nobody fills so much of a disk, in bytes, in so many milliseconds. */
+const AMPLE = 64 * 1024 * 1024;
+const AMPLE_FOR = 10;
+/** A log that gets less than so much of what is read gets nothing. */
+const LEAST_SHARE = 1 / 1024;
 /** How many logs are synced at once: each takes a thread. */
 const SYNCS_AT_ONCE = 8;
 /** How many times longer stamps make lines at most: empty ones. */
@@ -61,6 +71,14 @@ export class ScriptRunner {
   readonly #hostLogs: readonly HostLogs[];
   readonly #files: readonly StatusFile[];
   readonly #growth: number;
+  /** How many bytes each log was given, of those that were read last. */
+  readonly #given: Float64Array;
+  /** For each byte that is read, how many each log gets, as things go. */
+  readonly #shares: Float64Array;
+  /** How many had been read. */
+  #taken = 0;
+  /** When it was seen that there is plenty of room on all disks. */
+  #ampleAt = -Infinity;
 
   private constructor(
     script: Script,
@@ -69,9 +87,12 @@ export class ScriptRunner {
     logs: readonly AnyLog[],
     hostLogs: readonly HostLogs[],
     files: readonly StatusFile[],
+    given: Float64Array,
   ) {
     this.#hostLogs = hostLogs;
     this.#growth = script.timestamp ? STAMPED : 1;
+    this.#given = given;
+    this.#shares = new Float64Array(logs.length).fill(this.#growth);
     this.engine = engine;
     this.alerts = alerts;
     this.logs = logs;
@@ -109,10 +130,15 @@ export class ScriptRunner {
     );
     const files: StatusFile[] = [];
     const alerts = new Alerts(STANDARD_ERROR, program);
+    const count = script.actions.filter(({ kind }) => kind === "log").length;
+    const given = new Float64Array(count);
     let engine: LineEngine;
     try {
       engine = await LineEngine.make(script.timestamp, script.actions, {
-        append: (log, bytes, from, to) => logs[log]!.append(bytes, from, to),
+        append: (log, bytes, from, to) => {
+          given[log]! += to - from;
+          return logs[log]!.append(bytes, from, to);
+        },
         alert: (bytes) => alerts.put(bytes),
         status: (file, bytes) => files[file]!.replace(bytes),
       });
@@ -160,7 +186,15 @@ export class ScriptRunner {
       for (const file of files) file.close();
       throw error;
     }
-    return new ScriptRunner(script, engine, alerts, logs, hostLogs, files);
+    return new ScriptRunner(
+      script,
+      engine,
+      alerts,
+      logs,
+      hostLogs,
+      files,
+      given,
+    );
   }
 
   /** Whether there are lines that wait for {@linkcode ScriptRunner.flush}. */
@@ -190,6 +224,51 @@ export class ScriptRunner {
     for (const log of this.logs) room = Math.min(room, log.room());
     const least = this.engine.selective ? LEAST_READ : Math.min(room, 1);
     return Math.max(Math.floor(room / this.#growth), least);
+  }
+
+  /**
+   * How many bytes to read now. What is read while a log can't be written or
+   * finished would wait in memory, too. So where that may come next, no more is
+   * read than by the original.
+   *
+   * @param room What {@linkcode ScriptRunner.room} has said
+   * @returns Bytes
+   */
+  most(room: number): number {
+    if (room <= LEAST_READ) return room;
+    return Math.min(room, Math.max(this.#roomBeforeTrouble(), LEAST_READ));
+  }
+
+  /** How many bytes may be read so that no log is finished, and no disk full. */
+  #roomBeforeTrouble(): number {
+    this.#noteShares();
+    let room = Infinity;
+    let sum = 0;
+    this.logs.forEach((log, i) => {
+      const share = this.#shares[i]!;
+      if (share === 0) return;
+      sum += share;
+      room = Math.min(room, log.roomInCurrent() / share);
+    });
+    const now = performance.now();
+    if (sum > 0 && now - this.#ampleAt > AMPLE_FOR) {
+      const free = Math.min(...this.logs.map((log) => log.roomOnDisk()));
+      if (free > AMPLE) this.#ampleAt = now;
+      room = Math.min(room, (free - KEPT_BY_DISK * this.logs.length) / sum);
+    }
+    return Math.floor(room);
+  }
+
+  #noteShares(): void {
+    const read = this.engine.taken - this.#taken;
+    if (read === 0) return;
+    this.#taken = this.engine.taken;
+    this.#shares.forEach((before, i) => {
+      // Slowly less, at once more.
+      const share = Math.max(this.#given[i]! / read, before / 2);
+      this.#shares[i] = share < LEAST_SHARE ? 0 : share;
+    });
+    this.#given.fill(0);
   }
 
   /** Whether all lines that were let through are on the disk. */

@@ -7,7 +7,7 @@
  * @module
  */
 import { fromLatin1, latin1 } from "../bytes.ts";
-import { close, read, seek } from "../sys/descriptors.ts";
+import { close, read, seek, waitForWrite } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { type FileInfo, open, stat } from "../sys/files.ts";
 import { CdbError, find, keysOf } from "./cdb.ts";
@@ -139,10 +139,15 @@ export class RulesError extends Error {
   override name = "RulesError";
 }
 
-/** For how long, in seconds, a change may not show in a file's times. */
+/**
+ * For how long, in seconds, a change may not show in a file's times: on any
+ * disk, and on one that goes by this system's clock, which ticks at least 100
+ * times a second.
+ */
 const CLOCK_GRAIN = 2;
-/** How often a file that changes is read, until it is the same twice. */
-const READINGS = 10;
+const TICK = 0.012;
+/** How often a file that changes is looked at before the connection goes. */
+const READINGS = 4;
 
 /** The rules' file, which may be replaced while the server runs. */
 export class Rules {
@@ -221,24 +226,28 @@ export class Rules {
     try {
       let last: Uint8Array | undefined;
       for (let i = 0; i < READINGS; i++) {
+        // A part of what is written over the old rules may be there already,
+        // and a mixture lets in whom neither the old nor the new do. No write
+        // goes on now; one that begins from now on shows, unless the last one
+        // was in this tick of the clock.
+        waitForWrite(fd);
         const before = stat("", fd)!;
-        // Read later than looked at, and looked at again: what is changed
-        // while it is read looks different at the next connection.
-        const now = Date.now() / 1000;
+        const age = Date.now() / 1000 - before.ctime;
+        if (age >= 0 && age < TICK) {
+          sleep(TICK - age);
+          continue;
+        }
+        seek(fd, 0);
         const database = readAll(fd, before.size);
-        const sure = now - before.ctime > CLOCK_GRAIN &&
-          database.length === before.size &&
-          appearance(stat("", fd)!) === appearance(before);
-        // Of what is written over the old rules just now, a part may have been
-        // read, and a mixture lets in whom neither the old nor the new do.
-        if (sure || last !== undefined && isSame(database, last)) {
+        if (appearance(stat("", fd)!) !== appearance(before)) continue;
+        // By another clock nobody knows how long ago it was.
+        if (age >= 0 || last !== undefined && isSame(database, last)) {
           this.#database = database;
           this.#needs = needsOf(database);
-          this.#seen = sure ? appearance(before) : undefined;
+          this.#seen = age > CLOCK_GRAIN ? appearance(before) : undefined;
           return;
         }
         last = database;
-        seek(fd, 0);
       }
       throw new RulesError(
         `unable to read ${this.#path}: it changes all the time`,
@@ -247,6 +256,11 @@ export class Rules {
       close(fd);
     }
   }
+}
+
+/** Does nothing else for some seconds. */
+function sleep(seconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000 * seconds);
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {

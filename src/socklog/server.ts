@@ -52,6 +52,8 @@ const TURN_EVERY = 5;
 const ROUND = 256 * 1024;
 /** What each of many connections may have read in one round, in bytes. */
 const SHARE = 16 * 1024;
+/** What it may have read in any case, however much that becomes. */
+const LEAST_READ = 2048;
 /** No descriptor: nothing is found there. */
 const NOTHING = -1;
 /** Descriptors that aren't connections. */
@@ -62,6 +64,8 @@ interface Served extends Connection {
   readonly lines: LineBuffer;
   /** How many bytes it has sent. */
   received: number;
+  /** How many bytes come out for each that it sends, as things go. */
+  growth: number;
   /** When it sent something last, in milliseconds. */
   active: number;
   /** How it has ended, when it has. */
@@ -353,6 +357,8 @@ export class LogServer {
     const served = Object.assign(connection, {
       lines: new LineBuffer(prefix),
       received: 0,
+      // Lines of one byte, as far as nobody knows better.
+      growth: 1 + prefix.length / 2,
       active: this.#now,
       ending: undefined,
     });
@@ -364,12 +370,14 @@ export class LogServer {
   /**
    * Reads what a connection has sent.
    *
-   * @param most How many bytes at most
+   * @param share How many bytes at most, and how many are to come out: short
+   * lines come out many times longer than they were sent
    * @returns A promise only when the output is full
    */
-  #receive(connection: Served, most: number): Promise<void> | undefined {
+  #receive(connection: Served, share: number): Promise<void> | undefined {
     if (connection.ending !== undefined) return;
-    const { input } = this.#framer;
+    const { input, size } = this.#framer;
+    const most = Math.max(Math.floor(share / connection.growth), LEAST_READ);
     const n = read(
       connection.fd,
       most < input.length ? input.subarray(0, most) : input,
@@ -378,6 +386,8 @@ export class LogServer {
       connection.received += n;
       connection.active = this.#now;
       const at = this.#framer.take(connection.lines, 0, n);
+      const out = this.#framer.size - size;
+      connection.growth = at > 0 ? Math.max(out / at, 1) : 1;
       return at === n ? undefined : this.#takeRest(connection.lines, at, n);
     }
     if (n === -EAGAIN) return;

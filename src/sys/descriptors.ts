@@ -24,6 +24,7 @@ const lib = load({
   lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  fstatvfs: { parameters: ["i32", "buffer"], result: "i32" },
   isatty: { parameters: ["i32"], result: "i32" },
   ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
 });
@@ -53,6 +54,7 @@ const O_RDWR = 2;
 const SYNC_FILE_RANGE_WRITE = 2;
 const SEEK_SET = 0;
 const SEEK_CUR = 1;
+const SEEK_HOLE = 4;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
@@ -230,6 +232,17 @@ export function seek(
 }
 
 /**
+ * Waits until the write to a file that goes on has ended, on file systems that
+ * take a file's lock to look for a hole in it, as those of Linux do; reads don't
+ * wait for it everywhere. It moves the offset of the open file.
+ *
+ * @param fd The descriptor
+ */
+export function waitForWrite(fd: number): void {
+  lib.lseek(fd, 0n, SEEK_HOLE);
+}
+
+/**
  * Whether an open file has an offset that can be moved. A write to such a file
  * never waits for a reader.
  */
@@ -336,4 +349,22 @@ export function roomInPipe(fd: number): number {
  */
 export function isTerminal(fd: number): boolean {
   return lib.isatty(fd) === 1;
+}
+
+/** Room for `struct statvfs`, and which of its 8-byte fields are looked at. */
+const statvfs = new BigUint64Array(16);
+const STATVFS = new Uint8Array(statvfs.buffer);
+const FRSIZE = 1;
+const BLOCKS = 2;
+const BAVAIL = 4;
+
+/**
+ * How much room there is on the disk that an open file is on, for users that
+ * have no reserve.
+ *
+ * @returns Bytes; `Infinity` where that isn't known
+ */
+export function roomOnDisk(fd: number): number {
+  if (lib.fstatvfs(fd, STATVFS) < 0 || statvfs[BLOCKS] === 0n) return Infinity;
+  return Number(statvfs[FRSIZE]! * statvfs[BAVAIL]!);
 }

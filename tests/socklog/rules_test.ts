@@ -7,6 +7,7 @@ import {
   inParallel,
   installed,
   run,
+  Running,
   sleep,
   testWith,
   until,
@@ -116,22 +117,59 @@ testWith(
 );
 
 testWith(
-  ["tcprules", "strace"],
-  "rules that are written over while they are read count when they are read twice as the same",
+  ["tcprules"],
+  "rules that are written over without a pause: nobody gets in whom neither the old nor the new let in",
   async () => {
     using work = folder();
     const at = (name: string) => `${work.path}/${name}`;
-    await rulesAt(at("half"), ":allow\n");
+    const many = (net: number) =>
+      Array.from(
+        { length: 10_000 },
+        (_, i) => `10.${net}.${i >> 8}.${i & 255}:allow\n`,
+      ).join("");
+    // A mixture has the address in neither of the two places.
+    await rulesAt(at("one"), `127.0.0.1:deny\n${many(0)}:allow\n`);
+    await rulesAt(at("two"), `${many(1)}127.0.0.1:deny\n:allow\n`);
+    Deno.copyFileSync(at("one"), at("cdb"));
+    await using server = await startOurs(["-RHl0", "-x", at("cdb"), "@"]);
+    await using writer = new Running([Deno.execPath(), "eval"].concat(
+      `const [one, two] = ["one", "two"].map((name) =>
+        Deno.readFileSync(\`${work.path}/\${name}\`));
+      const cdb = Deno.openSync("${at("cdb")}", { write: true });
+      for (let i = 0; true; i++) {
+        cdb.seekSync(0, Deno.SeekMode.Start);
+        cdb.writeSync(i % 2 ? one : two);
+        if (i === 0) console.log("it writes");
+      }`,
+    ));
+    await writer.prints("it writes");
+    await inParallel(
+      Array.from({ length: 300 }),
+      () => transmit(server.port, "in\n").catch(() => {}),
+      6,
+    );
+    await server.stop();
+    assertEquals(server.data, "");
+  },
+);
+
+testWith(
+  ["tcprules", "strace"],
+  "rules that are written over while they are read are read again",
+  async () => {
+    using work = folder();
+    const at = (name: string) => `${work.path}/${name}`;
+    await rulesAt(at("old"), ":allow\n");
     await rulesAt(at("new"), "127.0.0.1:deny\n");
-    Deno.copyFileSync(at("half"), at("cdb"));
+    Deno.copyFileSync(at("old"), at("cdb"));
     await using server = await startOurs(["-RHl0", "-x", at("cdb"), "@"], {
       through: ["strace", "-f", "-o", at("trace"), "-P", at("cdb"), "-e"]
-        .concat("trace=lseek", "-e", "inject=lseek:delay_enter=2000000"),
+        .concat("trace=read", "-e", "inject=read:delay_exit=1000000"),
     });
     const visiting = transmit(server.port, "in\n").catch(() => {});
     await until(
-      "it was read for the first time",
-      () => Deno.readTextFileSync(at("trace")).includes("lseek"),
+      "it is read",
+      () => Deno.readTextFileSync(at("trace")).includes("read"),
     );
     Deno.copyFileSync(at("new"), at("cdb"));
     await visiting;

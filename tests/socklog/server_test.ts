@@ -594,6 +594,35 @@ Deno.test("a flood of short connections: each line arrives, others are served", 
   assertEquals(short.length, number);
 });
 
+Deno.test("who floods with short lines puts out no more of them before another's line than with long ones", async () => {
+  await using server = await startOurs([...PLAIN, "@", "LONG"], {
+    env: { LONG: "p".repeat(100) },
+  });
+  const flood = await dial(server.port);
+  const flooding = say(flood, "x\n".repeat(200_000)).catch(() => {});
+  await until("it floods", () => server.output.length > 1_000_000);
+  server.kill("SIGSTOP");
+  let before;
+  do {
+    before = server.output.length;
+    await sleep(100);
+  } while (server.output.length > before);
+  const other = await dial(server.port);
+  await say(other, "here\n");
+  server.kill("SIGCONT");
+  let at = -1;
+  await until("it is served", () => {
+    at = server.output.indexOf("here\n", before);
+    return at >= 0;
+  });
+  // What had been read, and two rounds.
+  assert(at - before < 1_000_000, `after ${at - before} bytes`);
+  other.close();
+  flood.close();
+  await flooding;
+  await server.stop();
+});
+
 testWith(
   ["root", "unshare"],
   "-h asks for names, -H doesn't, and -p believes only those that lead back",
