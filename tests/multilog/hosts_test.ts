@@ -597,10 +597,12 @@ Deno.test("a full disk keeps lines waiting, and none is lost or doubled", async 
   await written(`${disk.path}/h/a`, "a: one\n");
   disk.fill("full");
   const input = mixed(30, 2000);
-  await program.write(input);
+  // What can't be written isn't read either.
+  const writing = program.write(input);
   await program.says("no space left on device");
   disk.remove("full");
   program.signal("SIGALRM");
+  await writing;
   assertEquals(await program.finish(), 0);
   check(`${disk.path}/h`, `a: one\n${input}`);
 });
@@ -704,7 +706,7 @@ Deno.test("--status knows the writer of a host's log, open or closed, and --foll
 Deno.test("@dir is not called synced while somebody's sync of it is under way, and all who ask wait for it", async () => {
   using work = folder();
   const logs = HostLogs.open(
-    { timestamp: undefined, late: false },
+    { timestamp: undefined, late: false, others: 0 },
     `${work.path}/h`,
     { size: 4096, keep: 2, processor: "", age: 0 },
     new Retrier(() => {}),
