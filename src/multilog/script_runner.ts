@@ -1,6 +1,6 @@
 /**
- * A script that is carried out: its logs, its status files, and the engine in
- * front of them.
+ * A script that is carried out: the engine that lines go through, and the logs
+ * and status files that they go to.
  *
  * @module
  */
@@ -110,7 +110,7 @@ export class ScriptRunner {
    * @param late Whether lines may wait for more, until
    * {@linkcode ScriptRunner.flush} is called
    * @param others How many descriptors are for others than its logs
-   * @returns The lines' way
+   * @returns The script, ready for lines
    * @throws {StartError} When something can't be opened; then nothing is open
    */
   static async open(
@@ -271,13 +271,13 @@ export class ScriptRunner {
     this.#given.fill(0);
   }
 
-  /** Whether all lines that were let through are on the disk. */
+  /** Whether all lines that were selected are on the disk. */
   isSynced(): boolean {
     return this.logs.every((log) => log.isSynced());
   }
 
   /**
-   * Waits until they are, in each log that got any; others may be let through
+   * Waits until they are, in each log that got any; more lines may come
    * meanwhile.
    *
    * @returns Whether they surely are, as of {@linkcode LogDirectory.sync}
