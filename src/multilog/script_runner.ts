@@ -103,7 +103,7 @@ export class ScriptRunner {
    * Opens everything that a script names.
    *
    * @param script The script
-   * @param trouble Where warnings go
+   * @param retrier Where warnings go
    * @param wake Called when a file has left a queue: a log may be due now
    * @param find What carries out a processor; `sh -c` unless given
    * @param program The name that messages between alerts begin with
@@ -115,7 +115,7 @@ export class ScriptRunner {
    */
   static async open(
     script: Script,
-    trouble: Retrier,
+    retrier: Retrier,
     wake?: () => void,
     find?: FindProcessor,
     program = "multilog",
@@ -154,7 +154,7 @@ export class ScriptRunner {
         if (action.kind === "log") {
           const { path, settings } = action;
           if (!action.hosts) {
-            logs.push(LogDirectory.open(path, settings, trouble, wake, find));
+            logs.push(LogDirectory.open(path, settings, retrier, wake, find));
             continue;
           }
           // Loaded where there is one, as is what it loads.
@@ -165,11 +165,11 @@ export class ScriptRunner {
             others,
           };
           const opened = HostLogs
-            .open(lines, path, settings, trouble, wake, find);
+            .open(lines, path, settings, retrier, wake, find);
           logs.push(opened);
           if (lines.late) hostLogs.push(opened);
         } else if (action.kind === "status") {
-          files.push(StatusFile.open(action.file, trouble));
+          files.push(StatusFile.open(action.file, retrier));
         }
       }
     } catch (error) {
