@@ -99,7 +99,6 @@ const ISO = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{6})Z /;
  * Whether a line that begins with a byte may have a timestamp.
  *
  * @param byte The byte; `undefined` for none
- * @returns Whether it may
  */
 export function mayBeStamp(byte: number | undefined): boolean {
   return byte === AT || byte !== undefined && byte >= ZERO && byte <= NINE;

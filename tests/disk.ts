@@ -48,8 +48,6 @@ export class Disk implements Disposable {
 
 /**
  * Whether a small disk can be mounted here: root in a container may not.
- *
- * @returns Whether it can
  */
 export function canMount(): boolean {
   if (Deno.uid() !== 0) return false;

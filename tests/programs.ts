@@ -451,7 +451,6 @@ export function processOf(pid: number): Process | undefined {
  * Whether a process is there and no zombie.
  *
  * @param pid Its process id
- * @returns Whether it is
  */
 export function runs(pid: number): boolean {
   return processOf(pid) !== undefined;
@@ -539,7 +538,6 @@ export function freePort(): number {
  * up, not tried: a connection would be a log for some of them.
  *
  * @param port The port
- * @returns Whether it does
  */
 export function listensAt(port: number): boolean {
   const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;

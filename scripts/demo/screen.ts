@@ -80,7 +80,7 @@ export class Clock {
  * Shows a line of a log, safe to be shown, at its full length or cut.
  *
  * @param line The line, a character for each byte
- * @param left What stands in front of it
+ * @param left What stands before it
  * @returns The text
  */
 export function excerpt(line: string, left: string): string {
@@ -93,7 +93,7 @@ export function excerpt(line: string, left: string): string {
  * Shows a line of a log, safe to be shown, all of it.
  *
  * @param line The line, a character for each byte
- * @param left What stands in front of it
+ * @param left What stands before it
  * @returns The text, in as many lines as it takes
  */
 export function wrapped(line: string, left: string): string[] {

@@ -21,7 +21,6 @@ export const UNPROCESSED = "u";
  * Whether a mode says that the file is complete and on the disk.
  *
  * @param mode The mode
- * @returns Whether it does
  */
 export function isComplete(mode: number): boolean {
   return (mode & COMPLETE_BIT) !== 0;
@@ -31,7 +30,6 @@ export function isComplete(mode: number): boolean {
  * Whether a name is an old file's.
  *
  * @param name The name
- * @returns Whether it is
  */
 export function isOld(name: string): boolean {
   return name.length >= LABEL_LENGTH && name[0] === "@";
@@ -41,7 +39,6 @@ export function isOld(name: string): boolean {
  * Whether a name is that of a file which no processor has succeeded on.
  *
  * @param name The name
- * @returns Whether it is
  */
 export function isUnprocessed(name: string): boolean {
   return isOld(name) && name.endsWith(`.${UNPROCESSED}`);
@@ -85,7 +82,6 @@ export function timeOf(name: string): Moment | undefined {
  *
  * @param a The one
  * @param b The other
- * @returns Whether it is
  */
 export function isLater(a: Moment, b: Moment): boolean {
   return a.seconds > b.seconds ||

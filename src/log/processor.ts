@@ -78,8 +78,6 @@ export type FindProcessor = (command: string) => Processor;
 
 /**
  * The processor that is `sh -c command`.
- *
- * @returns It
  */
 export function shell(): Processor {
   return {

@@ -7,7 +7,7 @@
 /**
  * A length of time in one number.
  *
- * @param seconds It
+ * @param seconds How many seconds
  * @returns Such as `12s`, `3m`, `20h`, `4d`
  */
 export function duration(seconds: number): string {

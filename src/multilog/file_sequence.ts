@@ -43,7 +43,7 @@ export class FileSequence {
   /** Whether old files may be what a processor wrote, not what it read. */
   #processed = false;
   /** How many files were finished, less those that were opened. */
-  #behind = 0;
+  #unopened = 0;
   /** Whether the last look found a `current`. */
   attached = false;
 
@@ -102,9 +102,9 @@ export class FileSequence {
     if (changes?.every(({ what }) => what === "written")) return 0;
     for (const { name, what } of changes ?? []) {
       if (PROCESSORS.includes(name)) this.#processed = true;
-      if (name === "current" && what === "gone") this.#behind++;
+      if (name === "current" && what === "gone") this.#unopened++;
       // Whatever it was that nobody knows, it isn't worth a wrong warning.
-      if (what === "unknown") this.#behind = -Infinity;
+      if (what === "unknown") this.#unopened = -Infinity;
     }
     const last = this.#files.at(-1);
     const newest = this.#newest();
@@ -119,11 +119,11 @@ export class FileSequence {
       const between = this.#between(last, previous, current, !changes);
       this.#files.push(...between, current);
       // As many were finished as have a successor.
-      this.#behind -= between.length + (last === undefined ? 0 : 1);
+      this.#unopened -= between.length + (last === undefined ? 0 : 1);
     }
-    const missed = Math.max(this.#behind, 0);
+    const missed = Math.max(this.#unopened, 0);
     // More than were finished, so far as is known, will be known soon.
-    if (missed > 0 || this.#behind === -Infinity) this.#behind = 0;
+    if (missed > 0 || this.#unopened === -Infinity) this.#unopened = 0;
     return missed + this.#letGo();
   }
 

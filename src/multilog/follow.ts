@@ -38,7 +38,7 @@ class Opened {
   readonly #path: string;
   readonly #directory: number;
   readonly changes: Changes | undefined;
-  readonly chain: FileSequence;
+  readonly sequence: FileSequence;
   /** Whether the directory has got another name. */
   #moved = false;
 
@@ -55,7 +55,7 @@ class Opened {
     this.#directory = openDirectory(path);
     // Before the first look, so that nothing happens between the two.
     this.changes = watch(path, diagnostics);
-    this.chain = new FileSequence(
+    this.sequence = new FileSequence(
       this.#directory,
       lines,
       (name, what) =>
@@ -63,19 +63,19 @@ class Opened {
     );
     // What happened until now is for nobody to count.
     this.changes?.take();
-    this.chain.look([{ name: "", what: "unknown" }]);
+    this.sequence.look([{ name: "", what: "unknown" }]);
   }
 
   /** Whether to look at times: the kernel doesn't tell of all that matters. */
   get uncertain(): boolean {
-    return this.changes === undefined || this.#moved || !this.chain.attached;
+    return this.changes === undefined || this.#moved || !this.sequence.attached;
   }
 
   /** Looks for new files, as {@linkcode FileSequence.look} does. */
   look(): number {
     const changes = this.changes?.take();
     this.#moved ||= changes?.some(({ what }) => what === "moved") ?? false;
-    return this.chain.look(changes);
+    return this.sequence.look(changes);
   }
 
   /** Whether its name leads to another directory by now. */
@@ -92,7 +92,7 @@ class Opened {
   }
 
   close(): void {
-    this.chain.close();
+    this.sequence.close();
     this.changes?.[Symbol.dispose]();
     close(this.#directory);
   }
@@ -149,7 +149,7 @@ class Followed {
    */
   read(buffer: Bytes): Bytes | undefined {
     while (true) {
-      const n = this.#opened.chain.read(buffer);
+      const n = this.#opened.sequence.read(buffer);
       if (n > 0) {
         let bytes = buffer.subarray(0, n);
         for (const turner of this.#turners) bytes = turner.turn(bytes);

@@ -99,26 +99,26 @@ export async function multilog(
 
   const poller = new Poller(3);
   const wake = () => poller.wake();
-  const trouble = new Retrier((message) => diagnostics.warn(message));
+  const retrier = new Retrier((message) => diagnostics.warn(message));
   let terminating = false;
   let rotating = false;
-  let lines: ScriptRunner | undefined;
+  let runner: ScriptRunner | undefined;
   Deno.addSignalListener("SIGTERM", () => {
     terminating = true;
-    trouble.hurry();
-    lines?.terminate();
+    retrier.hurry();
+    runner?.terminate();
     poller.wake();
   });
   Deno.addSignalListener("SIGALRM", () => {
     rotating = true;
-    trouble.hurry();
+    retrier.hurry();
     poller.wake();
   });
 
   settleSignals();
 
-  const carryOut = async (lines: ScriptRunner): Promise<number> => {
-    const { engine, logs, alerts } = lines;
+  const carryOut = async (runner: ScriptRunner): Promise<number> => {
+    const { engine, logs, alerts } = runner;
     const space = engine.space();
     const expires = script.actions.some((action) =>
       action.kind === "log" && action.settings.keepSeconds !== undefined
@@ -140,11 +140,11 @@ export async function multilog(
       }
       alarm?.set(nextExpiry(logs));
       const due = untilDue(logs);
-      const room = lines.room();
+      const room = runner.room();
       poller.set(0, room > 0 ? INPUT : NOTHING, READABLE);
       poller.set(2, alarm?.fd ?? NOTHING, READABLE);
       poller.set(1, alerts.waiting ? STANDARD_ERROR : NOTHING, WRITABLE);
-      if (lines.waiting && !poller.look()) await lines.flush();
+      if (runner.waiting && !poller.look()) await runner.flush();
       // A processor's end comes through the event loop, and so does that of a
       // sync; signals don't need it.
       if (logs.some((log) => log.processing())) {
@@ -160,7 +160,7 @@ export async function multilog(
       if (poller.found(0) === 0) continue;
       if (terminating && engine.atLineStart()) continue;
       // After TERM the line in hand is finished, and not a byte more is taken.
-      const most = terminating ? 1 : lines.most(room);
+      const most = terminating ? 1 : runner.most(room);
       const n = read(
         INPUT,
         most < space.length ? space.subarray(0, most) : space,
@@ -190,17 +190,17 @@ export async function multilog(
     if (little !== undefined) throw new StartError(little, { code: "EMFILE" });
     // What was read of a file, and is lost by a kill, nobody reads on after.
     const late = isSeekable(INPUT);
-    lines = await ScriptRunner.open(
+    runner = await ScriptRunner.open(
       script,
-      trouble,
+      retrier,
       wake,
       find,
       "multilog",
       late,
     );
-    if (terminating) lines.terminate();
-    const code = await carryOut(lines);
-    await lines.close();
+    if (terminating) runner.terminate();
+    const code = await carryOut(runner);
+    await runner.close();
     return code;
   } catch (error) {
     if (!(error instanceof StartError)) throw error;

@@ -1,6 +1,6 @@
 /**
- * A script that is carried out: its logs, its status files, and the engine in
- * front of them.
+ * A script that is carried out: the engine that lines go through, and the logs
+ * and status files that they go to.
  *
  * @module
  */
@@ -103,19 +103,19 @@ export class ScriptRunner {
    * Opens everything that a script names.
    *
    * @param script The script
-   * @param trouble Where warnings go
+   * @param retrier Where warnings go
    * @param wake Called when a file has left a queue: a log may be due now
    * @param find What carries out a processor; `sh -c` unless given
    * @param program The name that messages between alerts begin with
    * @param late Whether lines may wait for more, until
    * {@linkcode ScriptRunner.flush} is called
    * @param others How many descriptors are for others than its logs
-   * @returns The lines' way
+   * @returns The script, ready for lines
    * @throws {StartError} When something can't be opened; then nothing is open
    */
   static async open(
     script: Script,
-    trouble: Retrier,
+    retrier: Retrier,
     wake?: () => void,
     find?: FindProcessor,
     program = "multilog",
@@ -154,7 +154,7 @@ export class ScriptRunner {
         if (action.kind === "log") {
           const { path, settings } = action;
           if (!action.hosts) {
-            logs.push(LogDirectory.open(path, settings, trouble, wake, find));
+            logs.push(LogDirectory.open(path, settings, retrier, wake, find));
             continue;
           }
           // Loaded where there is one, as is what it loads.
@@ -165,11 +165,11 @@ export class ScriptRunner {
             others,
           };
           const opened = HostLogs
-            .open(lines, path, settings, trouble, wake, find);
+            .open(lines, path, settings, retrier, wake, find);
           logs.push(opened);
           if (lines.late) hostLogs.push(opened);
         } else if (action.kind === "status") {
-          files.push(StatusFile.open(action.file, trouble));
+          files.push(StatusFile.open(action.file, retrier));
         }
       }
     } catch (error) {
@@ -271,13 +271,13 @@ export class ScriptRunner {
     this.#given.fill(0);
   }
 
-  /** Whether all lines that were let through are on the disk. */
+  /** Whether all lines that were selected are on the disk. */
   isSynced(): boolean {
     return this.logs.every((log) => log.isSynced());
   }
 
   /**
-   * Waits until they are, in each log that got any; others may be let through
+   * Waits until they are, in each log that got any; more lines may come
    * meanwhile.
    *
    * @returns Whether they surely are, as of {@linkcode LogDirectory.sync}

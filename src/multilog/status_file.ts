@@ -13,28 +13,28 @@ import { type Retrier, startStep } from "../log/retrier.ts";
 export class StatusFile {
   readonly #path: string;
   readonly #fd: number;
-  readonly #trouble: Retrier;
+  readonly #retrier: Retrier;
 
-  private constructor(path: string, fd: number, trouble: Retrier) {
+  private constructor(path: string, fd: number, retrier: Retrier) {
     this.#path = path;
     this.#fd = fd;
-    this.#trouble = trouble;
+    this.#retrier = retrier;
   }
 
   /**
    * Opens a status file, making it (mode 0600) where there is none.
    *
    * @param path Its name
-   * @param trouble Where warnings go from now on
+   * @param retrier Where warnings go from now on
    * @returns The open file
    * @throws {StartError} When it can't be opened
    */
-  static open(path: string, trouble: Retrier): StatusFile {
+  static open(path: string, retrier: Retrier): StatusFile {
     const fd = startStep(
       () => open(path, "overwrite", 0o600),
       `unable to create ${path}`,
     );
-    return new StatusFile(path, fd, trouble);
+    return new StatusFile(path, fd, retrier);
   }
 
   /**
@@ -74,7 +74,7 @@ export class StatusFile {
     failure: string | undefined,
   ): Promise<void> {
     while (failure !== undefined) {
-      await this.#trouble.pause(failure);
+      await this.#retrier.pause(failure);
       failure = this.#tryToReplace(bytes);
     }
   }

@@ -19,7 +19,6 @@ export interface Span {
  *
  * @param moment The moment
  * @param span The span
- * @returns Whether it is
  */
 export function isIn(moment: Moment, { since, until }: Span): boolean {
   return !(since && isLater(since, moment)) &&

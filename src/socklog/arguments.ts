@@ -129,7 +129,6 @@ export const TCPCLIENT_USAGE: string =
 
 /** Arguments that make no sense, and the usage line that belongs to them. */
 export class ArgumentError extends UsageError {
-  /** The class's name. */
   override name = "ArgumentError";
   /** The usage line. */
   readonly usage: string;

@@ -14,7 +14,6 @@ const TABLES = 2048;
 
 /** A file isn't the database that it should be. */
 export class CdbError extends Error {
-  /** The class's name. */
   override name = "CdbError";
 }
 

@@ -135,7 +135,6 @@ export function judge(database: Uint8Array, subject: Subject): Ruling {
 
 /** The access rules can't be read: the connection is to be dropped. */
 export class RulesError extends Error {
-  /** The class's name. */
   override name = "RulesError";
 }
 

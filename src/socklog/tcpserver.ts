@@ -28,7 +28,6 @@ const DEFAULT_PATH = "/bin:/usr/bin";
  * Whether a program is there to be run.
  *
  * @param name Its path, or its name, to be found in `$PATH`
- * @returns Whether it is
  */
 export function canRun(name: string): boolean {
   const path = getenv("PATH");

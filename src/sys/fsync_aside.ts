@@ -7,6 +7,7 @@ import { close, dup, fsyncDirectory } from "./descriptors.ts";
 import { SysError } from "./errors.ts";
 import { load } from "./libc.ts";
 import { hasThread, inThread } from "./runtime.ts";
+import { Semaphore } from "./semaphore.ts";
 
 const lib = load({
   here: { name: "fsync", parameters: ["i32"], result: "i32" },
@@ -20,20 +21,15 @@ const lib = load({
 
 /** How many go on at the same time at the most; each has a thread. */
 const MOST = 16;
-let running = 0;
-const waiting: (() => void)[] = [];
+const threads = new Semaphore(MOST);
 
 async function syncAside(fd: number): Promise<boolean> {
-  if (running < MOST) running++;
-  else await new Promise<void>((resolve) => waiting.push(resolve));
+  await threads.wait();
   try {
     const n = hasThread() ? await inThread(() => lib.aside(fd)) : lib.here(fd);
     return n === 0;
   } finally {
-    // The next one's turn is this one's.
-    const next = waiting.shift();
-    if (next) next();
-    else running--;
+    threads.post();
   }
 }
 

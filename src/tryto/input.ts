@@ -42,7 +42,6 @@ export interface Input extends Disposable {
 
 /** Input that can't be read (again); the message is the whole story. */
 export class InputError extends Error {
-  /** The class's name. */
   override name = "InputError";
 }
 

@@ -25,7 +25,6 @@ export interface Awaited {
 
 /** The output takes nothing any more; the message says why. */
 export class OutputError extends Error {
-  /** The class's name. */
   override name = "OutputError";
 }
 

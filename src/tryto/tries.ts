@@ -97,7 +97,6 @@ export class Signals {
 
 /** What ends the tries of a tryto that was killed. */
 export class Killed extends Error {
-  /** The class's name. */
   override name = "Killed";
 }
 

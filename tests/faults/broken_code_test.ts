@@ -20,7 +20,7 @@ const BROKEN: [what: string, fault: string, says: RegExp, Change][] = [
     },
   ],
   [
-    "multilog ends a file behind a newline, and two bytes more",
+    "multilog ends a file after a newline, and two bytes more",
     "nothing",
     /ends within a line|no whole line/,
     {

@@ -8,7 +8,7 @@
  * one that is cut or mixed with another, one that nobody wrote, one more copy,
  * and an order that isn't the client's.
  *
- * On the server each line stands behind its connection's address and port, and
+ * On the server each line stands after its connection's address and port, and
  * what came over one connection has to be a run of one client's lines without
  * a gap: the beginning of one of its files, or all of it.
  *
@@ -89,7 +89,7 @@ export interface Count {
   parts: number;
   /** Transmissions that came late. */
   late: number;
-  /** Lines whose two halves are in two files, one behind the other. */
+  /** Lines whose two halves are in two files, one after the other. */
   split: number;
   /** Lines that tell the server what went wrong. */
   notices: number;
@@ -149,7 +149,7 @@ interface Block {
   client: number;
   first: number;
   last: number;
-  /** Whether lines in front of it may have been lost with a killed multilog. */
+  /** Whether lines before it may have been lost with a killed multilog. */
   torn: boolean;
 }
 
@@ -162,7 +162,7 @@ interface Stream {
   torn: boolean;
   /** A first line that may be the second half of one. */
   half: Uint8Array | undefined;
-  /** Notices that have come, and no line behind them yet. */
+  /** Notices that have come, and no line after them yet. */
   notices: number;
 }
 
@@ -184,7 +184,7 @@ class Checker {
   readonly #blocks: Block[][];
   /** For each client the last line of the first file that it kept for good. */
   readonly #firstKept: (number | undefined)[];
-  /** For each client how many notices came in front of lines of its own. */
+  /** For each client how many notices came before lines of its own. */
   readonly #told: number[];
   /** For each client the runs of lines in its files. */
   readonly #runs: { first: number; last: number }[][];
@@ -368,7 +368,7 @@ class Checker {
           this.#violation(`${where}: ${label(client, number)} once more`);
         } else if (number <= last) {
           this.#violation(
-            `${where}: ${label(client, number)} behind ${label(client, last)}`,
+            `${where}: ${label(client, number)} after ${label(client, last)}`,
           );
         } else if (
           run && file === where && number !== run.last + 1 && !torn
@@ -466,7 +466,7 @@ class Checker {
     const { block } = stream;
     if (!block && this.#allowed.clientKills.some((kills) => kills > 0)) {
       // The second half of a line, whose first one is in its client's logs; or
-      // the beginning of one: what comes behind it tells.
+      // the beginning of one: what comes after it tells.
       stream.half = bytes.slice();
     }
     const { cuts, clientKills } = this.#allowed;
@@ -524,11 +524,11 @@ class Checker {
       if (this.#outcome.lines.ends(half, client, number - 1)) {
         this.#halves.push({ client, number: number - 1, length: half.length });
       } else {
-        this.#violation(`${where}: in front of ${name}, ${excerpt(half)}`);
+        this.#violation(`${where}: before ${name}, ${excerpt(half)}`);
       }
     }
     if (stream.over) {
-      this.#violation(`${where}: ${name} behind the end of its connection`);
+      this.#violation(`${where}: ${name} after the end of its connection`);
     } else if (
       block && block.client === client && number === block.last + 1
     ) {
@@ -686,7 +686,7 @@ class Checker {
       this.count.late++;
       const name = label(client, first);
       if (!mayBeLate) {
-        this.#violation(`${name} came behind ${label(client, most)}`);
+        this.#violation(`${name} came after ${label(client, most)}`);
         continue;
       }
       for (let i = first; i <= last; i++) {
@@ -775,7 +775,7 @@ function endsWithPiece(
   return right(bytes.subarray(prefix.length));
 }
 
-/** How long the time in front of a line is. */
+/** How long the time before a line is. */
 function stampLength(bytes: Uint8Array, from: number, to: number): number {
   if (bytes[from] !== 0x40 || to - from < STAMP) return 0;
   return bytes[from + STAMP - 1] === SPACE ? STAMP : 0;

@@ -20,7 +20,7 @@ interface Sketch {
   received: Record<string, string>;
 }
 
-/** Lines behind a connection's address and port. */
+/** Lines after a connection's address and port. */
 function over(port: number, client: number, from: number, to: number): string {
   let text = "";
   for (let i = from; i < to; i++) {
@@ -249,7 +249,7 @@ const PLANTED: [
       received["@1.s"] = over(2000, 0, 60, 90) + over(2003, 1, 0, 30);
       received["current"] = over(2001, 0, 0, 30);
     },
-    "line a 0 came behind line a 60",
+    "line a 0 came after line a 60",
   ],
   [
     "a line on another connection",

@@ -108,8 +108,8 @@ export const PROMISES: readonly Promised[] = [
     broken: lines,
   },
   {
-    name: "server killed behind a full pipe: nothing lost",
-    fault: "kill behind a full pipe",
+    name: "server killed at a full pipe: nothing lost",
+    fault: "kill at a full pipe",
     milliseconds: 4000,
     options: { rate: 0, size: 65536 },
     broken: lines,

@@ -358,7 +358,7 @@ const clock: Fault = {
 
 /** The server's log stands still, and then the server dies with what it has. */
 const killBehindFullPipe: Fault = {
-  name: "kill behind a full pipe",
+  name: "kill at a full pipe",
   needs: [],
   async run(world, random, milliseconds) {
     const { server } = world;

@@ -229,7 +229,7 @@ Deno.test({
   ignore: !wired,
   async fn() {
     await using wire = new Wire();
-    // The log takes seconds, and what comes behind its beginning is refused
+    // The log takes seconds, and what comes after its beginning is refused
     // when the server's end has been here for long.
     wire.conditions.rate = 500;
     const { address } = wire.server;

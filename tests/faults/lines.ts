@@ -11,7 +11,7 @@
  */
 import type { Bytes } from "../../src/bytes.ts";
 
-/** How many bytes stand in front of what a line says. */
+/** How many bytes stand before what a line says. */
 export const HEAD = "a 00000042 9b2c11d0 ".length;
 /** The largest number of a line. */
 const MOST = 99999999;
@@ -162,7 +162,7 @@ export function numberAt(bytes: Uint8Array, from: number): number {
  *
  * @param bytes Where it is
  * @param from The offset of its first byte
- * @param to The offset behind its last, the newline not counted
+ * @param to The offset after its last, the newline not counted
  * @returns Whose it is, from 0, or -1 when it isn't a whole line; its number is
  * what {@linkcode numberAt} says
  */

@@ -233,7 +233,7 @@ export class Wire implements AsyncDisposable {
   }
 
   /**
-   * The words in front of a program that is to run on a machine.
+   * The words before a program that is to run on a machine.
    *
    * @param machine The machine
    * @returns The words; they become the program, and make no process
@@ -289,8 +289,6 @@ export function removeStaleWires(): void {
 
 /**
  * Whether a wire can be laid here.
- *
- * @returns Whether it can
  */
 export async function canWire(): Promise<boolean> {
   if (Deno.uid() !== 0 || Deno.build.os !== "linux") return false;

@@ -34,7 +34,7 @@ Deno.test("names: the next time is now, or just after the newest", () => {
   assertEquals(nextTime(at(5, 1), at(7, 999999999)), at(8, 0));
 });
 
-Deno.test("names: a time for which there is no next one is none", () => {
+Deno.test("names: a name with the greatest time counts for no time, since none comes after it", () => {
   assertEquals(timeOf(`${TIME}.s`), { seconds: 999999999, nanoseconds: 500 });
   assertEquals(timeOf("@ffffffffffffffffffffffff.s"), undefined);
   assertEquals(timeOf("@not a time but long enough"), undefined);

@@ -185,6 +185,8 @@ Deno.test("@dir takes lines that come in any pieces, of any length", async () =>
     input += `${host}${random() < 0.9 ? ": " : ""}${"y".repeat(length)}\n`;
   }
   await using program = new Running(["s16777215", "@./h"], { cwd: work.path });
+  // Until it listens for signals ALRM would end it.
+  await until("it has opened its folder", () => mode(`${work.path}/h`) !== "");
   for (let at = 0; at < input.length;) {
     const n = random() < 0.5
       ? Math.ceil(random() * 5)
@@ -703,7 +705,7 @@ Deno.test("--status knows the writer of a host's log, open or closed, and --foll
   assertEquals(look(`${path}/open`).lock!.mode, "600");
 });
 
-Deno.test("@dir is not called synced while somebody's sync of it is under way, and all who ask wait for it", async () => {
+Deno.test("@dir doesn't say that it is synced while a sync of it is under way, and a second sync waits for the first", async () => {
   using work = folder();
   const logs = HostLogs.open(
     { timestamp: undefined, late: false, others: 0 },

@@ -153,7 +153,7 @@ async function taken(port: number): Promise<string[]> {
 
 testWith(
   ["--all", "nats-server", "/usr/bin/python3"],
-  "recipe: a cluster of NATS has each line once, whoever is killed half-way",
+  "recipe: a cluster of NATS has each line once, whichever program is killed half-way",
   async () => {
     await using kitchen = new Kitchen();
     const files = filesOf("Each line once: NATS JetStream");

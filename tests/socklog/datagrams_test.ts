@@ -281,7 +281,7 @@ testWith(["logger"], "what logger sends arrives", async () => {
   assertEquals(await running.stop(), 0);
 });
 
-Deno.test("everybody may send to the socket, and with -U those whom the umask lets", async () => {
+Deno.test("everybody may send to the socket, and with -U only those whom the umask allows", async () => {
   using dir = folder();
   const path = `${dir.path}/log`;
   for (const [options, mode] of [[[], 0o777], [["-U"], 0o755]] as const) {
@@ -301,19 +301,23 @@ Deno.test("everybody may send to the socket, and with -U those whom the umask le
   }
 });
 
-testWith(["root"], "$UID and $GID are who it is once it listens", async () => {
-  using dir = folder();
-  const path = `${dir.path}/log`;
-  await using running = new Running([ours.socklogTcp, "unix", path], {
-    env: { UID: "65534", GID: "65533" },
-  });
-  await running.says(`${path}, gid=65533, uid=65534, starting.\n`);
-  const status = Deno.readTextFileSync(`/proc/${running.pid}/status`);
-  assertMatch(status, /^Uid:\t65534\t65534\t65534\t65534$/m);
-  assertMatch(status, /^Gid:\t65533\t65533\t65533\t65533$/m);
-  assertMatch(status, /^Groups:\t65533 $/m);
-  assertEquals(await running.stop(), 0);
-});
+testWith(
+  ["root"],
+  "a socket's server gives up root for $UID and $GID once it listens",
+  async () => {
+    using dir = folder();
+    const path = `${dir.path}/log`;
+    await using running = new Running([ours.socklogTcp, "unix", path], {
+      env: { UID: "65534", GID: "65533" },
+    });
+    await running.says(`${path}, gid=65533, uid=65534, starting.\n`);
+    const status = Deno.readTextFileSync(`/proc/${running.pid}/status`);
+    assertMatch(status, /^Uid:\t65534\t65534\t65534\t65534$/m);
+    assertMatch(status, /^Gid:\t65533\t65533\t65533\t65533$/m);
+    assertMatch(status, /^Groups:\t65533 $/m);
+    assertEquals(await running.stop(), 0);
+  },
+);
 
 Deno.test("what can't work is told in one line that names it", async () => {
   using dir = folder();

@@ -208,7 +208,7 @@ Deno.test("unfinished lines of all streams together are bounded", () => {
   assertEquals(framer.held > 127 * 1024 * 1024, true);
 });
 
-Deno.test("those who hold the most are cut when memory runs out, not short lines", () => {
+Deno.test("when memory runs out the longest unfinished lines are cut, not the short ones", () => {
   const framer = new Framer();
   const size = 65000;
   // Held by nobody else any more: what was dropped doesn't count for ever.

@@ -170,76 +170,84 @@ const WRONG: [
   ],
 ];
 
-bothWays("send -z sends nothing where somebody isn't who he is", async (t) => {
-  await using place = await Place.make();
-  await using server = await startOurs(["-aRHl0", "@"]);
-  const ports = new Map<string, number>();
-  for (const [what, message, key, options] of WRONG) {
-    await t.step(what, async () => {
-      const port = ports.get(key) ?? await place.tunnelTo(server.port, key);
-      ports.set(key, port);
-      // Whatever the environment says, only what is named by -C is trusted.
-      const env = {
-        DENO_TLS_CA_STORE: "system",
-        SSL_CERT_FILE: place.at("ca.pem"),
-      };
+bothWays(
+  "send -z sends nothing when a certificate is another's, expired or not trusted, on either side",
+  async (t) => {
+    await using place = await Place.make();
+    await using server = await startOurs(["-aRHl0", "@"]);
+    const ports = new Map<string, number>();
+    for (const [what, message, key, options] of WRONG) {
+      await t.step(what, async () => {
+        const port = ports.get(key) ?? await place.tunnelTo(server.port, key);
+        ports.set(key, port);
+        // Whatever the environment says, only what is named by -C is trusted.
+        const env = {
+          DENO_TLS_CA_STORE: "system",
+          SSL_CERT_FILE: place.at("ca.pem"),
+        };
+        const { code, stderr } = await run(
+          [...sender(), "send", "-a", ...options(place), HOST, `${port}`],
+          { stdin: "secret\n", env },
+        );
+        assertMatch(stderr, message);
+        assertEquals([code, server.data], [111, ""]);
+      });
+    }
+  },
+  STUNNEL,
+);
+
+bothWays(
+  "send -z sends nothing to a server that doesn't speak TLS",
+  async () => {
+    await using place = await Place.make();
+    const to = `unable to connect to ${HOST} port`;
+    const send = async (port: number, ...more: string[]) => {
       const { code, stderr } = await run(
-        [...sender(), "send", "-a", ...options(place), HOST, `${port}`],
-        { stdin: "secret\n", env },
+        [...sender(), "send", ...more, ...place.options(), HOST, `${port}`],
+        { stdin: "secret\n" },
       );
-      assertMatch(stderr, message);
-      assertEquals([code, server.data], [111, ""]);
-    });
-  }
-}, STUNNEL);
-
-bothWays("send -z sends nothing to who doesn't speak TLS", async () => {
-  await using place = await Place.make();
-  const to = `unable to connect to ${HOST} port`;
-  const send = async (port: number, ...more: string[]) => {
-    const { code, stderr } = await run(
-      [...sender(), "send", ...more, ...place.options(), HOST, `${port}`],
-      { stdin: "secret\n" },
+      assertEquals(code, 111);
+      return stderr;
+    };
+    // A server that greets, as a mail server does.
+    await using greeting = await startOurs(["-RHl0", "-B220 hello\r\n", "@"]);
+    assertEquals(
+      await send(greeting.port),
+      `socklog-tcp: ${to} ${greeting.port}: it doesn't speak TLS\n`,
     );
-    assertEquals(code, 111);
-    return stderr;
-  };
-  // A server that greets, as a mail server does.
-  await using greeting = await startOurs(["-RHl0", "-B220 hello\r\n", "@"]);
-  assertEquals(
-    await send(greeting.port),
-    `socklog-tcp: ${to} ${greeting.port}: it doesn't speak TLS\n`,
-  );
-  assert(!greeting.data.includes("secret"));
+    assert(!greeting.data.includes("secret"));
 
-  using listener = Deno.listen({ hostname: HOST, port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  // One that closes.
-  const closing = (async () => {
-    using conn = await listener.accept();
-    await conn.read(new Uint8Array(4096));
-  })();
-  assertMatch(
-    await send(port),
-    /port \d+: (it cut the connection off|connection reset)\n$/,
-  );
-  await closing;
-  // One that says nothing, ever.
-  const start = performance.now();
-  const held = listener.accept();
-  assertEquals(
-    await send(port, "-T1+1"),
-    `socklog-tcp: ${to} ${port}: timed out\n`,
-  );
-  const seconds = (performance.now() - start) / 1000;
-  assert(seconds >= 2 && seconds < 6, `${seconds} s`);
-  (await held).close();
+    using listener = Deno.listen({ hostname: HOST, port: 0 });
+    const { port } = listener.addr as Deno.NetAddr;
+    // One that closes.
+    const closing = (async () => {
+      using conn = await listener.accept();
+      await conn.read(new Uint8Array(4096));
+    })();
+    assertMatch(
+      await send(port),
+      /port \d+: (it cut the connection off|connection reset)\n$/,
+    );
+    await closing;
+    // One that says nothing, ever.
+    const start = performance.now();
+    const held = listener.accept();
+    assertEquals(
+      await send(port, "-T1+1"),
+      `socklog-tcp: ${to} ${port}: timed out\n`,
+    );
+    const seconds = (performance.now() - start) / 1000;
+    assert(seconds >= 2 && seconds < 6, `${seconds} s`);
+    (await held).close();
 
-  assertEquals(
-    await send(1),
-    `socklog-tcp: ${to} 1: connection refused\n`,
-  );
-}, ["openssl"]);
+    assertEquals(
+      await send(1),
+      `socklog-tcp: ${to} 1: connection refused\n`,
+    );
+  },
+  ["openssl"],
+);
 
 /** What `ss` says of the connections to a port. */
 async function connectionsTo(port: number): Promise<string> {

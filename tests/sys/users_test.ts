@@ -3,7 +3,7 @@ import { getuid } from "../../src/sys/users.ts";
 import { run, testWith } from "../tools.ts";
 import { denoCommand } from "./_programs.ts";
 
-Deno.test("user is who this process is", () => {
+Deno.test("user tells whose process this is", () => {
   assertEquals(getuid(), Deno.uid());
 });
 
