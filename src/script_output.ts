@@ -26,7 +26,7 @@ import {
 } from "./socklog/output.ts";
 import { umask } from "./sys/files.ts";
 import { Poller, WRITABLE } from "./sys/poll.ts";
-import { onTermination } from "./sys/signals.ts";
+import { listen, onTermination } from "./sys/signals.ts";
 
 const STANDARD_ERROR = 2;
 /** How long lines that were read may still wait after TERM, in milliseconds. */
@@ -201,7 +201,7 @@ async function openScript(
 ): Promise<Output> {
   umask(0o022);
   let output: ScriptOutput | undefined = undefined;
-  Deno.addSignalListener("SIGALRM", () => output?.rotate());
+  listen("SIGALRM", () => output?.rotate());
   // What may run inside is loaded where there is a processor at all.
   const inside = args.some((arg) => arg.startsWith("!"))
     ? await import("./inside.ts")

@@ -2,6 +2,7 @@
  * The package for arm64, made on x86_64 of what npm has, and run under qemu.
  */
 import { assert, assertEquals } from "@std/assert";
+import { linesOf } from "../scripts/demo/logs.ts";
 import { VERSION } from "../src/version.ts";
 import {
   folder,
@@ -78,5 +79,21 @@ testWith(
     );
     assert(all.every((line) => /^@4[0-9a-f]{23} /.test(line)));
     assertEquals(await server.stop(), 0);
+
+    // Its runtime, another version, would hear of what `nohup` had ignored.
+    await using ignoring = new Running(
+      ["sh", "-c", 'trap "" HUP INT; exec "$@"', "sh"].concat(
+        emulated("multilog"),
+        `${work.path}/kept`,
+      ),
+      { stdin: "piped" },
+    );
+    const kept = () => linesOf(`${work.path}/kept/current`).join();
+    await ignoring.write("before\n");
+    await until("the first line", () => kept() === "before", PATIENCE);
+    for (const name of ["SIGHUP", "SIGINT"] as const) ignoring.signal(name);
+    await ignoring.write("after\n");
+    await until("the second line", () => kept() === "before,after", PATIENCE);
+    assertEquals(await ignoring.finish(), 0);
   },
 );

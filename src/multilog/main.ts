@@ -11,7 +11,7 @@ import { SysError } from "../sys/errors.ts";
 import { umask } from "../sys/files.ts";
 import { shortage } from "../sys/limits.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
-import { seeSignals, settleSignals } from "../sys/signals.ts";
+import { listen, seeSignals, settleSignals } from "../sys/signals.ts";
 import { VERSION } from "../version.ts";
 import { nextExpiry, untilDue } from "../log/due.ts";
 import type { FindProcessor } from "../log/processor.ts";
@@ -103,13 +103,13 @@ export async function multilog(
   let terminating = false;
   let rotating = false;
   let runner: ScriptRunner | undefined;
-  Deno.addSignalListener("SIGTERM", () => {
+  listen("SIGTERM", () => {
     terminating = true;
     retrier.hurry();
     runner?.terminate();
     poller.wake();
   });
-  Deno.addSignalListener("SIGALRM", () => {
+  listen("SIGALRM", () => {
     rotating = true;
     retrier.hurry();
     poller.wake();

@@ -10,7 +10,7 @@ import { SysError } from "../sys/errors.ts";
 import { stat } from "../sys/files.ts";
 import { Poller, READABLE, WRITABLE } from "../sys/poll.ts";
 import { spawn, waitForAny } from "../sys/process.ts";
-import { settleSignals } from "../sys/signals.ts";
+import { listen, settleSignals } from "../sys/signals.ts";
 import { variables, withVariables } from "./connection_info.ts";
 import type { Listener } from "./listener.ts";
 import type { Messages } from "./messages.ts";
@@ -95,8 +95,8 @@ export class ProgramServer {
       this.#poller.wake();
     };
     const child = () => this.#poller.wake();
-    Deno.addSignalListener("SIGTERM", stop);
-    Deno.addSignalListener("SIGCHLD", child);
+    listen("SIGTERM", stop);
+    listen("SIGCHLD", child);
     settleSignals();
     try {
       // The first wait takes descriptors, which connections may use up later.

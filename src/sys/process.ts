@@ -11,7 +11,7 @@ import { close, dup } from "./descriptors.ts";
 import { lastErrno } from "./errno.ts";
 import { SysError } from "./errors.ts";
 import { cString, load } from "./libc.ts";
-import { isIgnored, signals, unblockSignals } from "./signals.ts";
+import { isIgnored, listen, signals, unblockSignals } from "./signals.ts";
 
 const lib = load({
   posix_spawnp: {
@@ -232,7 +232,7 @@ function collect(): void {
  */
 export function waitFor(pid: number): Promise<ExitStatus> {
   if (awaited.size === 0) {
-    Deno.addSignalListener("SIGCHLD", collect);
+    listen("SIGCHLD", collect);
     // A listener alone doesn't keep this program running; a timer does.
     alive = setInterval(collect, 60_000);
   }

@@ -13,6 +13,10 @@ const lib = load({
 });
 
 const SIG_SETMASK = 2;
+/** A signal's action: the handler, or this, comes first. */
+const IGNORE = 1n;
+/** How many words are more than a `struct sigaction` has. */
+const ACTION_WORDS = 32;
 /** A set without a signal in it; the system's has at most so many bytes. */
 const NONE = new Uint8Array(128);
 
@@ -24,13 +28,36 @@ export function unblockSignals(): void {
   lib.sigprocmask(SIG_SETMASK, NONE, null);
 }
 
+/** What else ends a program, and the runtime may take over. */
+const TAKEN = ["SIGINT", "SIGHUP"] as const;
+/** Those of them that this program was started with as ignored. */
+let ignored: number[] | undefined;
+
+/**
+ * Listens for a signal; nothing else adds listeners. With its first one, of
+ * any signal, the runtime (2.7, not 2.4) handles the signals that end a program
+ * itself, also where whoever started it has had them ignored, as `nohup` does.
+ *
+ * @param name The signal's name
+ * @param listener Called each time it comes
+ */
+export function listen(name: Deno.Signal, listener: () => void): void {
+  ignored ??= TAKEN.map((name) => signals[name]).filter(isIgnored);
+  Deno.addSignalListener(name, listener);
+  const action = new BigUint64Array(ACTION_WORDS);
+  action[0] = IGNORE;
+  for (const signal of ignored) {
+    lib.sigaction(signal, new Uint8Array(action.buffer), null);
+  }
+}
+
 /**
  * Gets a program that listens for its signals ready for all others: none is
  * blocked, and a limit of a file's size is trouble with that file, which a
  * write tells of, not the end.
  */
 export function settleSignals(): void {
-  Deno.addSignalListener("SIGXFSZ", () => {});
+  listen("SIGXFSZ", () => {});
   unblockSignals();
 }
 
@@ -50,7 +77,7 @@ const TURNS = 5;
  */
 export async function seeSignals(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  Deno.addSignalListener("SIGURG", resolve);
+  listen("SIGURG", resolve);
   const timer = setTimeout(resolve, PATIENCE);
   lib.kill(Deno.pid, SIGURG);
   await promise;
@@ -105,8 +132,7 @@ const TERMINATION = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
  * shell's `&` do; a program that then listens for it undoes what they did.
  */
 export function isIgnored(signal: number): boolean {
-  const IGNORE = 1n;
-  const action = new BigUint64Array(32);
+  const action = new BigUint64Array(ACTION_WORDS);
   lib.sigaction(signal, null, new Uint8Array(action.buffer));
   return action[0] === IGNORE;
 }
@@ -124,7 +150,7 @@ export function onTermination(handler: (name: string) => void): () => void {
     .filter((name) => name === "SIGTERM" || !isIgnored(signals[name]))
     .map((name) => ({ name, listener: () => handler(name) }));
   for (const { name, listener } of listeners) {
-    Deno.addSignalListener(name, listener);
+    listen(name, listener);
   }
   return () => {
     for (const { name, listener } of listeners) {
