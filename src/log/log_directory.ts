@@ -510,7 +510,11 @@ export class LogDirectory {
   async #writeRest(bytes: Bytes, at: number, to: number): Promise<void> {
     if (this.#isLost()) await this.#remake();
     while (at < to) {
-      if (this.#failure) {
+      if (this.#failure && this.#finishing.size > 0) {
+        // With what is being finished an older file goes, which makes room.
+        await this.#finished();
+        this.#failure = undefined;
+      } else if (this.#failure) {
         await this.#retrier.pause(
           `unable to write to ${this.path}/current, pausing: ` +
             this.#failure.message,
