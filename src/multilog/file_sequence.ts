@@ -6,6 +6,7 @@
  */
 import { type Bytes, fromLatin1 } from "../bytes.ts";
 import { seek } from "../sys/descriptors.ts";
+import { SysError } from "../sys/errors.ts";
 import { readdir, stat } from "../sys/files.ts";
 import type { Change } from "../sys/changes.ts";
 import { isOld, isUnprocessed, stem } from "../log/names.ts";
@@ -82,8 +83,13 @@ export class FileSequence {
     }
     for (let i = names.length - 1; i >= 0 && lines > 0; i--) {
       const name = names[i]!;
-      const file = openOld(name, this.#directory);
+      const file = this.#openOld(name);
       if (file === undefined) continue;
+      if (file.failure !== undefined) {
+        this.#trouble(name, file.failure);
+        file.close();
+        continue;
+      }
       lines = file.toLastLines(lines);
       this.#past = names.slice(i + 1);
       this.#reading?.file.close();
@@ -197,9 +203,7 @@ export class FileSequence {
     let before = found >= 0 ? unread[found]! : this.#newestOld;
     for (const name of next < 0 ? [] : unread.slice(next)) {
       // It may have been synced, and renamed, since it was listed.
-      const file = this.#processed
-        ? this.#open(name)
-        : openOld(name, this.#directory);
+      const file = this.#processed ? this.#open(name) : this.#openOld(name);
       if (file === undefined) continue;
       if (file.identity === last?.identity) {
         file.close();
@@ -234,17 +238,28 @@ export class FileSequence {
     return LogFile.open(name, this.#directory);
   }
 
+  /** Opens an old file; one that can't be opened keeps nobody from the others. */
+  #openOld(name: string, gone?: string): LogFile | undefined {
+    let trouble = gone;
+    try {
+      const file = openOld(name, this.#directory);
+      if (file !== undefined) return file;
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      trouble = error.message;
+    }
+    if (trouble !== undefined) this.#trouble(name, trouble);
+    return undefined;
+  }
+
   /** Reads what there was before the files that are followed. */
   #readPast(buffer: Bytes): number {
     while (true) {
       if (this.#reading === undefined) {
         const name = this.#past.shift();
         if (name === undefined) return 0;
-        const file = openOld(name, this.#directory);
-        if (file === undefined) {
-          this.#trouble(name, "removed before it was read");
-          continue;
-        }
+        const file = this.#openOld(name, "removed before it was read");
+        if (file === undefined) continue;
         this.#reading = { name, file };
       }
       const { name, file } = this.#reading;
@@ -273,7 +288,7 @@ export class FileSequence {
       if (n > 0) return n;
       // Somebody emptied it: what it has now came after that.
       if (
-        file.packing === undefined &&
+        file.packing === undefined && file.failure === undefined &&
         stat("", file.fd)!.size < seek(file.fd, 0, "here")
       ) {
         seek(file.fd, 0);

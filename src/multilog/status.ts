@@ -8,6 +8,7 @@ import { encode, fromLatin1 } from "../bytes.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import { readClock } from "../sys/clock.ts";
 import { close, isTerminal } from "../sys/descriptors.ts";
+import { SysError } from "../sys/errors.ts";
 import { eachName, type FileInfo, openDirectory, stat } from "../sys/files.ts";
 import { parseLabel } from "../tai64n.ts";
 import { FAILURE, parseFailure } from "../log/failure.ts";
@@ -201,7 +202,13 @@ function sum(directory: number): Sum {
 function eachOld(directory: number, see: (file: OldFile) => void): void {
   eachName(directory, (name) => {
     if (!isOld(name)) return;
-    const info = stat(fromLatin1(name), directory);
+    let info: FileInfo | undefined;
+    try {
+      info = stat(fromLatin1(name), directory);
+    } catch (error) {
+      // A link that leads nowhere, put there by somebody, hides no other file.
+      if (!(error instanceof SysError)) throw error;
+    }
     // It may have gone in the meantime.
     if (info !== undefined) see({ name, info });
   });

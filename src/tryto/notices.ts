@@ -44,6 +44,16 @@ export class Notices {
   }
 
   /**
+   * Counts what was not read, as if it had been added. There is more than is
+   * told before it, and comes after it.
+   *
+   * @param length How many bytes
+   */
+  skip(length: number): void {
+    this.#length += length;
+  }
+
+  /**
    * Adds all of an input, from where it stands, while it needn't be waited
    * for.
    *
@@ -156,18 +166,27 @@ export function leaveNotices(
   }
 }
 
-/** Adds all that a descriptor's file holds; it itself is for writing only. */
+/**
+ * Adds what a descriptor's file holds now; it itself is for writing only. Of
+ * one that is large, which somebody may go on writing to, the middle isn't read.
+ */
 function addFile(notices: Notices, fd: number): void {
   const file = open(`/proc/self/fd/${fd}`, "read");
   try {
-    notices.addAll({
-      waits: -1,
-      read(buffer) {
-        const n = read(file, buffer);
-        if (n < 0) throw new SysError(-n);
-        return n;
-      },
-    });
+    const { size } = stat("", file)!;
+    const buffer = new Uint8Array(NOTICES_MAX);
+    for (let at = 0; at < size;) {
+      const end = size - NOTICES_MAX;
+      if (at >= NOTICES_MAX && at < end) {
+        notices.skip(end - at);
+        at = seek(file, end);
+      }
+      const n = read(file, buffer.subarray(0, size - at));
+      if (n < 0) throw new SysError(-n);
+      if (n === 0) return;
+      notices.add(buffer.subarray(0, n));
+      at += n;
+    }
   } finally {
     close(file);
   }

@@ -9,6 +9,7 @@ import {
   installed,
   ours,
   run,
+  Running,
   testWith,
   until,
 } from "../tools.ts";
@@ -394,6 +395,49 @@ Deno.test("--status reads the end of a state, however large it is", async () => 
   state.writeSync(bytes("the last notice\n"));
   state.close();
   assertEquals((await one(work.path)).notice, "the last notice");
+});
+
+Deno.test("names that lead nowhere, and what is no file, hide no other file of a log", async () => {
+  using at = folder();
+  const log = `${at.path}/log`;
+  Deno.mkdirSync(log);
+  const name = (n: number) => `@400000006b09756b0815442${n}.s`;
+  Deno.writeTextFileSync(`${log}/${name(1)}`, "one\n");
+  Deno.symlinkSync(name(2), `${log}/${name(2)}`);
+  Deno.mkdirSync(`${log}/${name(3)}`);
+  await run(["mkfifo", `${log}/${name(4)}`]);
+  Deno.writeTextFileSync(`${log}/${name(5)}`, "two\n");
+  Deno.writeTextFileSync(`${log}/current`, "three\n");
+  const shown = await run([ours.multilog, "--status", log]);
+  assertEquals([shown.code, shown.stderr], [0, ""]);
+  const all = await run([ours.multilog, "--cat", log]);
+  assertEquals(all.text, "one\ntwo\nthree\n");
+  await using follower = new Running(
+    [ours.multilog, "--follow", log, "-n", "3"],
+  );
+  await follower.prints("one\ntwo\nthree\n");
+  await follower.says("not a file", 2);
+  await follower.says("symbolic link loop");
+  assertEquals(await follower.stop(), 0);
+});
+
+Deno.test("--follow of a current that is no file waits for one that is", async () => {
+  using at = folder();
+  Deno.mkdirSync(`${at.path}/log`);
+  await run(["mkfifo", `${at.path}/log/current`]);
+  await using follower = new Running(
+    [ours.multilog, "--follow", "./log"],
+    { cwd: at.path },
+  );
+  await follower.waits();
+  await using log = new Running([ours.multilog, "./log"], {
+    cwd: at.path,
+    stdin: "piped",
+  });
+  await log.write("one\n");
+  await follower.prints("one\n");
+  await log.finish();
+  assertEquals(await follower.stop(), 0);
 });
 
 Deno.test("--older lists the logs whose newest line is older, and exits 1 when there is one", async () => {

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { encode } from "../../src/bytes.ts";
 import { close, write } from "../../src/sys/descriptors.ts";
 import { open } from "../../src/sys/files.ts";
@@ -9,7 +9,7 @@ import {
   Notices,
   NOTICES_MAX,
 } from "../../src/tryto/notices.ts";
-import { folder, latin1 } from "../tools.ts";
+import { folder, latin1, ours, run, soon } from "../tools.ts";
 
 function shortened(...texts: string[]): string {
   const notices = new Notices();
@@ -100,4 +100,30 @@ Deno.test("a kept log is named by its directory and time", () => {
     close(log);
   }
   close(dir);
+});
+
+Deno.test("of what a program writes to standard error without end the middle isn't read", async () => {
+  using at = folder();
+  const write = (name: string, text: string) =>
+    Deno.writeTextFileSync(`${at.path}/${name}`, text);
+  write("log", "line\n");
+  write("state", "");
+  const words = [ours.tryto, "-p", "-n1", "sh", "-c"];
+  // As large as no one could write, or read.
+  const prog =
+    "echo first >&2; truncate -s 1T /proc/self/fd/2; echo >&2; exit 1";
+  const { code } = await soon(
+    "it ends",
+    run([...words, prog], {
+      cwd: at.path,
+      redirections: "<log >processed 4<state 5>>newstate",
+    }),
+    60,
+  );
+  assertEquals(code, 0);
+  const told = Deno.readTextFileSync(`${at.path}/newstate`);
+  assert(told.startsWith("first\n"));
+  assertMatch(told, LEFT_OUT);
+  assertMatch(told, /^tryto: fatal: child crashed, giving up\.\n$/m);
+  assertEquals(Deno.readTextFileSync(`${at.path}/processed`), "line\n");
 });
