@@ -327,6 +327,24 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name:
+    "a disk that has room for n files, and for nothing more, is never said to be full",
+  ignore: !canMount(),
+  async fn() {
+    using at = folder();
+    // An old file, current, and what the file system needs itself.
+    using disk = new Disk(`${at.path}/disk`, "4100k");
+    const lines = 500_000;
+    const { code, stderr } = await run(
+      [ours.multilog, "s2000000", "n2", "./log"],
+      { cwd: disk.path, stdin: numbered(0, lines), patience: 60 },
+    );
+    assertEquals([code, stderr], [0, ""]);
+    assert(whole(`${disk.path}/log`).endsWith(`\n${lines - 1}\n`));
+  },
+});
+
 Deno.test("trouble later: a pause without a signal is 5 seconds", async () => {
   using at = folder();
   const path = `${at.path}/log`;
