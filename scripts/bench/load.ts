@@ -18,6 +18,7 @@ import { errorNumber, SysError } from "../../src/sys/errors.ts";
 import { raiseDescriptorLimit } from "../../src/sys/limits.ts";
 import { READABLE, Readiness, WRITABLE } from "../../src/sys/poll.ts";
 import {
+  bind,
   closeWrite,
   connect,
   loopbackAddress,
@@ -36,6 +37,8 @@ export interface Load {
   bytes: number;
   /** How many other connections are open, and silent. */
   idle: number;
+  /** From how many hosts, 127.0.0.2 and so on; from 127.0.0.1 where none is said. */
+  hosts?: number;
   /** Whether the server has to acknowledge each. */
   acknowledged?: boolean;
 }
@@ -98,8 +101,10 @@ function send(load: Load): number {
   };
   const begin = () => {
     if (begun === load.transmissions) return;
-    begun++;
     const fd = socket(to);
+    const { hosts = 0 } = load;
+    if (hosts > 0) bind(fd, loopbackAddress(0, 2 + begun % hosts));
+    begun++;
     const errno = -connect(fd, to);
     if (errno !== 0 && errno !== EINPROGRESS) throw new SysError(errno);
     sent[fd] = 0;

@@ -91,14 +91,45 @@ const LOGGING: (Server & { acknowledges?: boolean; factor?: string })[] = [
     command: ["tcpserver", ...OPTIONS, "socklog", "ucspi", "TCPREMOTEIP"],
   },
 ];
-/** Their script; no line has to go. */
-const SCRIPT = ["s999999", "n1000", "./all"];
+/** From how many hosts lines come that go to a log for each. */
+const HOSTS = Array.from({ length: 20 }, (_, i) => `127.0.0.${2 + i}`);
+
+/** Where lines go. */
+interface Destination {
+  title: string;
+  /** Our script; no line has to go. */
+  ours: string[];
+  /** The original's. */
+  theirs: string[];
+  /** From how many hosts lines come, each with a log; none are told apart. */
+  hosts: number;
+}
+
+const ALL = ["s999999", "n1000", "./all"];
+const DESTINATIONS: Destination[] = [
+  {
+    title: "into a log",
+    ours: ALL,
+    theirs: ALL,
+    hosts: 0,
+  },
+  {
+    title: `into a log, and one for each of ${HOSTS.length} hosts`,
+    ours: [...ALL, "@./hosts"],
+    theirs: ALL.concat(
+      ...HOSTS.map((host) => ["-*", `+${host}: *`, `./hosts/${host}`]),
+    ),
+    hosts: HOSTS.length,
+  },
+];
 
 /** What one server did with one load. */
 interface Result {
   seconds: number;
   /** The memory of all its processes, in MiB. */
   memory: number;
+  /** How many lines weren't in the log of their host: the original mixes some. */
+  astray?: number;
 }
 
 /** How many loads a server gets before the one that counts. */
@@ -139,9 +170,11 @@ async function put(
   port: number,
   pid: number,
   acknowledged: boolean,
+  hosts = 0,
 ): Promise<Result> {
   const load: Load = {
     port,
+    hosts,
     transmissions,
     atOnce,
     bytes,
@@ -167,21 +200,44 @@ async function put(
   return { seconds, memory };
 }
 
-/** Runs a server with a log and a load, and counts the lines in the files. */
+/** How many of a load's transmissions each log has to have. */
+function shares(transmissions: number, hosts: number): Map<string, number> {
+  const logs = new Map([["all", transmissions]]);
+  for (let i = 0; i < transmissions && hosts > 0; i++) {
+    const log = `hosts/${HOSTS[i % hosts]}`;
+    logs.set(log, (logs.get(log) ?? 0) + 1);
+  }
+  return logs;
+}
+
+/** How many lines are in a log's files. */
+async function countLines(log: string): Promise<number> {
+  let count = 0;
+  for await (const { name } of Deno.readDir(log)) {
+    if (name !== "current" && name[0] !== "@") continue;
+    const bytes = await Deno.readFile(`${log}/${name}`);
+    for (const byte of bytes) if (byte === NEWLINE) count++;
+  }
+  return count;
+}
+
+/** Runs a server with logs and a load, and counts the lines in the files. */
 async function measureLogging(
   { name, command, acknowledges = false }: typeof LOGGING[number],
+  { ours, theirs, hosts }: Destination,
   what: Case,
 ): Promise<Result> {
   const folder = await Deno.makeTempDir();
   try {
+    await Deno.mkdir(`${folder}/hosts`);
     // The process's number comes first, then the port.
     const line = command.includes("multilog")
       ? 'echo $$; exec "$@"'
       : 'exec 3>&1; { sh -c "echo \\$PPID" >&3; exec "$@" 2>&1 >&3 3>&-; } | ' +
-        `exec multilog ${SCRIPT.join(" ")}`;
+        `exec multilog ${theirs.map((word) => `'${word}'`).join(" ")}`;
     const child = new Deno.Command("sh", {
       args: ["-c", line, "sh", ...command].concat(
-        command.includes("multilog") ? SCRIPT : [],
+        command.includes("multilog") ? ours : [],
       ),
       cwd: folder,
       stdin: "null",
@@ -190,19 +246,21 @@ async function measureLogging(
     const out = linesOf(child.stdout);
     const pid = Number((await out.next()).value);
     const port = Number((await out.next()).value);
-    const result = await put(what, port, pid, acknowledges);
+    const result = await put(what, port, pid, acknowledges, hosts);
     Deno.kill(pid, "SIGTERM");
     await child.status;
     await out.return(undefined);
-    let counted = 0;
-    for await (const { name } of Deno.readDir(`${folder}/all`)) {
-      if (name !== "current" && name[0] !== "@") continue;
-      const bytes = await Deno.readFile(`${folder}/all/${name}`);
-      for (const byte of bytes) if (byte === NEWLINE) counted++;
-    }
-    const expected = (WARM_UP + 1) * what.transmissions * linesIn(what.bytes);
-    if (counted !== expected) {
-      throw new Error(`${name}: ${counted} lines instead of ${expected}`);
+    result.astray = 0;
+    for (const [log, share] of shares(what.transmissions, hosts)) {
+      const counted = await countLines(`${folder}/${log}`);
+      const expected = (WARM_UP + 1) * share * linesIn(what.bytes);
+      if (log !== "all" && !command.includes("multilog")) {
+        result.astray += Math.abs(expected - counted);
+      } else if (counted !== expected) {
+        throw new Error(
+          `${name}: ${counted} lines in ${log} instead of ${expected}`,
+        );
+      }
     }
     return result;
   } finally {
@@ -210,27 +268,31 @@ async function measureLogging(
   }
 }
 
-async function benchLogging(options: BenchOptions): Promise<void> {
+async function benchLogging(
+  options: BenchOptions,
+  destination: Destination,
+): Promise<void> {
   for (const what of CASES) {
-    const title = `into a log: ${what.title}`;
+    const title = `${destination.title}: ${what.title}`;
     if (what.idle > 0 || !title.includes(options.only)) continue;
     const results = LOGGING.map((): Result[] => []);
     for (let round = 0; round < options.rounds; round++) {
       for (const [i, server] of LOGGING.entries()) {
-        results[i]!.push(await measureLogging(server, what));
+        results[i]!.push(await measureLogging(server, destination, what));
       }
     }
     const seconds = results.map((list) => list.map((one) => one.seconds));
     const amount = amountOf(what);
     console.log(`\n${title}, medians of ${options.rounds}`);
     console.log(table([
-      ["", what.unit, "MiB", "times", "to reach"],
+      ["", what.unit, "MiB", "times", "to reach", "lines astray"],
       ...LOGGING.map(({ name, factor = "" }, i) => [
         name,
         (amount / median(seconds[i]!)).toFixed(0),
         median(results[i]!.map((one) => one.memory)).toFixed(0),
         ratio(seconds.at(-1)!, seconds[i]!).toFixed(1),
         factor,
+        `${median(results[i]!.map(({ astray = 0 }) => astray))}`,
       ]),
     ]));
   }
@@ -363,6 +425,8 @@ async function benchSenders(options: BenchOptions): Promise<void> {
  */
 export async function bench(options: BenchOptions): Promise<void> {
   await benchServers(options);
-  await benchLogging(options);
+  for (const destination of DESTINATIONS) {
+    await benchLogging(options, destination);
+  }
   await benchSenders(options);
 }

@@ -131,7 +131,8 @@ them. (1024) Different from the original, whose default is 20.`,
         {
           tag: "-x cdb",
           text: `They are compiled by tcprules(1), may change while the server
-runs, and set variables or deny connections, by address or name. tcprules(1)
+runs, and set variables or deny connections, by address or name. A client's name
+is what its own name server says, so let nobody in by it without \`-p\`. tcprules(1)
 knows no IPv6 addresses; a file made by cdbmake(1) may: the key is the address,
 or a part of it that ends in a colon, and the data \`D\`, or nothing.`,
         },

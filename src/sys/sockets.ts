@@ -122,9 +122,11 @@ export function wildcardAddress(port: number): Endpoint {
 
 /**
  * The endpoint by which this machine reaches itself.
+ *
+ * @param last The last number of the address: on Linux, each is this machine's
  */
-export function loopbackAddress(port: number): Endpoint {
-  return address4([127, 0, 0, 1], port);
+export function loopbackAddress(port: number, last = 1): Endpoint {
+  return address4([127, 0, 0, last], port);
 }
 
 function address4(ip: readonly number[], port: number): Endpoint {

@@ -19,6 +19,7 @@ import {
   bytes,
   childrenOf,
   folder,
+  freePort,
   installed,
   ours,
   run,
@@ -1031,17 +1032,56 @@ Deno.test("-f: counted and plain senders at one port", async () => {
   );
 });
 
-Deno.test("-U without $UID and $GID is refused", async () => {
+Deno.test("-U without $UID and $GID is refused, by the name tcpserver, too", async () => {
+  using at = folder();
+  const tcpserver = `${at.path}/tcpserver`;
+  Deno.symlinkSync(ours.socklogTcp, tcpserver);
   for (const env of [{}, { UID: "65534" }, { GID: "65534" }]) {
-    const { code, stderr } = await run(
-      ["env", "-u", "UID", "-u", "GID"]
-        .concat(Object.entries(env).map(([name, value]) => `${name}=${value}`))
-        .concat(ours.socklogTcp, "-U", "127.0.0.1", "0", "TCPREMOTEIP"),
-    );
-    assertEquals(code, 100);
-    assertMatch(stderr, /^socklog-tcp: -U wants \$UID and \$GID\n/);
+    for (const program of [ours.socklogTcp, tcpserver]) {
+      const { code, stderr } = await run(
+        ["env", "-u", "UID", "-u", "GID"].concat(
+          Object.entries(env).map(([name, value]) => `${name}=${value}`),
+          [program, "-U", "127.0.0.1", "0", "socklog", "ucspi", "TCPREMOTEIP"],
+        ),
+        // Only what isn't refused would go on.
+        { patience: 20 },
+      );
+      assertEquals(code, 100);
+      assertMatch(
+        stderr,
+        /^(socklog-tcp|tcpserver): -U wants \$UID and \$GID\n/,
+      );
+    }
   }
 });
+
+testWith(
+  ["strace"],
+  "what can't be listened at is told with its address and port",
+  async () => {
+    using at = folder();
+    using other = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = other.addr as Deno.NetAddr;
+    const strace = ["strace", "-f", "-qq", "-o", `${at.path}/trace`]
+      .concat("-e", "trace=listen", "-e", "inject=listen:error=EADDRINUSE");
+    const free = freePort();
+    const cases: [string[], number, string][] = [
+      [[], port, "bind to"],
+      [strace, free, "listen at"],
+    ];
+    for (const [through, number, what] of cases) {
+      const { code, stderr } = await run(
+        [...through, ours.socklogTcp, "-RHl0", "127.0.0.1", `${number}`],
+        { patience: 20 },
+      );
+      assertEquals([code, stderr], [
+        111,
+        `socklog-tcp: fatal: unable to ${what} 127.0.0.1 port ${number}: ` +
+        "address already used\n",
+      ]);
+    }
+  },
+);
 
 Deno.test("a NAME that looks like a slip is warned of", async () => {
   const names = ["TCPREMOTEPI", "TCPREMOTIP", "OTHER", "TCPREMOTEIP", "PORTO"];
