@@ -13,6 +13,7 @@ import {
   finished,
   look,
   makeFifo,
+  mode,
   oldFiles,
   start,
   text,
@@ -39,11 +40,14 @@ Deno.test("queue: files wait in their order while a processor hangs, and the ser
     { cwd: at.path },
   );
   await log.write(files(0, 7) + "end\n");
-  await until("all wait", () => text(`${path}/current`) === "end\n");
+  await until("all wait, and are on the disk", () => {
+    return text(`${path}/current`) === "end\n" &&
+      oldFiles(path).every((name) => mode(`${path}/${name}`) === "744");
+  });
   const names = oldFiles(path);
   assertEquals(names.length, 7);
   for (const [n, name] of names.entries()) {
-    assertEquals(look(path)[name], { mode: "744", text: file(n) });
+    assertEquals(text(`${path}/${name}`), file(n));
     assertEquals(name.slice(25), ".u");
   }
   Deno.writeTextFileSync(`${at.path}/go`, "");
