@@ -85,15 +85,19 @@ export interface Entry {
  * @returns Its files, in the order of their names
  */
 export function look(path: string): Record<string, Entry> {
-  const names = [...Deno.readDirSync(path)].map(({ name }) => name).sort();
-  const entries: Record<string, Entry> = {};
-  for (const name of names) {
-    entries[name] = {
-      mode: mode(`${path}/${name}`),
-      text: text(`${path}/${name}`),
-    };
+  const list = () => [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+  while (true) {
+    const names = list();
+    const entries: Record<string, Entry> = {};
+    for (const name of names) {
+      entries[name] = {
+        mode: mode(`${path}/${name}`),
+        text: text(`${path}/${name}`),
+      };
+    }
+    // A file that got another name meanwhile is missing, or there twice.
+    if (list().join() === names.join()) return entries;
   }
-  return entries;
 }
 
 /**
@@ -142,7 +146,7 @@ export function finished(path: string): string[] {
 }
 
 /**
- * Everything that a log holds, in order. Not while it is being rotated.
+ * Everything that a log holds, in order.
  *
  * @param path The directory
  * @returns The old files, `previous` and `current`, one after the other

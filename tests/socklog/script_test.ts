@@ -24,6 +24,7 @@ import {
   numbered,
   oldFiles,
   text,
+  whole,
 } from "../multilog/harness.ts";
 import { DatagramSender } from "./_datagrams.ts";
 import {
@@ -43,8 +44,7 @@ const bin = ours.socklogTcp.replace(/\/[^/]*$/, "");
 
 /** A log's files together, without what stands before each line. */
 function linesOf(log: string): string {
-  return [...oldFiles(log), "current"].map((name) => text(`${log}/${name}`))
-    .join("").replaceAll(/^.*127\.0\.0\.1: /gm, "");
+  return whole(log).replaceAll(/^.*127\.0\.0\.1: /gm, "");
 }
 
 /** What `socklog-tcp send -a` makes of lines. */
@@ -71,8 +71,10 @@ testWith(
     );
     const kern = ["kern.err: two\n", "kern.crit: four\n"];
     await until(
-      "the original's line is there",
-      () => linesOf(`${at.path}/kern`) === kern.join(""),
+      "the original's line is there, and shown",
+      () =>
+        linesOf(`${at.path}/kern`) === kern.join("") &&
+        text(`${at.path}/last`).includes("four"),
     );
     assertEquals(
       linesOf(`${at.path}/all`),
