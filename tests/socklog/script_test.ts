@@ -315,9 +315,6 @@ Deno.test("a host's full queue holds the senders, and no other log, until there 
       { stdin: lines },
     );
   const log = (host: string) => `${at.path}/hosts/${host}`;
-  const read = (log: string) =>
-    [...oldFiles(log), "current"].map((name) => text(`${log}/${name}`))
-      .join("");
   const named = (host: string, lines: string) =>
     lines.replace(/^/gm, `${host}: `).slice(0, -host.length - 2);
   assertEquals((await sendFrom("127.0.0.3", "before\n")).code, 0);
@@ -347,10 +344,10 @@ Deno.test("a host's full queue holds the senders, and no other log, until there 
   assertEquals(codes, [0, 0]);
   assertEquals(await server.stop(), 0);
   assertEquals(
-    read(log("127.0.0.3")),
+    whole(log("127.0.0.3")),
     named("127.0.0.3", "before\nmeanwhile\n"),
   );
-  const both = read(`${at.path}/other`);
+  const both = whole(`${at.path}/other`);
   assertEquals(both.match(/^127\.0\.0\.2: /gm)?.length, 1500);
 });
 

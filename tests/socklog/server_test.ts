@@ -840,24 +840,49 @@ Deno.test("host may be a name, or 0 for any address", async () => {
   }
 });
 
+/** What an ident server is asked by a log server, and by whom. */
+interface Question {
+  text: string;
+  connection: Deno.TcpConn;
+}
+
+/**
+ * The questions of one log server to an ident server. There is one ident
+ * server for all: those of others, who are tested at the same time, aren't
+ * answered.
+ */
+async function* questionsOf(
+  port: number,
+  identd: Deno.TcpListener,
+): AsyncGenerator<Question> {
+  while (true) {
+    const connection = await identd.accept().catch(() => undefined);
+    // It was closed.
+    if (connection === undefined) return;
+    const buffer = new Uint8Array(100);
+    const n = await connection.read(buffer).catch(() => null);
+    const text = new TextDecoder().decode(buffer.subarray(0, n ?? 0));
+    if (text.endsWith(` , ${port}\r\n`)) yield { text, connection };
+    else connection.close();
+  }
+}
+
 Deno.test("-r asks the other host, and makes its answer printable", {
   ignore: !canAnswer,
 }, async () => {
   const identd = Deno.listen(IDENT);
+  await using server = await startOurs(["-vHl0", "@", "TCPREMOTEINFO"]);
   const questions: string[] = [];
+  const answers = ["USERID : UNIX : jö\x1bhn", "ERROR : NO-USER"];
   const answering = (async () => {
-    for (const rest of ["USERID : UNIX : jö\x1bhn", "ERROR : NO-USER"]) {
-      const connection = await identd.accept();
-      const buffer = new Uint8Array(100);
-      const n = await connection.read(buffer);
-      const question = new TextDecoder().decode(buffer.subarray(0, n ?? 0));
-      questions.push(question);
-      const answer = `${question.trim()} : ${rest}\r\n`;
-      await say(connection as Deno.TcpConn, answer);
+    for await (const { text, connection } of questionsOf(server.port, identd)) {
+      questions.push(text);
+      const answer = `${text.trim()} : ${answers.shift()}\r\n`;
+      await say(connection, answer);
       connection.close();
+      if (answers.length === 0) break;
     }
   })();
-  await using server = await startOurs(["-vHl0", "@", "TCPREMOTEINFO"]);
   await transmit(server.port, "a");
   await transmit(server.port, "b");
   await answering;
@@ -1123,13 +1148,13 @@ Deno.test("-x asks for no name that no rule speaks of", {
   if (tcprules === undefined) return;
   const identd = Deno.listen(IDENT);
   let asked = 0;
+  await using server = await startOurs(["-l0", "-t9", "-x", cdb, "@"]);
   const listening = (async () => {
-    for await (const connection of identd) {
+    for await (const { connection } of questionsOf(server.port, identd)) {
       asked++;
       connection.close();
     }
   })();
-  await using server = await startOurs(["-l0", "-t9", "-x", cdb, "@"]);
   for (const [rules, questions] of [[":allow\n", 0], ["joe@:deny\n", 1]]) {
     await run([tcprules, cdb, `${work.path}/tmp`], { stdin: `${rules}` });
     await transmit(server.port, "a\n");
