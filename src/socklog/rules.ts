@@ -233,7 +233,8 @@ export class Rules {
         const before = stat("", fd)!;
         const age = Date.now() / 1000 - before.ctime;
         if (age >= 0 && age < TICK) {
-          sleep(TICK - age);
+          // The clock that is read has whole milliseconds.
+          sleep(TICK - age + 0.001);
           continue;
         }
         seek(fd, 0);

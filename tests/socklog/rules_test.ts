@@ -107,7 +107,7 @@ async function replaceUnderLoad(way: string): Promise<void> {
     !allowed && arrived.has(line)
   );
   assertEquals(entered, [], `${way}: ${visits.length} clients`);
-  // So many in a minute may run out of ports, which no rule denies.
+  // Rules that change several times while they are read let nobody in.
   const missed = settled.filter(({ line, allowed }) =>
     allowed && !arrived.has(line)
   );
