@@ -74,7 +74,7 @@ import { OldFiles } from "./old_files.ts";
 import type { FindProcessor } from "./processor.ts";
 import { Queue, type Turns } from "./queue.ts";
 import { type Current, recover } from "./recovery.ts";
-import { type Retrier, StartError, startStep } from "./retrier.ts";
+import { hasMadeRoom, type Retrier, StartError, startStep } from "./retrier.ts";
 import { checkSettings, type LogSettings } from "./settings.ts";
 
 /** How many bytes are worth being brought on their way to the disk. */
@@ -513,6 +513,8 @@ export class LogDirectory {
       if (this.#failure && this.#finishing.size > 0) {
         // With what is being finished an older file goes, which makes room.
         await this.#finished();
+        this.#failure = undefined;
+      } else if (this.#failure && await hasMadeRoom(this.#failure)) {
         this.#failure = undefined;
       } else if (this.#failure) {
         await this.#retrier.pause(

@@ -12,6 +12,17 @@ import { roomToCome } from "../sys/unlink_aside.ts";
 /** How long a pause is, in milliseconds. */
 export const PAUSE = 5000;
 
+/**
+ * Whether a step that failed may be taken again at once: the disk was full, and
+ * large files that had been removed before were still being freed.
+ *
+ * @param error What the step failed with
+ * @returns After they are
+ */
+export async function hasMadeRoom({ code }: SysError): Promise<boolean> {
+  return code === "ENOSPC" && await roomToCome();
+}
+
 /** A start that failed; the message says what, in the originals' words. */
 export class StartError extends LogferryError {
   /** The log directory that can't be opened, where it is one. */
@@ -51,14 +62,12 @@ export class Retrier {
   }
 
   /**
-   * Says what is wrong, and pauses; but where files that have been removed are
-   * still being freed, which may put it right, it waits for those only.
+   * Says what is wrong, and pauses.
    *
    * @param message What is wrong
    * @param milliseconds How long, unless {@linkcode Retrier.hurry} is called
    */
   async pause(message: string, milliseconds = PAUSE): Promise<void> {
-    if (await roomToCome()) return;
     this.warn(message);
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, milliseconds);
@@ -86,6 +95,7 @@ export class Retrier {
         return await step();
       } catch (error) {
         if (!(error instanceof SysError)) throw error;
+        if (await hasMadeRoom(error)) continue;
         await this.pause(`${failure}, pausing: ${error.message}`);
       }
     }
