@@ -1,5 +1,6 @@
 /**
- * The limits of this process: how many descriptors, and how much data.
+ * The limits of this process: how many descriptors and how much data it may
+ * have (getrlimit(2)).
  *
  * @module
  */
@@ -15,22 +16,39 @@ const lib = load({
 const RLIMIT_DATA = 2;
 const RLIMIT_NOFILE = 7;
 
-/**
- * How many bytes of data a process may have (`softlimit -d`).
- *
- * @returns The limit; much more than there is memory where there is none
- */
-export function dataLimit(): number {
-  const words = new BigUint64Array(2);
-  lib.getrlimit(RLIMIT_DATA, new Uint8Array(words.buffer));
-  return Number(words[0]);
+/** A `struct rlimit`: the soft and the hard limit. */
+const limits = new BigUint64Array(2);
+const limitBytes = new Uint8Array(limits.buffer);
+/** Larger than any limit that somebody sets: `RLIM_INFINITY`, for instance. */
+const UNLIMITED = 0x7fffffffn;
+
+/** Asks for a limit; 0 on a failure. */
+function getrlimit(resource: number): { soft: bigint; hard: bigint } {
+  limits.fill(0n);
+  lib.getrlimit(resource, limitBytes);
+  return { soft: limits[0]!, hard: limits[1]! };
+}
+
+function setrlimit(resource: number, soft: bigint, hard: bigint): boolean {
+  limits[0] = soft;
+  limits[1] = hard;
+  return lib.setrlimit(resource, limitBytes) === 0;
 }
 
 /**
- * How many descriptors can still be opened.
+ * How many bytes of data this process may have (`softlimit -d`).
  *
- * @param wanted How many are looked for
- * @returns As many, or those that there are
+ * @returns The limit; without one, a number larger than any memory
+ */
+export function dataLimit(): number {
+  return Number(getrlimit(RLIMIT_DATA).soft);
+}
+
+/**
+ * How many descriptors this process can still open, found by opening them.
+ *
+ * @param wanted How many to try
+ * @returns How many it can open, `wanted` at the most
  */
 export function spareDescriptors(wanted: number): number {
   const opened: number[] = [];
@@ -45,10 +63,12 @@ export function spareDescriptors(wanted: number): number {
 }
 
 /**
- * What is too little to go on with, found out before anything is begun.
+ * Says which limit is too low. Programs ask at their start, before they have
+ * begun anything.
  *
- * @param needs How many more descriptors are needed, and how many bytes of data
- * @returns A message, or `undefined` where there is enough
+ * @param needs How many more descriptors, and how many bytes of data in all,
+ * the program needs
+ * @returns A message, or `undefined` when the limits are high enough
  */
 export function shortage(
   needs: { descriptors: number; data: number },
@@ -70,28 +90,21 @@ export function shortage(
  * @returns The limit; `Infinity` for none
  */
 export function descriptorLimit(): number {
-  const words = new BigUint64Array(2);
-  if (lib.getrlimit(RLIMIT_NOFILE, new Uint8Array(words.buffer)) < 0) return 0;
-  return words[0]! > 0x7fffffffn ? Infinity : Number(words[0]);
+  const { soft } = getrlimit(RLIMIT_NOFILE);
+  return soft > UNLIMITED ? Infinity : Number(soft);
 }
 
 /**
- * Raises the limit of open descriptors, as far as that is allowed: for root
- * without a bound, for others to the hard limit.
+ * Raises the limit of open descriptors as far as this process may: root to any
+ * number, other users to the hard limit.
  *
  * @param wanted How many are needed
- * @returns How many there may be now
+ * @returns How many may be open now; `wanted` when the limit suffices
  */
 export function raiseDescriptorLimit(wanted: number): number {
-  const words = new BigUint64Array(2);
-  const bytes = new Uint8Array(words.buffer);
-  lib.getrlimit(RLIMIT_NOFILE, bytes);
-  const [soft, hard] = words as unknown as [bigint, bigint];
+  const { soft, hard } = getrlimit(RLIMIT_NOFILE);
   const need = BigInt(wanted);
   if (soft >= need) return wanted;
-  words[0] = need;
-  words[1] = hard > need ? hard : need;
-  if (lib.setrlimit(RLIMIT_NOFILE, bytes) === 0) return wanted;
-  words[0] = words[1] = hard;
-  return Number(lib.setrlimit(RLIMIT_NOFILE, bytes) === 0 ? hard : soft);
+  if (setrlimit(RLIMIT_NOFILE, need, hard > need ? hard : need)) return wanted;
+  return Number(setrlimit(RLIMIT_NOFILE, hard, hard) ? hard : soft);
 }
