@@ -5,24 +5,22 @@
  */
 import type { Bytes } from "../bytes.ts";
 import { close } from "./descriptors.ts";
-import { check, lastErrno } from "./errno.ts";
+import { lastErrno } from "./errno.ts";
 import { errorNumber, SysError } from "./errors.ts";
 import { cString, load } from "./libc.ts";
 import {
+  bindAddress,
   type Endpoint,
   endpoint,
   family,
+  getsockopt,
+  MSG_DONTWAIT,
   openSocket,
   setsockopt,
   SOL_SOCKET,
 } from "./sockets.ts";
 
 const lib = load({
-  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
-  getsockopt: {
-    parameters: ["i32", "i32", "i32", "buffer", "buffer"],
-    result: "i32",
-  },
   recvmmsg: {
     parameters: ["i32", "buffer", "u32", "i32", "pointer"],
     result: "i32",
@@ -35,9 +33,8 @@ const SO_RCVBUF = 8;
 const SO_RCVBUFFORCE = 33;
 const SO_RXQ_OVFL = 40;
 const SO_MEMINFO = 55;
-/** Where in what it tells the number of dropped datagrams is. */
+/** The index of the number of dropped datagrams in what `SO_MEMINFO` returns. */
 const SK_MEMINFO_DROPS = 8;
-const MSG_DONTWAIT = 0x40;
 
 const EINTR = errorNumber("EINTR");
 
@@ -45,13 +42,13 @@ const EINTR = errorNumber("EINTR");
 const PATH_LENGTH = 108;
 
 /**
- * Makes a datagram socket with a name in the file system. The name must be
- * free; its mode is what the umask leaves of 0777.
+ * Makes a datagram socket with a name in the file system. There must be no file
+ * of that name; the socket's mode is 0777 without the bits of the umask.
  *
  * @param path The name
- * @returns The socket, which doesn't wait and isn't inherited
- * @throws {SysError} `ENAMETOOLONG` beyond 107 bytes, `EADDRINUSE` where there
- * is a file, `ENOENT` where there is no folder, `EACCES`
+ * @returns The socket: nonblocking, and not inherited by other programs
+ * @throws {SysError} `ENAMETOOLONG` beyond 107 bytes, `EADDRINUSE` where the
+ * name is taken, `ENOENT` where its directory is missing, `EACCES`
  */
 export function bindUnix(path: string): number {
   const name = cString(path);
@@ -65,17 +62,18 @@ export function bindUnix(path: string): number {
 }
 
 /**
- * Makes a UDP socket that counts what the kernel has to drop.
+ * Makes a UDP socket that counts the datagrams which the kernel drops.
  *
  * @param local Its address and port
- * @param buffer How many bytes may wait in it; the kernel may allow less
- * @returns The socket, which doesn't wait and isn't inherited
+ * @param buffer The size of its receive buffer in bytes; the kernel may allow
+ * less
+ * @returns The socket: nonblocking, and not inherited by other programs
  * @throws {SysError} `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`
  */
 export function bindUdp(local: Endpoint, buffer: number): number {
   const fd = bound(family(local.bytes), local.bytes);
   try {
-    // Beyond the system's limit for others, which only root may.
+    // Only root may go beyond the system's limit (net.core.rmem_max).
     setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, buffer);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
@@ -88,7 +86,7 @@ export function bindUdp(local: Endpoint, buffer: number): number {
 function bound(family: number, address: Bytes): number {
   const fd = openSocket(family, SOCK_DGRAM);
   try {
-    check(lib.bind(fd, address, address.length));
+    bindAddress(fd, address);
     return fd;
   } catch (error) {
     close(fd);
@@ -96,7 +94,7 @@ function bound(family: number, address: Bytes): number {
   }
 }
 
-/** Bytes of a `struct mmsghdr`, and where in it the fields are (64 bit). */
+/** The size of a `struct mmsghdr`, and its fields' offsets, in bytes (64 bit). */
 const HEADER = 64;
 const NAME = 0;
 const NAME_LENGTH = 8;
@@ -105,19 +103,22 @@ const VECTOR_COUNT = 24;
 const CONTROL = 32;
 const CONTROL_LENGTH = 40;
 const LENGTH = 56;
-/** Bytes of a `struct iovec`. */
+/** The size of a `struct iovec`. */
 const IOVEC = 16;
 /** Room for an address: a `sockaddr_in6` has 28 bytes. */
 const ADDRESS = 32;
-/** Room for a control message with one number in it, which is at its end. */
+/** Room for a control message that holds one number, and where that is. */
 const CONTROL_ROOM = 24;
 const CONTROL_VALUE = 16;
 
-/** A socket's datagrams, received many in one call, into one memory. */
+/** Receives a socket's datagrams, many in one call, into one block of memory. */
 export class DatagramReader {
-  /** What was received; see {@linkcode DatagramReader.start}. */
+  /**
+   * The block of memory. {@linkcode DatagramReader.start} says where in it a
+   * datagram begins.
+   */
   readonly bytes: Bytes;
-  /** How many datagrams one call receives at the most. */
+  /** The largest number of datagrams that one call receives. */
   readonly most: number;
   readonly #fd: number;
   readonly #stride: number;
@@ -131,15 +132,15 @@ export class DatagramReader {
   #dropped = 0;
 
   /**
-   * Makes one.
+   * Allocates the memory.
    *
-   * @param size How many bytes of a datagram are wanted; the rest of it is lost
+   * @param size How many bytes of a datagram are kept; the rest of it is lost
    * @param count How many datagrams one call may receive
    */
   constructor(fd: number, size: number, count = 256) {
     this.#fd = fd;
     this.most = count;
-    // A byte of its own after each, for whoever wants to mark its end.
+    // One unused byte after each datagram: the caller may mark its end there.
     this.#stride = size + 1;
     const vectors = count * HEADER;
     this.#addresses = vectors + count * IOVEC;
@@ -166,15 +167,15 @@ export class DatagramReader {
   }
 
   /**
-   * Receives what is there, as far as there is room.
+   * Receives the datagrams that have arrived, as many as there is room for.
    *
-   * @returns How many datagrams, or minus the error number: `EAGAIN` when there
-   * is none
+   * @returns How many datagrams, or minus the error number: `EAGAIN` when none
+   * has arrived
    */
   receive(): number {
     const words = this.#words;
     for (let i = 0; i < this.most; i++) {
-      // The kernel has put the lengths of what it received there.
+      // The last call has put the lengths of what it received there.
       words[(i * HEADER + NAME_LENGTH) / 4] = ADDRESS;
       words[(i * HEADER + CONTROL_LENGTH) / 4] = CONTROL_ROOM;
     }
@@ -201,26 +202,23 @@ export class DatagramReader {
   }
 
   /**
-   * Those too that were dropped after the newest one that was received: nothing
-   * may come any more to tell of them. Kernels before 4.12 don't know.
+   * Asks the kernel for the number of dropped datagrams. A received datagram
+   * carries the count of those dropped before it, so those dropped after the
+   * last one would stay unknown until another comes. Kernels before 4.12 have
+   * no answer.
    */
   #askDropped(): void {
     const info = this.#info;
-    const length = new Uint32Array([info.byteLength]);
-    const result = lib.getsockopt(
-      this.#fd,
-      SOL_SOCKET,
-      SO_MEMINFO,
-      new Uint8Array(info.buffer),
-      new Uint8Array(length.buffer),
-    );
-    if (result === 0) this.#dropped = info[SK_MEMINFO_DROPS]!;
+    if (getsockopt(this.#fd, SOL_SOCKET, SO_MEMINFO, info)) {
+      this.#dropped = info[SK_MEMINFO_DROPS]!;
+    }
   }
 
   /**
-   * How many datagrams the kernel has dropped since the socket was made: its
-   * buffer was full. It is the count after {@linkcode DatagramReader.receive}
-   * has found less than there was room for. It begins again after 2^32.
+   * How many datagrams the kernel has dropped since the socket was made,
+   * because its receive buffer was full; after 2^32 it starts again at 0. It is
+   * complete when {@linkcode DatagramReader.receive} has just returned less
+   * than `most`.
    */
   get dropped(): number {
     return this.#dropped;
@@ -228,7 +226,7 @@ export class DatagramReader {
 
   /**
    * Where in {@linkcode DatagramReader.bytes} a datagram begins. The byte after
-   * its last one is nobody's.
+   * its last one is free for the caller's use.
    *
    * @param i Which of those that the last call received, from 0
    */
@@ -237,7 +235,7 @@ export class DatagramReader {
   }
 
   /**
-   * How many bytes of it there are.
+   * A datagram's length in bytes.
    *
    * @param i Which of those that the last call received, from 0
    */
@@ -246,8 +244,8 @@ export class DatagramReader {
   }
 
   /**
-   * A number that is the same for the same IPv4 address. (An IPv6 sender's
-   * address is asked for with {@linkcode DatagramReader.sender}.)
+   * A number that identifies a sender's IPv4 address. (For IPv6 use
+   * {@linkcode DatagramReader.sender}.)
    *
    * @param i Which of those that the last call received, from 0
    */
@@ -256,7 +254,7 @@ export class DatagramReader {
   }
 
   /**
-   * Who has sent it.
+   * A datagram's sender.
    *
    * @param i Which of those that the last call received, from 0
    */

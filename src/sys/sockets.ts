@@ -1,5 +1,5 @@
 /**
- * TCP sockets: descriptors whose reads and writes don't wait.
+ * TCP sockets: nonblocking descriptors.
  *
  * @module
  */
@@ -38,7 +38,8 @@ const AF_INET6 = 10;
 const SOCK_STREAM = 1;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
-const MSG_DONTWAIT = 0x40;
+/** For recv(2) and send(2): this one call doesn't wait. */
+export const MSG_DONTWAIT = 0x40;
 
 /** The level of the options that every socket has. */
 export const SOL_SOCKET = 1;
@@ -61,11 +62,11 @@ const ETIMEDOUT = errorNumber("ETIMEDOUT");
 
 /** One end of a connection: an address and a port. */
 export interface Endpoint {
-  /** The address as text; an IPv4 address inside IPv6 as the IPv4 one. */
+  /** The address as text; `::ffff:192.0.2.1` as `192.0.2.1`. */
   readonly ip: string;
   /** The port. */
   readonly port: number;
-  /** The C structure for it. */
+  /** Its `struct sockaddr_in` or `sockaddr_in6`. */
   readonly bytes: Bytes;
 }
 
@@ -75,7 +76,7 @@ const scratchLength = new Uint32Array(1);
 const scratchLengthBytes = new Uint8Array(scratchLength.buffer);
 const text = new Uint8Array(64);
 
-/** The address family that a C structure for an address begins with. */
+/** The address family with which a `struct sockaddr` begins. */
 export function family(bytes: Uint8Array): number {
   return bytes[0]! | (bytes[1]! << 8);
 }
@@ -95,7 +96,7 @@ function textOf(bytes: Uint8Array): string {
 }
 
 /**
- * Makes an endpoint from what the C library has for one.
+ * Makes an endpoint from a C structure.
  *
  * @param bytes A `struct sockaddr_in` or `sockaddr_in6`; it is copied
  * @param port A port to put into it
@@ -121,9 +122,9 @@ export function wildcardAddress(port: number): Endpoint {
 }
 
 /**
- * The endpoint by which this machine reaches itself.
+ * The endpoint at which this machine reaches itself, 127.0.0.1.
  *
- * @param last The last number of the address: on Linux, each is this machine's
+ * @param last The address's last number: on Linux all of 127.0.0.0/8 is local
  */
 export function loopbackAddress(port: number, last = 1): Endpoint {
   return address4([127, 0, 0, last], port);
@@ -152,11 +153,28 @@ export function setsockopt(
 }
 
 /**
- * Makes a socket for an endpoint's family.
+ * Reads an option whose value is one number, or a few.
+ *
+ * @param value Filled with the value
+ * @returns Whether the kernel has the option
+ */
+export function getsockopt(
+  fd: number,
+  level: number,
+  option: number,
+  value: Uint32Array<ArrayBuffer>,
+): boolean {
+  const bytes = new Uint8Array(value.buffer);
+  scratchLength[0] = bytes.length;
+  return lib.getsockopt(fd, level, option, bytes, scratchLengthBytes) === 0;
+}
+
+/**
+ * Makes a TCP socket of an endpoint's address family.
  *
  * @param like The endpoint
- * @returns The descriptor, not inherited by other programs
- * @throws {SysError} When there is none to be had
+ * @returns The descriptor: nonblocking, and not inherited by other programs
+ * @throws {SysError} `EMFILE`, `EAFNOSUPPORT`
  */
 export function socket(like: Endpoint): number {
   return openSocket(family(like.bytes), SOCK_STREAM);
@@ -167,15 +185,16 @@ export function socket(like: Endpoint): number {
  *
  * @param family Its address family, `AF_UNIX` for instance
  * @param type `SOCK_STREAM` or `SOCK_DGRAM`
- * @returns The descriptor, which doesn't wait and isn't inherited
- * @throws {SysError} When there is none to be had
+ * @returns The descriptor: nonblocking, and not inherited by other programs
+ * @throws {SysError} `EMFILE`, `EAFNOSUPPORT`
  */
 export function openSocket(family: number, type: number): number {
   return check(lib.socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
 /**
- * Gives a socket its local end. Bound to `::` it takes IPv4 connections too.
+ * Gives a socket its local address and port. Bound to `::` it also takes IPv4
+ * connections.
  *
  * @param local The endpoint; port 0 for any free port
  * @throws {SysError} `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`
@@ -185,11 +204,21 @@ export function bind(fd: number, local: Endpoint): void {
   if (family(local.bytes) === AF_INET6) {
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
   }
-  check(lib.bind(fd, local.bytes, local.bytes.length));
+  bindAddress(fd, local.bytes);
 }
 
 /**
- * Lets connections come in at a bound socket.
+ * Gives a socket a local address, and nothing else (bind(2)).
+ *
+ * @param address Its `struct sockaddr`
+ * @throws {SysError} `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`
+ */
+export function bindAddress(fd: number, address: Bytes): void {
+  check(lib.bind(fd, address, address.length));
+}
+
+/**
+ * Has a bound socket take connections.
  *
  * @param backlog How many may wait to be accepted
  * @throws {SysError} `EADDRINUSE`
@@ -202,17 +231,17 @@ export function listen(fd: number, backlog: number): void {
 export interface Accepted {
   /** Its descriptor, not inherited by other programs. */
   readonly fd: number;
-  /** The other side's end of it. */
+  /** Its remote endpoint. */
   readonly remote: Endpoint;
 }
 
 /**
- * Takes the next connection. A failure is a result and no exception, since a
+ * Takes the next connection. A failure is returned and not thrown, since a
  * server has to expect it.
  *
  * @param fd The listening socket
- * @param nonblocking Whether reads and writes of the connection return at once.
- * A program that gets the connection as its standard input expects them to wait
+ * @param nonblocking Whether reads and writes of the connection return at once;
+ * a program that gets the connection as its standard input expects them to wait
  * @returns The connection, or minus the error number: `EAGAIN` when there is
  * none
  */
@@ -232,24 +261,22 @@ export function accept(fd: number, nonblocking = true): Accepted | number {
 /**
  * Begins to connect.
  *
- * @param to Where to
- * @returns 0 when it is connected, or minus the error number: `EINPROGRESS`
- * when it will become writable at the end of the attempt, and
- * {@linkcode socketError} tells its outcome
+ * @returns 0 when it is connected, or minus the error number. After
+ * `EINPROGRESS` the socket becomes writable when the attempt has ended, and
+ * {@linkcode socketError} says how
  */
 export function connect(fd: number, to: Endpoint): number {
   return lib.connect(fd, to.bytes, to.bytes.length) < 0 ? -lastErrno() : 0;
 }
 
 /**
- * Connects.
+ * Connects, and waits until that has succeeded or failed.
  *
- * @param to Where to
- * @param writable Waits until the socket is writable; `false` when that has
- * taken too long
- * @returns Why it isn't connected, `ETIMEDOUT` when it has taken too long, or
- * `undefined` when it is
- * @throws What `writable` throws
+ * @param writable Waits until the socket is writable; returns `false` when that
+ * takes too long
+ * @returns `undefined` when it is connected; otherwise why it isn't: `ETIMEDOUT`
+ * when `writable` returned `false`
+ * @throws Whatever `writable` throws
  */
 export async function connectAndWait(
   fd: number,
@@ -268,20 +295,13 @@ export async function connectAndWait(
  * @returns The error, or `undefined` when there is none
  */
 export function socketError(fd: number): SysError | undefined {
-  const value = new Int32Array(1);
-  scratchLength[0] = 4;
-  check(lib.getsockopt(
-    fd,
-    SOL_SOCKET,
-    SO_ERROR,
-    new Uint8Array(value.buffer),
-    scratchLengthBytes,
-  ));
+  const value = new Uint32Array(1);
+  if (!getsockopt(fd, SOL_SOCKET, SO_ERROR, value)) check(-1);
   return value[0] === 0 ? undefined : new SysError(value[0]!);
 }
 
 /**
- * The local end of a socket.
+ * A socket's local address and port.
  *
  * @throws {SysError} When it is no socket
  */
@@ -292,7 +312,8 @@ export function getsockname(fd: number): Endpoint {
 }
 
 /**
- * Says that nothing more will be sent: the other side reads the end of input.
+ * Ends the sending half of a connection (shutdown(2)): the other side reads the
+ * end of input.
  *
  * @throws {SysError} `ENOTCONN` when the connection is gone
  */
@@ -313,7 +334,8 @@ export function unacknowledgedBytes(fd: number): number {
 }
 
 /**
- * Closes a connection so that the other side sees a failure, not an end.
+ * Closes a connection with a reset, so that the other side's next read fails
+ * instead of finding the end of input.
  */
 export function closeWithReset(fd: number): void {
   const value = new Uint8Array(new Int32Array([1, 0]).buffer);
@@ -324,18 +346,18 @@ export function closeWithReset(fd: number): void {
 /**
  * Sends small writes at once instead of collecting them for a moment.
  *
- * @param fd The socket; connections inherit this from a listening one
+ * @param fd The socket; connections have this from their listening socket
  */
 export function setNoDelay(fd: number): void {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
 /**
- * Has the kernel ask the other side, while nothing comes from it, whether it is
- * still there, so that a connection to a machine that has vanished ends.
+ * Has the kernel ask the other side of an idle connection whether it is still
+ * there, so that a connection to a machine that has vanished fails.
  *
- * @param fd The socket; connections inherit this from a listening one
- * @param seconds After how many seconds without a byte to ask for the first time
+ * @param fd The socket; connections have this from their listening socket
+ * @param seconds After how many seconds without a byte the kernel first asks
  */
 export function setKeepAlive(fd: number, seconds: number): void {
   setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -343,22 +365,23 @@ export function setKeepAlive(fd: number, seconds: number): void {
 }
 
 /**
- * Takes IP options, such as a source route, off a connection.
+ * Removes IP options, such as a source route, from a connection.
  */
 export function dropOptions(fd: number): void {
-  // An IPv6 socket has none, and says so.
+  // This fails for an IPv6 socket, which has no such options.
   lib.setsockopt(fd, IPPROTO_IP, IP_OPTIONS, null, 0);
 }
 
 /**
- * Writes to a socket that others may share, without waiting and without
- * changing it for them.
+ * Writes to a socket without waiting, and without making it nonblocking for
+ * other programs that may share it.
  *
- * @returns How many were taken, or minus the error number
+ * @returns How many bytes were written, or minus the error number
  */
 export function sendNonblocking(fd: number, bytes: Bytes): number {
   const n = lib.send(fd, bytes, BigInt(bytes.length), MSG_DONTWAIT);
   if (n > 0 || (n === 0 && bytes.length === 0)) return n;
-  // As for write: who takes nothing and gives no reason never will.
+  // As in write(): what takes nothing and gives no reason would be tried for
+  // ever.
   return n === 0 ? -EIO : -lastErrno();
 }
