@@ -1,5 +1,6 @@
 /**
- * Waiting for descriptors with poll(2): the only place where a program waits.
+ * Waiting for descriptors with poll(2): the only place where a program waits
+ * for something to happen.
  *
  * @module
  */
@@ -19,46 +20,46 @@ const lib = load({
   },
 });
 
-/** There is something to read, or the end of input. */
+/** There is something to read, or the input has ended. */
 export const READABLE = 1;
 /** Something can be written. */
 export const WRITABLE = 4;
-/** Reported without being asked for: an error waits at the descriptor. */
+/** Always reported, asked for or not: the descriptor has failed. */
 export const FAILED = 8;
-/** Reported without being asked for: the other end is closed. */
+/** Always reported, asked for or not: the other end is closed. */
 export const HUNG_UP = 16;
 
 const EINTR = errorNumber("EINTR");
 
 /**
- * For how many milliseconds at a time this thread may wait, and the event loop
- * with it, where there is no way to see whether the loop has work to do.
+ * For how many milliseconds this thread may wait, and the event loop with it,
+ * when the descriptor that shows the loop's work isn't known.
  */
-const STILL = 20;
+const LONGEST_STOP = 20;
 
 /**
- * The same where there is a way: the descriptor that the loop itself waits for.
- * It doesn't show a signal that came just as the loop stopped turning, which
- * therefore waits for as long as this.
+ * For how many milliseconds it may wait when that descriptor is known and
+ * watched too. It doesn't show a signal that came just as the loop stopped
+ * turning: that signal is handled only after this time.
  */
-const STILL_SEEING = 500;
+const LONGEST_WATCHED_STOP = 500;
 
-/** After how many turns of the event loop a signal's handler has surely run. */
-const TURNS = 5;
+/** After this many turns of the event loop a signal's handler has surely run. */
+export const TURNS_FOR_SIGNALS = 5;
 
 /**
- * For how many milliseconds at a time is waited where a wake-up can't end the
- * wait: there was no descriptor for its pipe, or no thread to wait in.
+ * For how many milliseconds at a time to wait when a wake-up can't end the
+ * wait, since there was no descriptor for its pipe or no thread to wait in.
  */
 const SLICE = 50;
 
 /**
  * A set of descriptors to wait for, and a way to end the wait early.
  *
- * A signal or a child's end comes through the event loop, which turns while
- * {@linkcode Poller.wait} waits in a thread of its own; its handler calls
- * {@linkcode Poller.wake}. So a main loop has one line at which everything
- * that can happen arrives, and no thread is ever left waiting.
+ * A signal or the end of a child comes through the event loop, which turns
+ * while {@linkcode Poller.wait} waits in another thread. The handler calls
+ * {@linkcode Poller.wake}. So a main loop has one line at which it learns of
+ * everything that can happen, and no thread is left waiting when it goes on.
  *
  * To hand a wait to a thread and get the result back takes longer than most
  * waits of a busy program. So {@linkcode Poller.waitHere} begins to wait in this
@@ -66,16 +67,16 @@ const SLICE = 50;
  */
 export class Poller {
   readonly #size: number;
-  /** `struct pollfd`s: the caller's, and the wake-up pipe's. */
+  /** One `struct pollfd` for each of the caller's places, and one for `#wake`. */
   #words: Int32Array<ArrayBuffer>;
   #bytes: Uint8Array<ArrayBuffer>;
   #wake: { reader: number; writer: number } | undefined;
   #waiting = false;
   #woken = false;
   #interrupted = false;
-  /** How often in a row the loop has turned without having had work. */
+  /** How many times in a row the event loop has turned without any work. */
   #quiet = 0;
-  /** By when the event loop has to turn, on `performance.now()`'s clock. */
+  /** When the event loop has to turn again, on `performance.now()`'s clock. */
   #turnBy: number | undefined;
   readonly #scratch = new Uint8Array(64);
 
@@ -92,7 +93,7 @@ export class Poller {
   }
 
   /**
-   * Says what is waited for at a place of the set. Only between waits.
+   * Sets what a place of the set waits for. Don't call it during a wait.
    *
    * @param place The place, from 0
    * @param fd The descriptor; -1 for none
@@ -104,20 +105,20 @@ export class Poller {
   }
 
   /**
-   * What was found at a place by the last look or wait.
+   * The events that the last look or wait found at a place.
    *
-   * @returns The events; 0 for nothing
+   * @returns The events; 0 for none
    */
   found(place: number): number {
     return this.#words[2 * place + 1]! >>> 16;
   }
 
-  /** Takes out what the last look found, in case the next one fails. */
+  /** Clears the events found last, since a poll that fails leaves them. */
   #forget(): void {
     for (let i = 1; i < this.#words.length; i += 2) this.#words[i]! &= 0xffff;
   }
 
-  /** Polls in this thread. A signal that interrupts it counts as nothing found. */
+  /** Polls in this thread. When a signal interrupts it, it has found nothing. */
   #poll(count: number, milliseconds: number): number {
     const n = lib.now(this.#bytes, BigInt(count), milliseconds);
     this.#interrupted = n < 0;
@@ -128,10 +129,10 @@ export class Poller {
   }
 
   /**
-   * Looks without letting the event loop turn.
+   * Looks for events in this thread, so that the event loop doesn't turn.
    *
    * @param milliseconds How long this thread, and the event loop with it, may
-   * stand still until something is found; -1 for as long as it takes
+   * wait until something is found; -1 for as long as it takes
    * @returns Whether anything was found
    * @throws {SysError} When the kernel has no memory
    */
@@ -140,8 +141,9 @@ export class Poller {
   }
 
   /**
-   * Waits until something is found, {@linkcode Poller.wake} is called, or the
-   * time is over. Signals and children are noticed meanwhile.
+   * Waits until an event is found, {@linkcode Poller.wake} is called, or the
+   * time is over. Meanwhile the event loop turns: signals and the ends of
+   * children are handled.
    *
    * @param milliseconds How long; -1 for as long as it takes
    * @throws {SysError} When the kernel has no memory
@@ -158,8 +160,8 @@ export class Poller {
     this.#waiting = false;
     this.#woken = false;
     if (n < 0) {
-      // The error number stayed in the other thread. An interruption is no
-      // event; anything else comes again, and is seen, in this thread.
+      // The error number stayed in the other thread. EINTR doesn't matter, and
+      // any other error comes again in this thread, where it is thrown.
       this.#forget();
       this.look();
     }
@@ -169,7 +171,7 @@ export class Poller {
     }
   }
 
-  /** Polls in a thread of its own, or, where there is none, for a short time. */
+  /** Polls in another thread or, when there is none, here for a short time. */
   async #pollAside(milliseconds: number): Promise<number> {
     const count = BigInt(this.#size + (this.#wake ? 1 : 0));
     const thread = hasThread();
@@ -192,21 +194,21 @@ export class Poller {
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       if (error.code !== "EMFILE" && error.code !== "ENFILE") throw error;
-      // There may be one the next time.
+      // The next wait tries again.
       return undefined;
     }
   }
 
   /**
-   * Waits like {@linkcode Poller.wait}, but at first in this thread, so that the
-   * event loop doesn't turn meanwhile. For a busy program that is many times
-   * cheaper. Use it where nothing but a descriptor, the time, or a signal can
-   * end the wait.
+   * Waits as {@linkcode Poller.wait} does, but begins in this thread, while the
+   * event loop doesn't turn. For a busy program this costs many times less. Use
+   * it when only a descriptor, the time or a signal can end the wait.
    *
-   * A signal doesn't reliably interrupt this thread, since the runtime takes it
-   * in another one. It does make the descriptor readable that the event loop
-   * waits for, unless it came just as the loop stopped turning. Therefore the
-   * loop turns again soon, whether anything is found or not.
+   * A signal doesn't reliably interrupt this thread, since the runtime may
+   * receive it in another one. But it makes the descriptor readable that the
+   * event loop waits for, and this waits for that descriptor, too. Only a signal
+   * that came just as the loop stopped turning doesn't show there. Therefore
+   * the loop turns again soon, whether anything is found or not.
    *
    * @param milliseconds How long; -1 for as long as it takes
    * @throws {SysError} When the kernel has no memory
@@ -214,13 +216,14 @@ export class Poller {
   async waitHere(milliseconds = -1): Promise<void> {
     const start = performance.now();
     const events = loopEvents();
-    // A loop that has never waited yet shows nothing.
-    this.#turnBy ??= start + STILL;
+    // The first stop is a short one: before the loop has waited for the first
+    // time its descriptor shows nothing.
+    this.#turnBy ??= start + LONGEST_STOP;
     const still = this.#turnBy - start;
     if (still > 0 && !this.#woken) {
       const whole = milliseconds >= 0 && milliseconds <= still;
       const limit = atMost(whole ? milliseconds : still);
-      // Its place is the one that a wake-up pipe has in other waits.
+      // In the place that the wake-up pipe has in other waits.
       this.set(this.#size, events, READABLE);
       const n = this.#poll(this.#size + 1, limit);
       const waiting = this.found(this.#size) !== 0;
@@ -236,18 +239,19 @@ export class Poller {
     await this.wait(
       milliseconds < 0 ? -1 : Math.max(milliseconds - spent, 0),
     );
-    const next = events >= 0 && this.#quiet > TURNS ? STILL_SEEING : STILL;
-    this.#turnBy = performance.now() + next;
+    const watched = events >= 0 && this.#quiet > TURNS_FOR_SIGNALS;
+    this.#turnBy = performance.now() +
+      (watched ? LONGEST_WATCHED_STOP : LONGEST_STOP);
   }
 
-  /** Ends a wait that is going on, or the next one. */
+  /** Ends the wait that is going on or, when there is none, the next one. */
   wake(): void {
     this.#woken = true;
     if (!this.#waiting || this.#wake === undefined) return;
     write(this.#wake.writer, this.#scratch.subarray(0, 1));
   }
 
-  /** Closes the descriptors of the set's own. Not during a wait. */
+  /** Closes the wake-up pipe. Don't call it during a wait. */
   close(): void {
     if (this.#wake === undefined) return;
     close(this.#wake.reader);
@@ -262,12 +266,12 @@ function atMost(milliseconds: number): number {
 const turns = new Uint8Array(0);
 
 /**
- * Lets the event loop turn once, so that signals that have arrived are seen: in
- * this turn, or in one of the next few. A busy loop calls this every few
+ * Lets the event loop turn once. A signal that has arrived is handled in this
+ * turn or in one of the next few, so a busy loop calls this every few
  * milliseconds.
  */
 export async function yieldToEventLoop(): Promise<void> {
-  // A timer needs no thread, but a millisecond.
+  // A timer needs no thread, but takes a millisecond.
   if (hasThread()) await pollInThread(turns, 0n, 0);
   else await timerTurn();
 }
@@ -285,16 +289,16 @@ function timerTurn(): Promise<void> {
 }
 
 /**
- * Whether a descriptor can be read without waiting, in one call.
+ * Asks whether one descriptor can be read, or written, without waiting.
  */
 export class Readiness {
   readonly #words = new Int32Array(2);
   readonly #bytes = new Uint8Array(this.#words.buffer);
 
   /**
-   * Makes the question.
+   * Prepares the question.
    *
-   * @param events What is asked: {@linkcode READABLE} or {@linkcode WRITABLE}
+   * @param events What to ask for: {@linkcode READABLE} or {@linkcode WRITABLE}
    */
   constructor(fd: number, events: number = READABLE) {
     this.#words[0] = fd;
@@ -305,7 +309,7 @@ export class Readiness {
    * Asks.
    *
    * @param milliseconds How long this thread, and the event loop with it, may
-   * stand still for the answer
+   * wait until it is ready; -1 for as long as it takes
    * @returns Whether it is ready, or has failed or ended (which a read shows)
    */
   ready(milliseconds = 0): boolean {

@@ -1,10 +1,10 @@
 /**
- * What a program does about signals besides listening for some.
+ * Signals: their names, listening for them, and what a program inherits.
  *
  * @module
  */
 import { load } from "./libc.ts";
-import { yieldToEventLoop } from "./poll.ts";
+import { TURNS_FOR_SIGNALS, yieldToEventLoop } from "./poll.ts";
 
 const lib = load({
   sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
@@ -13,36 +13,37 @@ const lib = load({
 });
 
 const SIG_SETMASK = 2;
-/** A signal's action: the handler, or this, comes first. */
+/** `SIG_IGN`, where a `struct sigaction` otherwise begins with a handler. */
 const IGNORE = 1n;
-/** How many words are more than a `struct sigaction` has. */
+/** Room for a `struct sigaction`, in 8-byte words. */
 const ACTION_WORDS = 32;
-/** A set without a signal in it; the system's has at most so many bytes. */
+/** An empty `sigset_t`. */
 const NONE = new Uint8Array(128);
 
 /**
- * Lets all signals through. Whoever started this program may have blocked
- * some, and it would wait for them in vain.
+ * Unblocks all signals. The program that started this one may have blocked
+ * some, which would then never arrive.
  */
 export function unblockSignals(): void {
   lib.sigprocmask(SIG_SETMASK, NONE, null);
 }
 
-/** What else ends a program, and the runtime may take over. */
-const TAKEN = ["SIGINT", "SIGHUP"] as const;
-/** Those of them that this program was started with as ignored. */
+/** Signals that may be ignored at the start and that the runtime may handle. */
+const TAKEN_OVER = ["SIGINT", "SIGHUP"] as const;
+/** The numbers of those that were ignored when this program was started. */
 let ignored: number[] | undefined;
 
 /**
- * Listens for a signal; nothing else adds listeners. With its first one, of
- * any signal, the runtime (2.7, not 2.4) handles the signals that end a program
- * itself, also where whoever started it has had them ignored, as `nohup` does.
+ * Listens for a signal. All of this program's listeners must be added here:
+ * with the first listener, of whatever signal, the runtime (2.7, not 2.4) also
+ * installs handlers for SIGINT and SIGHUP, even when they were ignored at the
+ * start, as `nohup` has it. This has them ignored again.
  *
  * @param name The signal's name
  * @param listener Called each time it comes
  */
 export function listen(name: Deno.Signal, listener: () => void): void {
-  ignored ??= TAKEN.map((name) => signals[name]).filter(isIgnored);
+  ignored ??= TAKEN_OVER.map((name) => signals[name]).filter(isIgnored);
   Deno.addSignalListener(name, listener);
   const action = new BigUint64Array(ACTION_WORDS);
   action[0] = IGNORE;
@@ -52,41 +53,39 @@ export function listen(name: Deno.Signal, listener: () => void): void {
 }
 
 /**
- * Gets a program that listens for its signals ready for all others: none is
- * blocked, and a limit of a file's size is trouble with that file, which a
- * write tells of, not the end.
+ * Deals with the signals that a program doesn't listen for itself: none is
+ * blocked, and at the limit of a file's size (`RLIMIT_FSIZE`) a write fails with
+ * `EFBIG` instead of SIGXFSZ ending the program.
  */
 export function settleSignals(): void {
   listen("SIGXFSZ", () => {});
   unblockSignals();
 }
 
-/** A signal that nobody sends us, and that does nothing by itself. */
+/** A signal that nobody else sends us, and that is ignored by default. */
 const SIGURG = 23;
-/** After how many milliseconds it isn't waited for any more. */
-const PATIENCE = 1000;
-/** In how many turns of the event loop a signal is surely handled. */
-const TURNS = 5;
+/** For how many milliseconds to wait for it. */
+const SIGURG_TIMEOUT = 1000;
 
 /**
  * Waits until each signal that has arrived is handled.
  *
- * The runtime hears of signals in a thread of its own, which may not have run
- * since, and hands them on in their order. So one more that this process sends
- * itself comes after them.
+ * The runtime receives signals in another thread, which may not have run since
+ * they arrived, and passes them on in their order. So this process sends itself
+ * one more signal, which comes after all others, and waits for that.
  */
 export async function seeSignals(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   listen("SIGURG", resolve);
-  const timer = setTimeout(resolve, PATIENCE);
+  const timer = setTimeout(resolve, SIGURG_TIMEOUT);
   lib.kill(Deno.pid, SIGURG);
   await promise;
   clearTimeout(timer);
   Deno.removeSignalListener("SIGURG", resolve);
-  for (let i = 0; i < TURNS; i++) await yieldToEventLoop();
+  for (let i = 0; i < TURNS_FOR_SIGNALS; i++) await yieldToEventLoop();
 }
 
-/** The signals that this program sends, hears of, or tells of: their numbers. */
+/** The numbers of the signals that the programs send, handle, or name. */
 export const signals = {
   SIGHUP: 1,
   SIGINT: 2,
@@ -114,10 +113,10 @@ export function signalName(signal: number): string | undefined {
 }
 
 /**
- * A signal in words.
+ * Describes a signal, for a message.
  *
  * @param signal Its number
- * @returns Such as `signal 9 (KILL)`
+ * @returns A text such as `signal 9 (KILL)`
  */
 export function describeSignal(signal: number): string {
   const name = signalName(signal);
@@ -128,8 +127,8 @@ export function describeSignal(signal: number): string {
 const TERMINATION = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /**
- * Whether this program was started with a signal ignored, as `nohup` and a
- * shell's `&` do; a program that then listens for it undoes what they did.
+ * Whether a signal is ignored, as those are that `nohup` or a shell's `&` has
+ * set so for the programs that it starts. Listening for it would undo that.
  */
 export function isIgnored(signal: number): boolean {
   const action = new BigUint64Array(ACTION_WORDS);
@@ -139,8 +138,8 @@ export function isIgnored(signal: number): boolean {
 
 /**
  * Listens for the signals that ask a program to end: SIGTERM, and SIGINT and
- * SIGHUP where whoever started it hasn't had those ignored, as `nohup` and a
- * shell's `&` do.
+ * SIGHUP unless these were ignored when it was started, as `nohup` and a shell's
+ * `&` have it.
  *
  * @param handler Called with the signal's name
  * @returns A function that stops listening
