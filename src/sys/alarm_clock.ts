@@ -1,8 +1,8 @@
 /**
- * Waking up at a time of day, however the clock is set meanwhile.
+ * Waking up at a time of day, even when the clock is set in the meantime.
  *
- * A timeout counts on a clock of its own, which stands still while the machine
- * sleeps, and knows nothing of the time of day being corrected.
+ * A timeout runs on another clock, which stands still while the machine sleeps
+ * and doesn't follow when the time of day is corrected.
  *
  * @module
  */
@@ -24,19 +24,19 @@ const TFD_CLOEXEC = 0o2000000;
 const TFD_TIMER_ABSTIME = 1;
 const TFD_TIMER_CANCEL_ON_SET = 2;
 
-/** A time of day that is waited for (timerfd_create(2)). */
+/** A timer that ends at a time of day (timerfd_create(2)). */
 export class AlarmClock implements Disposable {
-  /** Readable when the time has come, or the clock has been set. */
+  /** Becomes readable when the time has come or the clock has been set. */
   readonly fd: number;
   #time: number | undefined;
-  /** `struct itimerspec`: the interval, none, and the time. */
+  /** `struct itimerspec`: the interval, which stays 0, and the time. */
   readonly #spec = new BigInt64Array(4);
   readonly #former = new Uint8Array(32);
 
   /**
-   * Makes one that is set to no time.
+   * Makes a timer that is set to no time.
    *
-   * @throws {SysError} When there are too many descriptors
+   * @throws {SysError} `EMFILE`, `ENFILE`, `ENOMEM`
    */
   constructor() {
     const flags = TFD_NONBLOCK | TFD_CLOEXEC;
@@ -44,28 +44,28 @@ export class AlarmClock implements Disposable {
   }
 
   /**
-   * Sets it.
+   * Sets the timer.
    *
    * @param time Whole seconds since 1970; `undefined` for no time
    */
   set(time: number | undefined): void {
     if (time === this.#time) return;
     this.#time = time;
-    // A time of 0 is none.
+    // The kernel takes a time of 0 for no time.
     this.#spec[2] = BigInt(time === undefined ? 0 : Math.max(time, 1));
     const flags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET;
     const spec = new Uint8Array(this.#spec.buffer);
     check(lib.timerfd_settime(this.fd, flags, spec, this.#former));
   }
 
-  /** It has been seen; from now on it is set to no time. */
+  /** Makes `fd` unreadable again, and sets the timer to no time. */
   take(): void {
-    // This fails where the clock has been set, and is no failure.
+    // When the clock has been set the read returns ECANCELED: no trouble.
     read(this.fd, this.#former);
     this.set(undefined);
   }
 
-  /** Lets it go. */
+  /** Closes the timer's descriptor. */
   [Symbol.dispose](): void {
     close(this.fd);
   }

@@ -1,5 +1,5 @@
 /**
- * Hearing of changes in a directory instead of looking for them.
+ * Being told by the kernel of changes in a directory, instead of polling it.
  *
  * @module
  */
@@ -21,17 +21,21 @@ const IN_CREATE = 0x100;
 const IN_DELETE = 0x200;
 const IN_MOVE_SELF = 0x800;
 const IN_Q_OVERFLOW = 0x4000;
-/** The bytes of an event before its name. */
+/** How many bytes of a `struct inotify_event` come before the name. */
 const HEADER = 16;
 
 /** Something that happened to a file of a directory. */
 export interface Change {
-  /** Its name, a byte for each character; empty for the last two. */
+  /**
+   * The file's name, a character for each byte (Latin-1); empty when `what` is
+   * `"unknown"` or `"moved"`.
+   */
   readonly name: string;
   /**
-   * `"gone"`: nothing, or another file, has this name now; `"come"`: a file
-   * has got it; `"written"`: its bytes changed; `"unknown"`: more happened
-   * than the kernel kept; `"moved"`: the directory itself has another name.
+   * `"gone"`: the file with this name was removed or renamed; `"come"`: a file
+   * was made or renamed to this name; `"written"`: its bytes changed;
+   * `"unknown"`: more happened than the kernel's queue holds; `"moved"`: the
+   * directory itself was renamed.
    */
   readonly what: "gone" | "come" | "written" | "unknown" | "moved";
 }
@@ -46,8 +50,8 @@ export class Changes implements Disposable {
    * Begins to watch.
    *
    * @param path The directory
-   * @throws {SysError} When it isn't there, can't be read, or the user watches
-   * too much already
+   * @throws {SysError} `ENOENT`, `EACCES`; `EMFILE` or `ENOSPC` when the user
+   * watches too much already
    */
   constructor(path: string | Uint8Array) {
     this.fd = check(lib.inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
@@ -62,9 +66,9 @@ export class Changes implements Disposable {
   }
 
   /**
-   * Takes what has happened since the last time.
+   * Takes the changes since the last call.
    *
-   * @returns The changes, in their order
+   * @returns The changes, oldest first
    */
   take(): Change[] {
     const changes: Change[] = [];

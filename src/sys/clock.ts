@@ -32,9 +32,11 @@ export interface Moment {
 }
 
 /**
- * Reads the clock. It goes back when somebody sets it back.
+ * Reads the time of day. It may be earlier than the last one read, when
+ * somebody has set the clock back.
  *
- * @param moment Where the time goes, so that a hot path makes no object
+ * @param moment The object to fill in, so that a hot path allocates none
+ * @returns The same object
  */
 export function readClock(
   moment: Moment = { seconds: 0, nanoseconds: 0 },

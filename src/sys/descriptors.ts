@@ -1,5 +1,5 @@
 /**
- * File descriptors: reading, writing, and what is asked of an open file.
+ * File descriptors: reading, writing, and the other calls on open files.
  *
  * On the hot paths a failure is expected (a pipe that is full or empty) and an
  * exception would cost more than the call, so `read` and `write` return minus
@@ -32,7 +32,7 @@ const lib = load({
 const EINTR = errorNumber("EINTR");
 const EINVAL = errorNumber("EINVAL");
 const EIO = errorNumber("EIO");
-/** The number of "it would block", which every loop has to know. */
+/** The error number of a read or write that would have to wait. */
 export const EAGAIN: number = errorNumber("EAGAIN");
 
 const F_GETFD = 1;
@@ -44,11 +44,13 @@ const F_DUPFD_CLOEXEC = 1030;
 const F_SETPIPE_SZ = 1031;
 const F_GETPIPE_SZ = 1032;
 const PAGE = 4096;
-/** What a pipe that is writable takes whole without waiting (pipe(7)). */
+/** How many bytes a writable pipe takes at once, without waiting (pipe(7)). */
 export const PIPE_BUF = 4096;
 const FIONREAD = 0x541bn;
-const O_NONBLOCK = 0o4000;
-const O_CLOEXEC = 0o2000000;
+/** For open(2): reads, writes and the opening itself never wait. */
+export const O_NONBLOCK = 0o4000;
+/** For open(2): other programs don't inherit the descriptor. */
+export const O_CLOEXEC = 0o2000000;
 const O_ACCMODE = 3;
 const O_RDWR = 2;
 const SYNC_FILE_RANGE_WRITE = 2;
@@ -59,11 +61,11 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 
 /**
- * Reads what is there.
+ * Reads what has arrived.
  *
  * @param buffer Where the bytes go; at most its length is read
  * @returns How many bytes were read, 0 at the end of input, minus the error
- * number on a failure; never interrupted by a signal
+ * number on a failure; never `EINTR`: an interrupted call is repeated
  */
 export function read(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
   const length = BigInt(buffer.length);
@@ -76,19 +78,20 @@ export function read(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
 }
 
 /**
- * Writes as much as goes at once.
+ * Writes as much as the descriptor takes in one call.
  *
  * @param buffer The bytes
  * @returns How many bytes were written, at least one unless there are none to
- * write, or minus the error number on a failure; never interrupted by a signal
+ * write, or minus the error number on a failure; never `EINTR`: an interrupted
+ * call is repeated
  */
 export function write(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
   const length = BigInt(buffer.length);
   while (true) {
     const n = lib.write(fd, buffer, length);
     if (n > 0) return n;
-    // A device or file system that takes nothing and gives no reason would
-    // have every caller try for ever.
+    // If a device or file system takes nothing and gives no reason, every
+    // caller would try again for ever.
     if (n === 0) return buffer.length === 0 ? 0 : -EIO;
     const errno = lastErrno();
     if (errno !== EINTR) return -errno;
@@ -99,8 +102,8 @@ export function write(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
  * Closes a descriptor.
  */
 export function close(fd: number): void {
-  // After any outcome, EINTR included, Linux has closed it: there is nothing
-  // that a caller could do about an error.
+  // Linux closes the descriptor even when it returns an error, EINTR included:
+  // there is nothing that a caller could do about it.
   lib.close(fd);
 }
 
@@ -109,17 +112,16 @@ export class Opened implements Disposable {
   readonly #fds: number[] = [];
 
   /**
-   * Puts one in.
+   * Adds a descriptor.
    *
-   * @param fd The descriptor
-   * @returns The same
+   * @returns The same descriptor
    */
   use(fd: number): number {
     this.#fds.push(fd);
     return fd;
   }
 
-  /** Closes them; none is in any more. */
+  /** Closes all of them, once. */
   [Symbol.dispose](): void {
     for (const fd of this.#fds.splice(0)) close(fd);
   }
@@ -128,19 +130,20 @@ export class Opened implements Disposable {
 /**
  * Makes a second descriptor for the same open file.
  *
- * @param least The smallest number wanted for the new one
+ * @param least The smallest number that the new descriptor may have
  * @returns The new descriptor, not inherited by other programs
- * @throws {SysError} When there is none left
+ * @throws {SysError} `EMFILE` when there is none left
  */
 export function dup(fd: number, least = 3): number {
   return check(lib.fcntl(fd, F_DUPFD_CLOEXEC, least));
 }
 
 /**
- * Places an open file at a number, closing what was there.
+ * Gives an open file a descriptor of a certain number as well; what had that
+ * number is closed.
  *
  * @param at The number
- * @throws {SysError} When either is no descriptor
+ * @throws {SysError} `EBADF`
  */
 export function dup2(fd: number, at: number): void {
   check(lib.dup2(fd, at));
@@ -156,9 +159,9 @@ export function fsync(fd: number): void {
 }
 
 /**
- * Has the kernel begin to write a part of a file to the disk, so that there is
- * less to wait for in the {@linkcode fsync} to come. Where it can't, nothing
- * happens.
+ * Has the kernel begin to write a part of a file to the disk, so that a later
+ * {@linkcode fsync} has less to wait for. On file systems that can't do this,
+ * nothing happens.
  *
  * @param from The offset of the part's first byte
  * @param to The offset after its last
@@ -169,11 +172,11 @@ export function beginSync(fd: number, from: number, to: number): void {
 }
 
 /**
- * Waits until the names in a directory are on the disk, where its file system
- * can be asked for that; some, of shared folders for example, can't.
+ * Waits until the names in a directory are on the disk. Some file systems, of
+ * shared folders for example, can't sync a directory.
  *
  * @param fd The open directory
- * @returns Whether it can be asked
+ * @returns Whether its file system can do this
  * @throws {SysError} `EIO`, `ENOSPC`
  */
 export function fsyncDirectory(fd: number): boolean {
@@ -204,10 +207,9 @@ export function flock(fd: number): void {
 }
 
 /**
- * Cuts a file.
+ * Sets a file's length.
  *
- * @param fd The descriptor
- * @param length The length that it gets, in bytes
+ * @param length The new length, in bytes
  * @throws {SysError} When it isn't a file, or isn't open for writing
  */
 export function ftruncate(fd: number, length: number): void {
@@ -217,7 +219,7 @@ export function ftruncate(fd: number, length: number): void {
 /**
  * Moves the offset of an open file.
  *
- * @param offset Bytes from the start, or from where it stands
+ * @param offset Bytes from the start, or from the present offset
  * @param from `"start"`, or `"here"`
  * @returns The new offset
  * @throws {SysError} `ESPIPE` for a pipe or a socket
@@ -232,11 +234,10 @@ export function seek(
 }
 
 /**
- * Waits until the write to a file that goes on has ended, on file systems that
- * take a file's lock to look for a hole in it, as those of Linux do; reads don't
- * wait for it everywhere. It moves the offset of the open file.
- *
- * @param fd The descriptor
+ * Waits until a write to the file that is under way in another process has
+ * ended. Linux's file systems lock a file to look for a hole in it, and a write
+ * holds the same lock; a read would wait for it on some of them only. This
+ * moves the offset of the open file.
  */
 export function waitForWrite(fd: number): void {
   lib.lseek(fd, 0n, SEEK_HOLE);
@@ -280,27 +281,28 @@ export function isOpen(fd: number): boolean {
 }
 
 /**
- * Whether a number is a descriptor that this program was started with. Where
- * it wasn't, something of the runtime's own may be there; but other programs
- * don't inherit that.
+ * Whether a number is a descriptor that this program was started with. One of
+ * the runtime's own may have the number instead, but those are set
+ * close-on-exec.
  */
 export function isInherited(fd: number): boolean {
   return lib.fcntl(fd, F_GETFD, 0) === 0;
 }
 
 /**
- * Whether an open file can be both read and written.
+ * Whether a file is open for both reading and writing.
  *
- * @throws {SysError} When it is no descriptor
+ * @throws {SysError} `EBADF`
  */
 export function isReadWrite(fd: number): boolean {
   return (check(lib.fcntl(fd, F_GETFL, 0)) & O_ACCMODE) === O_RDWR;
 }
 
 /**
- * Says whether reads and writes of an open file return at once (`O_NONBLOCK`)
- * or wait. This belongs to the open file, not to the descriptor: every process
- * that shares it sees the change, so it is for pipes and sockets of our own.
+ * Sets whether reads and writes of an open file return at once (`O_NONBLOCK`)
+ * or wait. This belongs to the open file, not to the descriptor: it changes for
+ * every process that shares the file. So use it on pipes and sockets that only
+ * this program has.
  *
  * @param on Whether they return at once
  * @throws {SysError} `EBADF`
@@ -315,43 +317,44 @@ export function setNonblocking(fd: number, on: boolean): void {
 }
 
 /**
- * Asks for a larger buffer inside a pipe, so that a busy one is read with
- * fewer calls. Where it isn't granted, or `fd` isn't a pipe, nothing changes.
+ * Asks for a larger buffer in a pipe, so that a busy pipe is read with fewer
+ * calls. When the kernel refuses, or `fd` isn't a pipe, nothing changes.
  *
- * @param size Bytes
+ * @param size The size of the buffer in bytes
  */
 export function setPipeSize(fd: number, size: number): void {
   lib.fcntl(fd, F_SETPIPE_SZ, size);
 }
 
 /**
- * How much a pipe is sure to take whole: a write of so many bytes, to a pipe
- * that doesn't wait, is done in full or not at all, so that also a program that
- * is killed leaves no part of it.
+ * How many bytes a nonblocking pipe takes in one write in full or not at all.
+ * With writes of at most this size, a program that is killed never leaves half
+ * of one in the pipe.
  *
- * @param fd The end to write to, of which nobody else writes much
- * @returns All of its size when it is empty, at least `PIPE_BUF` otherwise
+ * @param fd The end to write to; nobody else must write much to it
+ * @returns The pipe's size when it is empty, at least `PIPE_BUF` otherwise
  */
 export function roomInPipe(fd: number): number {
   const unread = new Int32Array(1);
   lib.ioctl(fd, FIONREAD, new Uint8Array(unread.buffer));
   const size = lib.fcntl(fd, F_GETPIPE_SZ, 0);
   if (unread[0] === 0) return Math.max(size, PIPE_BUF);
-  // Linux keeps a pipe in pages, and begins a new one only for what doesn't
-  // fit into the last: two neighbours hold more than one page's worth. The
-  // first may have been read in part, and the last has just begun.
+  // Linux keeps a pipe's bytes in pages, and begins a new page only for a write
+  // that doesn't fit into the last one: so two neighbouring pages hold more
+  // than one page of bytes together. Besides, the first page may have been read
+  // in part, and the last one may be nearly empty.
   const used = 2 * Math.ceil(unread[0]! / PAGE) + 3;
   return Math.max(size - used * PAGE, PIPE_BUF);
 }
 
 /**
- * Whether a descriptor is a terminal: whether a person is watching.
+ * Whether a descriptor is a terminal.
  */
 export function isTerminal(fd: number): boolean {
   return lib.isatty(fd) === 1;
 }
 
-/** Room for `struct statvfs`, and which of its 8-byte fields are looked at. */
+/** Room for `struct statvfs`, and the indexes of three of its 8-byte fields. */
 const statvfs = new BigUint64Array(16);
 const STATVFS = new Uint8Array(statvfs.buffer);
 const FRSIZE = 1;
@@ -359,10 +362,10 @@ const BLOCKS = 2;
 const BAVAIL = 4;
 
 /**
- * How much room there is on the disk that an open file is on, for users that
- * have no reserve.
+ * How much room is left on the disk that an open file is on, without what the
+ * file system reserves for root.
  *
- * @returns Bytes; `Infinity` where that isn't known
+ * @returns Bytes; `Infinity` when the file system doesn't say
  */
 export function roomOnDisk(fd: number): number {
   if (lib.fstatvfs(fd, STATVFS) < 0 || statvfs[BLOCKS] === 0n) return Infinity;

@@ -1,5 +1,5 @@
 /**
- * The environment, as bytes: a value may be anything but NUL.
+ * The environment, as bytes: a value may hold any byte but NUL.
  *
  * @module
  */
@@ -12,8 +12,8 @@ const lib = load({
 });
 
 /**
- * `environ` is a variable, which may come to point elsewhere; what comes out of
- * the library is where the variable is.
+ * The address of the C library's variable `environ`. The variable itself is
+ * read each time, since setenv(3) may make it point elsewhere.
  */
 const pointerToEnviron = load({ environ: { type: "pointer" } }).environ;
 
@@ -38,8 +38,6 @@ export function getenv(name: string): Uint8Array<ArrayBuffer> | undefined {
  * Sets an environment variable, for the runtime and for programs that are
  * started from now on.
  *
- * @param name Its name
- * @param value Its value
  * @throws {SysError} `ENOMEM`
  */
 export function setenv(name: string, value: string): void {
@@ -47,7 +45,7 @@ export function setenv(name: string, value: string): void {
 }
 
 /**
- * The whole environment, to be handed on to other programs.
+ * The whole environment, for programs that this one starts.
  *
  * @returns Its entries, each `NAME=value`
  */

@@ -21,16 +21,16 @@ const EINTR = errorNumber("EINTR");
 
 /** `struct epoll_event` is packed on x86_64 and on nothing else. */
 const PACKED = Deno.build.arch === "x86_64";
-/** Its size in 32-bit words: the events, and 64 bits of our own. */
+/** Its size in 32-bit words: the events, and 64 bits that are the caller's. */
 const SIZE = PACKED ? 3 : 4;
 const DATA = PACKED ? 1 : 2;
 
 /**
- * A set of descriptors that is looked at without waiting; what to wait with is
- * its own descriptor, which is readable while there is something to be found.
+ * A set of descriptors. {@linkcode Epoll.poll} never waits; to wait, poll the
+ * set's own descriptor, which is readable while one of the set has an event.
  *
- * A look costs as much as there is to be found, not as much as is watched
- * (epoll(7)).
+ * The cost of a look grows with the number of events, not with the number of
+ * descriptors in the set (epoll(7)).
  */
 export class Epoll {
   /** The descriptor of the set itself. */
@@ -44,7 +44,7 @@ export class Epoll {
    * Makes an empty set.
    *
    * @param most How many events one look may find
-   * @throws {SysError} When there are no descriptors left
+   * @throws {SysError} `EMFILE`, `ENFILE`, `ENOMEM`
    */
   constructor(most = 256) {
     this.fd = check(lib.epoll_create1(EPOLL_CLOEXEC));
@@ -53,9 +53,9 @@ export class Epoll {
   }
 
   /**
-   * Takes a descriptor into the set. It leaves by being closed.
+   * Adds a descriptor to the set. Closing it takes it out again.
    *
-   * @param fd The descriptor: not of a file
+   * @param fd The descriptor of anything but a regular file
    * @param events As for `Poller`: `READABLE`, `WRITABLE`, both, or 0
    * @throws {SysError} When the kernel has no memory
    */
@@ -64,7 +64,7 @@ export class Epoll {
   }
 
   /**
-   * Changes what is watched for at a descriptor of the set.
+   * Changes the events that are watched for on a descriptor of the set.
    *
    * @param events As for {@linkcode Epoll.add}
    */
@@ -73,7 +73,7 @@ export class Epoll {
   }
 
   /**
-   * Takes a descriptor out of the set that stays open.
+   * Takes a descriptor out of the set, and leaves it open.
    */
   remove(fd: number): void {
     this.#control(EPOLL_CTL_DEL, fd, 0);
@@ -88,7 +88,7 @@ export class Epoll {
   /**
    * Looks without waiting.
    *
-   * @returns How many descriptors have something
+   * @returns How many descriptors have an event
    */
   poll(): number {
     const most = this.#found.length / SIZE;
@@ -98,9 +98,9 @@ export class Epoll {
   }
 
   /**
-   * One of the descriptors that the last look found.
+   * One of the descriptors with an event, as the last look found them.
    *
-   * @param i Which, from 0
+   * @param i Which of them, from 0
    */
   fdAt(i: number): number {
     return this.#found[i * SIZE + DATA]!;

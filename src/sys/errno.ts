@@ -9,12 +9,12 @@ import { load } from "./libc.ts";
 const { location } = load({
   location: { name: "__errno_location", parameters: [], result: "pointer" },
 });
-/** This program's one JavaScript thread has one, so it is located once. */
+/** Each thread has its own; all of JavaScript here runs in one thread. */
 const errno = new Deno.UnsafePointerView(location()!);
 
 /**
- * The error number of the synchronous call that has just failed. It holds
- * only until the next call into the C library.
+ * The error number of the synchronous call that has just failed. The next call
+ * into the C library may change it.
  */
 export function lastErrno(): number {
   return errno.getInt32(0);

@@ -5,9 +5,9 @@
  * @module
  */
 /**
- * What is known of each error number: its name and the originals' words for
- * it (as seen from the programs themselves, one error injected after another).
- * Names for numbers that are not here come out as `E123`.
+ * The name of each error number, and the words that the originals print for it
+ * (observed by injecting one error after another into them). A number that is
+ * missing here gets a name such as `E123`.
  */
 const ERRORS: Record<number, readonly [string, string]> = {
   1: ["EPERM", "permission denied"],

@@ -1,15 +1,21 @@
 /**
  * Files by name, relative to an open directory.
  *
- * A program that holds a directory open goes on with the same directory when
- * somebody renames it, and never has to change its own working directory.
+ * A program that holds a directory open still works on that directory after
+ * somebody has renamed it, and never has to change its working directory.
  *
  * @module
  */
 import { type Bytes, latin1 } from "../bytes.ts";
 import { check, lastErrno } from "./errno.ts";
 import { SysError } from "./errors.ts";
-import { close, isOpen, isReadWrite } from "./descriptors.ts";
+import {
+  close,
+  isOpen,
+  isReadWrite,
+  O_CLOEXEC,
+  O_NONBLOCK,
+} from "./descriptors.ts";
 import { AT_FDCWD, cString, load } from "./libc.ts";
 
 const lib = load({
@@ -28,21 +34,24 @@ const lib = load({
   },
   mkostemp: { parameters: ["buffer", "i32"], result: "i32" },
   umask: { parameters: ["u32"], result: "u32" },
-  /** `stat` has another layout on each machine, `statx` the same on all. */
+  /**
+   * The structure that `stat` fills in differs between processors; that of
+   * `statx` is the same on all.
+   */
   statx: {
     parameters: ["i32", "buffer", "i32", "u32", "buffer"],
     result: "i32",
   },
   /**
-   * For getdents64(2), on which readdir(3) stands. At the end that one returns
-   * what it returns when it fails, and leaves the difference to `errno`, which
+   * For getdents64(2), the system call below readdir(3). readdir returns NULL
+   * both at the end and on a failure, and only `errno` tells them apart, which
    * the runtime may change between two calls. glibc has a function for
-   * getdents64 since 2.30 only.
+   * getdents64 only since 2.30.
    */
   syscall: { parameters: ["i32", "i32", "buffer", "u32"], result: "i32" },
 });
 
-/** How many bytes of entries are read at once. */
+/** The size of the buffer for a directory's entries, in bytes. */
 const ENTRIES = 32 * 1024;
 const GETDENTS64 = Deno.build.arch === "aarch64" ? 61 : 217;
 
@@ -51,14 +60,12 @@ const O_WRONLY = 1;
 const O_CREAT = 0o100;
 const O_TRUNC = 0o1000;
 const O_APPEND = 0o2000;
-const O_NONBLOCK = 0o4000;
-const O_CLOEXEC = 0o2000000;
 
 const AT_EACCESS = 0x200;
 const AT_EMPTY_PATH = 0x1000;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const STATX_BTIME = 0x800;
-/** The basic fields, and the time when it was made. */
+/** The basic fields, and the time when the file was made. */
 const STATX_ALL = 0x7ff | STATX_BTIME;
 const S_IFMT = 0o170000;
 const S_IFSOCK = 0o140000;
@@ -71,13 +78,13 @@ const S_IFIFO = 0o010000;
 export type OpenMode =
   /** For reading, from its start. */
   | "read"
-  /** For writing at its end, made when it isn't there. */
+  /** For writing at its end; it is made if it doesn't exist. */
   | "append"
-  /** For writing at its end. */
+  /** For writing at its end; it must exist. */
   | "reopen"
-  /** For writing, made when it isn't there, emptied when it is. */
+  /** For writing; it is made if it doesn't exist, and emptied if it does. */
   | "truncate"
-  /** For writing over its beginning, made when it isn't there. */
+  /** For writing over its beginning; it is made if it doesn't exist. */
   | "overwrite";
 
 const FLAGS: Record<OpenMode, number> = {
@@ -93,12 +100,12 @@ export type Name = string | Uint8Array;
 
 /**
  * Opens a file, or a directory for reading. The descriptor isn't inherited by
- * other programs. Opening never waits: not for the other end of a fifo either.
+ * other programs. Opening never waits, not even for the other end of a fifo.
  *
  * @param mode How to open it
  * @param permissions The permission bits for a new file, before the umask
- * @param directory An open directory that the name is relative to; the
- * working directory unless given
+ * @param directory An open directory that the name is relative to; by default
+ * the working directory
  * @throws {SysError} When it can't be opened
  */
 export function open(
@@ -112,10 +119,10 @@ export function open(
 }
 
 /**
- * Opens a new file without a name, for reading and writing: nobody else can
- * open it, and it is gone when it is closed.
+ * Makes a file without a name, open for reading and writing: nobody else can
+ * open it, and it is removed when it is closed.
  *
- * @param folder The folder whose disk it is on
+ * @param folder A directory on the disk that the file is to be on
  * @returns The descriptor, not inherited by other programs
  * @throws {SysError} When it can't be made
  */
@@ -135,7 +142,7 @@ export function tmpfile(folder: Name): number {
  *
  * @param permissions Its permission bits, before the umask
  * @param directory An open directory that the name is relative to
- * @throws {SysError} `EEXIST` when it is there already; others
+ * @throws {SysError} `EEXIST` when the name is taken; others
  */
 export function mkdir(
   name: Name,
@@ -146,10 +153,11 @@ export function mkdir(
 }
 
 /**
- * Renames a file inside a directory, in one step; a file of the new name goes.
+ * Renames a file inside a directory, in one step; a file that has the new name
+ * already is removed by it.
  *
- * @param from The name that it has
- * @param to The name that it gets
+ * @param from The old name
+ * @param to The new name
  * @param directory The open directory of both
  * @throws {SysError} When it can't be renamed
  */
@@ -186,40 +194,40 @@ export function chmod(
   check(lib.fchmodat(directory, cString(name), mode, 0));
 }
 
-/** What is known of a file without reading it. */
+/** A file's type, mode, size and times, as stat(2) has them. */
 export interface FileInfo {
   /** Whether it is a regular file. */
   isFile: boolean;
   /** Whether it is a directory. */
   isDirectory: boolean;
-  /** Whether it is a symbolic link, which only {@linkcode lstat} sees. */
+  /** Whether it is a symbolic link, which only {@linkcode lstat} reports. */
   isSymlink: boolean;
   /** Whether it is a pipe, with a name or without one. */
   isFifo: boolean;
   /** Whether it is a socket. */
   isSocket: boolean;
-  /** Type and permission bits. */
+  /** The type and the permission bits. */
   mode: number;
-  /** Bytes. */
+  /** The size in bytes. */
   size: number;
-  /** How many names it has. */
+  /** How many names (hard links) it has. */
   nlink: number;
-  /** Seconds since 1970 of its last change of contents. */
+  /** When its contents last changed, in seconds since 1970. */
   mtime: number;
-  /** Seconds since 1970 of its last change of anything: name and mode too. */
+  /** When anything of it last changed, name and mode too; as `mtime`. */
   ctime: number;
-  /** Seconds since 1970 when it was made; `undefined` where nobody knows. */
+  /** When it was made, as `mtime`; `undefined` if the file system can't say. */
   birthtime: number | undefined;
-  /** The number of its inode, and of its device, as one text. */
+  /** Its device's and its inode's number: two names of one file share them. */
   identity: string;
 }
 
 /**
- * Looks at a file.
+ * Asks for a file's type, mode, size and times.
  *
  * @param name Its name; empty for the open file `directory` itself
  * @param directory An open directory that the name is relative to
- * @returns What is known of it, or `undefined` where there is none
+ * @returns The answer, or `undefined` when there is no such file
  * @throws {SysError} On any other failure
  */
 export function stat(
@@ -230,9 +238,9 @@ export function stat(
 }
 
 /**
- * Looks at a file, or at the symbolic link that has its name.
+ * As {@linkcode stat}, but a symbolic link isn't followed.
  *
- * @returns What is known of it, or `undefined` where there is none
+ * @returns The answer, or `undefined` when there is no such file
  * @throws {SysError} On any other failure
  */
 export function lstat(name: Name): FileInfo | undefined {
@@ -274,8 +282,8 @@ function statx(
 }
 
 /**
- * Where a symbolic link leads. What is in `/proc/self/fd` tells the names of
- * open files.
+ * Where a symbolic link leads. The links in `/proc/self/fd` lead to the names
+ * of open files.
  *
  * @param name The link's name
  * @returns The path's bytes
@@ -288,14 +296,13 @@ export function readlink(name: Name): Bytes {
   return path.slice(0, n);
 }
 
-/** What {@linkcode access} asks for: R_OK, W_OK, and X_OK of a directory. */
+/** access(2)'s R_OK, W_OK, and (for a directory) X_OK. */
 const ACCESS = { read: 4, write: 2, enter: 1 };
 
 /**
- * Whether this process may do something with a file.
+ * Whether this process may read, write or (a directory) enter a file.
  *
- * @param what What; to enter is for directories
- * @returns Whether it may; not where there is no such file
+ * @returns Whether it may; `false` when there is no such file
  */
 export function access(name: Name, what: keyof typeof ACCESS): boolean {
   return lib.faccessat(AT_FDCWD, cString(name), ACCESS[what], AT_EACCESS) === 0;
@@ -304,8 +311,8 @@ export function access(name: Name, what: keyof typeof ACCESS): boolean {
 /**
  * Lists a directory.
  *
- * @returns The names in it, in no order, a byte for each character (Latin-1);
- * `.` and `..` among them
+ * @returns The names in it, in no particular order, a character for each byte
+ * (Latin-1), `.` and `..` among them
  * @throws {SysError} When it can't be read
  */
 export function readdir(directory: number): string[] {
@@ -315,7 +322,7 @@ export function readdir(directory: number): string[] {
 }
 
 /**
- * Lists a directory without holding the list.
+ * Lists a directory without having all names in memory.
  *
  * @param directory The open directory
  * @param see Called with each name, as {@linkcode readdir} returns them
@@ -325,7 +332,8 @@ export function eachName(
   directory: number,
   see: (name: string) => void,
 ): void {
-  // Where the last one has stopped reading belongs to the open file.
+  // An open file of our own, since the place at which the next read goes on
+  // belongs to the open file.
   const fd = open(".", "read", 0, directory);
   try {
     const buffer = new Uint8Array(ENTRIES);
@@ -342,20 +350,19 @@ export function eachName(
   }
 }
 
-/** Reads as many entries as there is room for; 0 bytes at the end. */
+/** Reads as many entries as there is room for; returns 0 at the end. */
 function readEntries(fd: number, buffer: Bytes): number {
   const length = lib.syscall(GETDENTS64, fd, buffer, buffer.length);
   if (length >= 0) return length;
   const error = new SysError(lastErrno());
-  // Linux calls a directory that was removed so; it has no entries.
+  // Linux says this of a directory that was removed, which has no entries.
   if (error.code === "ENOENT") return 0;
   throw error;
 }
 
 /**
- * Sets the permission bits that new files don't get.
+ * Sets the permission bits that new files don't get (umask(2)).
  *
- * @param mask The bits
  * @returns The former mask
  */
 export function umask(mask: number): number {
@@ -363,7 +370,7 @@ export function umask(mask: number): number {
 }
 
 /**
- * Opens a directory. An empty name is nothing's, and not the root's.
+ * Opens a directory. An empty name is an error, and doesn't stand for `/`.
  *
  * @param path Its name
  * @returns The descriptor, not inherited by other programs
@@ -375,12 +382,12 @@ export function openDirectory(path: string): number {
 
 /**
  * Whether a standard descriptor may have been closed when this program was
- * started: the runtime's start code opens `/dev/null` in place of such a one,
- * for reading and writing, before anything here runs. daemon(3), Python and
- * Node hand the same to their children on purpose. Nothing tells the two
- * apart: flags, offset, inode and close-on-exec are equal. So standard input
- * is taken for what it is, an empty file, and only an output is refused, since
- * what is written to it would be lost.
+ * started. In that case the runtime opens `/dev/null` for reading and writing
+ * in its place before anything here runs. But daemon(3), Python and Node give
+ * their children the same on purpose, and nothing tells the two cases apart:
+ * flags, offset, inode and close-on-exec are equal. So callers take such a
+ * standard input for what it is, an empty file, and refuse only such an output,
+ * since what is written to it would be lost.
  */
 export function mayHaveBeenClosed(fd: number): boolean {
   if (!isOpen(fd)) return true;

@@ -1,5 +1,5 @@
 /**
- * Waiting for the disk without standing still.
+ * Syncing files in other threads, so that the program doesn't wait for the disk.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const lib = load({
   },
 });
 
-/** How many go on at the same time at the most; each has a thread. */
+/** How many syncs may run at the same time; each takes a thread. */
 const MOST = 16;
 const threads = new Semaphore(MOST);
 
@@ -34,11 +34,12 @@ async function syncAside(fd: number): Promise<boolean> {
 }
 
 /**
- * Writes a file's data and mode to the disk, in a thread of its own where there
- * is one: this one goes on meanwhile.
+ * Writes a file's data and mode to the disk, in another thread when one can be
+ * had, so that this thread goes on meanwhile.
  *
- * @param fd The descriptor, which may be closed before it is done
- * @returns Whether it is done: the error's number stays in the other thread
+ * @param fd The descriptor; the caller may close it at once
+ * @returns Whether it succeeded; on a failure the error number isn't known, as
+ * it stays in the other thread
  */
 export async function fsyncAside(fd: number): Promise<boolean> {
   let own: number;
@@ -56,13 +57,14 @@ export async function fsyncAside(fd: number): Promise<boolean> {
 }
 
 /**
- * Waits until the names in a directory are on the disk, where its file system
- * can be asked for that.
+ * Waits until the names in a directory are on the disk, unless its file system
+ * can't sync a directory.
  *
- * @param fd The open directory, which stays open until this is done
+ * @param fd The open directory, which must stay open until this is done
  * @throws {SysError} When the disk fails
  */
 export async function fsyncDirectoryAside(fd: number): Promise<void> {
-  // Some can't be asked, which is all that the error's number says then.
+  // Once more in this thread, where the error number tells a file system that
+  // can't do it from a failure of the disk.
   if (!await syncAside(fd)) fsyncDirectory(fd);
 }

@@ -1,8 +1,6 @@
 /**
- * The C library, loaded once for each group of functions that a file needs.
- *
- * Everything in `src/sys/` stands on this file; nothing outside `src/sys/`
- * calls it.
+ * Loads functions of the C library. Each file of `src/sys/` declares those that
+ * it needs; nothing outside `src/sys/` imports this.
  *
  * @module
  */
@@ -12,10 +10,10 @@ export const AT_FDCWD = -100;
 
 const LIBC = "libc.so.6";
 
-/** A structure, which is nothing to a function that has no such parameter. */
+/** The extra parameter of {@linkcode slow}: any structure will do. */
 const STRUCTURE = { struct: ["i32"] } as const;
 const nothing = new Uint8Array(4);
-/** After so many calls it is worth a function's while to be made fast. */
+/** After this many calls it pays to make a function fast. */
 const SEVERAL = 100;
 
 type Call = (...args: unknown[]) => unknown;
@@ -23,11 +21,12 @@ type Call = (...args: unknown[]) => unknown;
 /**
  * Loads functions of the C library.
  *
- * In an executable each is loaded when it is first used, and made fast when it
- * has been used some times: the machine code for that takes the runtime a tenth
- * of a millisecond and more for every function, and a program that starts often
- * shouldn't pay for it. In a test it would be a leak of the test that is the
- * first to call it.
+ * In an executable each function is loaded when it is first called, and made
+ * fast after {@linkcode SEVERAL} calls. To make it fast the runtime compiles
+ * machine code for it, which takes a tenth of a millisecond or more for every
+ * function, and a program that starts often shouldn't pay for that. Elsewhere
+ * all are loaded at once: `deno test` would otherwise report a leak in the test
+ * that is the first to call a function.
  *
  * A result of type `ssize_t` is declared as `i32` by the callers: no call here
  * moves more than 2^31 bytes, and an `i32` comes without a BigInt.
@@ -40,7 +39,7 @@ export function load<const S extends Deno.ForeignLibraryInterface>(
   if (!Deno.build.standalone) return Deno.dlopen(LIBC, symbols).symbols;
   const loaded: Record<string, unknown> = {};
   for (const [name, declaration] of Object.entries(symbols)) {
-    // Set once, it is an ordinary property, which costs a call nothing.
+    // This replaces the getter by an ordinary property, which calls cost less.
     const set = (value: unknown) =>
       Object.defineProperty(loaded, name, { value, configurable: true });
     const fast = () => Deno.dlopen(LIBC, { [name]: declaration }).symbols[name];
@@ -59,11 +58,12 @@ export function load<const S extends Deno.ForeignLibraryInterface>(
 }
 
 /**
- * A function for which no machine code is made: the runtime makes none where a
- * structure is among the parameters. So this has one more, after all others. No
- * function looks at it, and in C it is the caller who puts arguments away.
+ * Loads a function without having machine code compiled for it. The runtime
+ * compiles none for a function with a structure among its parameters, so this
+ * declares a structure after the real parameters. The function doesn't look at
+ * it, and in C the caller removes the arguments, so it does no harm.
  *
- * @param enough Called when it has been called several times
+ * @param enough Called when the function is called for the 100th time
  */
 function slow(
   name: string,
@@ -77,7 +77,7 @@ function slow(
   const call = symbols[name] as Call;
   let calls = 0;
   return (...args) => {
-    // Before the call, whose `errno` it would change.
+    // Before the call, since `enough` would change the call's `errno`.
     if (++calls === SEVERAL) enough();
     return call(...args, nothing);
   };
@@ -90,7 +90,7 @@ const encoder = new TextEncoder();
  *
  * @param text The text, or its bytes
  * @returns Its bytes and a NUL
- * @throws {TypeError} When the text itself holds a NUL, at which C would cut it
+ * @throws {TypeError} When the text contains a NUL, where C would cut it off
  */
 export function cString(text: string | Uint8Array): Uint8Array<ArrayBuffer> {
   const bytes = typeof text === "string" ? encoder.encode(text) : text;

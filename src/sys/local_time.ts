@@ -1,5 +1,5 @@
 /**
- * Local time: what the machine, or `$TZ`, says.
+ * Local time, in the time zone of the machine or of `$TZ`.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export interface LocalTime {
 
 const time = new BigInt64Array(1);
 const timeBytes = new Uint8Array(time.buffer);
-/** `struct tm` begins with six numbers; it has 56 bytes. */
+/** `struct tm`: second, minute, hour, day, month, year, …; 56 bytes. */
 const fields = new Int32Array(16);
 const fieldBytes = new Uint8Array(fields.buffer);
 let zoneKnown = false;
@@ -38,10 +38,10 @@ let zoneKnown = false;
  * Turns seconds into local time.
  *
  * @param seconds Whole seconds since 1970-01-01 00:00:00 UTC
- * @returns The local time, or `undefined` where no calendar goes so far
+ * @returns The local time, or `undefined` when the year doesn't fit into an int
  */
 export function localTime(seconds: number): LocalTime | undefined {
-  // Only `localtime` itself has to look for the zone without being asked.
+  // localtime(3) would read the time zone by itself; localtime_r(3) needn't.
   if (!zoneKnown) lib.tzset();
   zoneKnown = true;
   time[0] = BigInt(seconds);
@@ -58,17 +58,17 @@ export function localTime(seconds: number): LocalTime | undefined {
 }
 
 /**
- * Turns local time into seconds. Of two moments that clocks show alike, in
- * autumn, it is the C library's choice.
+ * Turns local time into seconds. When clocks are put back in autumn an hour
+ * comes twice; the C library chooses which of the two is meant.
  *
  * @param local The local time
- * @returns Whole seconds since 1970-01-01 00:00:00 UTC, or `undefined` where
- * no calendar has it
+ * @returns Whole seconds since 1970-01-01 00:00:00 UTC, or `undefined` when
+ * mktime(3) fails
  */
 export function secondsOf(local: LocalTime): number | undefined {
   const { year, month, day, hour, minute, second } = local;
   fields.set([second, minute, hour, day, month - 1, year - 1900, 0, 0, -1]);
   const seconds = Number(lib.mktime(fieldBytes));
-  // One second before 1970 looks like a failure, and nobody misses it.
+  // The last second of 1969 looks like a failure, too; no log has it.
   return seconds === -1 ? undefined : seconds;
 }

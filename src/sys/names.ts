@@ -1,6 +1,6 @@
 /**
- * Names of hosts and services. What may ask a name server waits in a thread
- * of its own, or here where no thread can be had.
+ * Names of hosts and services. A call that may ask a name server runs in
+ * another thread; only when the system starts no thread does this one wait.
  *
  * @module
  */
@@ -34,15 +34,18 @@ const AI_NUMERICHOST = 4;
 const NI_NAMEREQD = 8;
 const EAI_AGAIN = -3;
 
-/** A name server didn't answer: asked later, it may. */
+/** No name server has answered; a later try may succeed. */
 export class TemporaryNameError extends Error {
   override name = "TemporaryNameError";
 }
 
-/** What another thread reads, which the garbage collector doesn't know. */
+/**
+ * The arguments of calls in other threads. The garbage collector doesn't know
+ * that these threads use them.
+ */
 const inUse = new Set<unknown>();
 
-/** Keeps what a call in another thread uses until it is done. */
+/** Keeps a call's arguments in memory until the call has returned. */
 async function keeping<T>(
   args: unknown,
   call: () => T | Promise<T>,
@@ -77,13 +80,13 @@ function endpoints(list: bigint, port: number): Endpoint[] {
 }
 
 /**
- * The addresses of a host. One that is written as a number needs no name
- * server, and the machine's own file of hosts is asked before any.
+ * Looks up the addresses of a host (getaddrinfo(3)): an address needs no name
+ * server, and `/etc/hosts` is read before one is asked.
  *
  * @param host Its name, or an IPv4 or IPv6 address
  * @param port The port for the endpoints
- * @returns Its endpoints, in the order in which to try them; none when there
- * is no such host
+ * @returns Its endpoints, in the order in which to try them; an empty array
+ * when there is no such host
  * @throws {TemporaryNameError} When no name server answers
  */
 export async function getaddrinfo(
@@ -110,11 +113,11 @@ export async function getaddrinfo(
 }
 
 /**
- * The name of the host that has an address.
+ * Looks up the name of the host that has an address (getnameinfo(3)).
  *
  * @param of The address; its port doesn't matter
- * @returns The name, or `undefined` where it has none or nobody answers; what
- * isn't printable ASCII is none
+ * @returns The name, or `undefined` when the address has none, no name server
+ * answers, or the name isn't printable ASCII
  */
 export async function getnameinfo(of: Endpoint): Promise<string | undefined> {
   const name = new Uint8Array(1025);
@@ -141,8 +144,8 @@ export async function getnameinfo(of: Endpoint): Promise<string | undefined> {
 /**
  * The number of a TCP port.
  *
- * @param name Its number or its name, such as `"syslog"`
- * @returns The number, or `undefined` where there is none
+ * @param name Its number, or its name in `/etc/services`, such as `"smtp"`
+ * @returns The number, or `undefined` when there is no such port
  */
 export function parsePort(name: string): number | undefined {
   if (/^\d+$/.test(name)) {

@@ -1,9 +1,9 @@
 /**
  * Starting, watching and ending other programs.
  *
- * `Deno.Command` can give a child descriptors 0, 1 and 2 only, and the child
- * would inherit the ignored SIGPIPE of the runtime; so the C library's
- * `posix_spawn` does it here.
+ * `Deno.Command` gives a child only the descriptors 0, 1 and 2, and the child
+ * would ignore SIGPIPE as the runtime does. So this calls the C library's
+ * `posix_spawn`.
  *
  * @module
  */
@@ -65,26 +65,26 @@ const { SIGCHLD, SIGPIPE } = signals;
 
 /** A program to start. */
 export interface Program {
-  /** Its name, looked up in `$PATH` when it has no slash, and its arguments. */
+  /** Its name, searched for in `$PATH` when it has no slash, and its arguments. */
   args: readonly (string | Uint8Array)[];
   /** The file to run, where it isn't the one that `args[0]` names. */
   file?: string;
   /** Its environment, each entry `NAME=value`. */
   env: readonly (string | Uint8Array)[];
-  /** Which of its descriptors is which of ours. Others are as they are. */
+  /** Its descriptors, each with the one of ours that it is to be a copy of. */
   fds?: ReadonlyMap<number, number>;
-  /** Descriptors that it doesn't get. */
+  /** Descriptors that are closed in it. */
   without?: readonly number[];
   /** An open directory to start it in. */
   directory?: number;
-  /** Whether it leads a session, and so a process group, of its own. */
+  /** Whether it leads a new session, and so a new process group. */
   session?: boolean;
 }
 
 /**
- * Lays strings out as C's NULL-terminated array of pointers, the strings
- * themselves after it in the same buffer: what is passed to the call is all
- * that must outlive it.
+ * Makes C's NULL-terminated array of pointers to strings. The strings follow in
+ * the same buffer, so that this one buffer is all that must stay in memory
+ * during the call.
  */
 function pointers(
   list: readonly (string | Uint8Array)[],
@@ -104,22 +104,22 @@ function pointers(
 }
 
 /**
- * Whoever started this program may have let it ignore SIGCHLD, or have blocked
- * it; how a child ended is then never told.
+ * Undoes what the program that started this one may have done to SIGCHLD: while
+ * it is ignored or blocked, nobody learns how a child has ended.
  */
-function hearOfChildren(): void {
+function receiveSigchld(): void {
   unblockSignals();
   if (isIgnored(SIGCHLD)) lib.signal(SIGCHLD, SIG_DFL);
 }
 
-/** What these functions return is the error itself, and `errno` isn't set. */
-function must(error: number): void {
-  if (error !== 0) throw new SysError(error);
+/** The functions of posix_spawn(3) return the error number: 0 for success. */
+function checkSpawn(errno: number): void {
+  if (errno !== 0) throw new SysError(errno);
 }
 
 /**
- * Starts a program. None of its signals is blocked, and none ignored but those
- * that were when this one started.
+ * Starts a program. No signal is blocked in it, and it ignores only those
+ * signals that this program was started with as ignored.
  *
  * @returns Its process id
  * @throws {SysError} When it can't be found or started
@@ -129,40 +129,42 @@ export function spawn(program: Program): number {
   const actions = new Uint8Array(512);
   const attributes = new Uint8Array(512);
   const set = new Uint8Array(128);
-  hearOfChildren();
+  receiveSigchld();
   lib.posix_spawn_file_actions_init(actions);
   lib.posix_spawnattr_init(attributes);
-  // Descriptors first go where no target is, so that no placing overwrites
-  // the source of a later one; dup2 to the target also clears close-on-exec.
+  // Each descriptor is first copied to a number above all targets: otherwise
+  // one dup2 could overwrite the source of a later one. The dup2 to the target
+  // also clears close-on-exec.
   const moved: number[] = [];
   const free = Math.max(2, ...program.fds?.keys() ?? []) + 1;
   try {
-    // Before a target takes the directory's number.
+    // First, since a target may have the directory's number.
     if (program.directory !== undefined) {
-      must(
+      checkSpawn(
         lib.posix_spawn_file_actions_addfchdir_np(actions, program.directory),
       );
     }
     for (const [theirs, ours] of program.fds ?? []) {
       const source = dup(ours, free);
       moved.push(source);
-      must(lib.posix_spawn_file_actions_adddup2(actions, source, theirs));
+      checkSpawn(lib.posix_spawn_file_actions_adddup2(actions, source, theirs));
     }
     for (const fd of program.without ?? []) {
-      must(lib.posix_spawn_file_actions_addclose(actions, fd));
+      checkSpawn(lib.posix_spawn_file_actions_addclose(actions, fd));
     }
     let flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
     if (program.session) flags |= POSIX_SPAWN_SETSID;
     lib.posix_spawnattr_setflags(attributes, flags);
-    // What is handled here is at its default there by itself. What was ignored
-    // at our start, by nohup say, stays so; only SIGPIPE the runtime ignores.
+    // exec(2) itself resets a signal that has a handler here, and leaves one
+    // that was ignored at our start (by nohup, for instance). Only SIGPIPE,
+    // which the runtime ignores, has to be reset.
     lib.sigemptyset(set);
     lib.sigaddset(set, SIGPIPE);
     lib.posix_spawnattr_setsigdefault(attributes, set);
     lib.sigemptyset(set);
     lib.posix_spawnattr_setsigmask(attributes, set);
     const pid = new Int32Array(1);
-    must(lib.posix_spawnp(
+    checkSpawn(lib.posix_spawnp(
       new Uint8Array(pid.buffer),
       cString(program.file ?? program.args[0] ?? ""),
       actions,
@@ -187,16 +189,15 @@ const status = new Int32Array(1);
 const statusBytes = new Uint8Array(status.buffer);
 
 /**
- * Waits for a child that has ended, without waiting for one to end; what it
- * ended with is in `status`.
+ * Collects a child that has ended, without waiting; puts its status in `status`.
  *
- * @returns Its process id, 0 when none has ended, -1 when there is none
+ * @returns Its process id; 0 when no child has ended, -1 when there is none
  */
 function waitpid(pid: number): number {
   return lib.waitpid(pid, statusBytes, WNOHANG);
 }
 
-/** A program that is waited for. */
+/** A call of {@linkcode waitFor} that hasn't returned yet. */
 interface Awaited {
   readonly pid: number;
   readonly resolve: (ending: ExitStatus) => void;
@@ -206,7 +207,7 @@ interface Awaited {
 const awaited = new Set<Awaited>();
 let alive: ReturnType<typeof setInterval> | undefined;
 
-/** Looks which programs have ended. */
+/** Settles the calls whose programs have ended. */
 function collect(): void {
   for (const child of awaited) {
     const found = waitpid(child.pid);
@@ -223,33 +224,34 @@ function collect(): void {
 }
 
 /**
- * Waits for a program that {@linkcode spawn} started. Any number of them can be
- * waited for: the runtime has 32 threads for calls that wait, and one for each
- * program would leave none for the poll of the main loop.
+ * Waits for a program that {@linkcode spawn} started, by SIGCHLD and not in a
+ * thread: the runtime has 32 threads, and with one for each of many programs
+ * none would be left for the poll of the main loop.
  *
  * @returns How it ended
- * @throws {SysError} `ECHILD` when it isn't ours, or was waited for before
+ * @throws {SysError} `ECHILD` when it isn't a child of this process, or was
+ * waited for before
  */
 export function waitFor(pid: number): Promise<ExitStatus> {
   if (awaited.size === 0) {
     listen("SIGCHLD", collect);
-    // A listener alone doesn't keep this program running; a timer does.
+    // A listener alone doesn't keep this program running, but a timer does.
     alive = setInterval(collect, 60_000);
   }
   return new Promise((resolve, reject) => {
     awaited.add({ pid, resolve, reject });
-    // It may have ended before anyone listened.
+    // The program may have ended before there was a listener.
     collect();
   });
 }
 
 /**
- * Takes the ending of any one program that {@linkcode spawn} started and
- * {@linkcode waitFor} isn't called for. This is for a program that has many,
- * and listens to SIGCHLD.
+ * Collects any one child that has ended, without waiting. This is for a program
+ * that has many children, listens for SIGCHLD, and never calls
+ * {@linkcode waitFor}.
  *
- * @returns Its process id, and its status as the kernel has it (768 for the
- * exit code 3), or `undefined` where none has ended
+ * @returns Its process id, and its status as wait(2) has it (768 for exit code
+ * 3), or `undefined` when no child has ended
  */
 export function waitForAny(): { pid: number; status: number } | undefined {
   const pid = waitpid(-1);
@@ -260,15 +262,17 @@ export function waitForAny(): { pid: number; status: number } | undefined {
  * Sends a signal.
  *
  * @param pid The process; minus its number for a process group
- * @param signal The signal's number; 0 only asks whether it is there
+ * @param signal The signal's number; 0 only asks whether the process exists
+ * @returns Whether the signal could be sent
  */
 export function kill(pid: number, signal: number): boolean {
   return lib.kill(pid, signal) === 0;
 }
 
 /**
- * Takes the place of init for the descendants whose parents end from now on,
- * so that {@linkcode groupExists} knows them.
+ * Makes this process the parent of those of its descendants whose own parents
+ * end from now on (otherwise init would be), so that {@linkcode groupExists} can
+ * wait for them.
  */
 export function setChildSubreaper(): void {
   const PR_SET_CHILD_SUBREAPER = 36;
@@ -276,9 +280,9 @@ export function setChildSubreaper(): void {
 }
 
 /**
- * Whether anything of a process group still runs. Its leader must have been
- * waited for; other members that have ended, and are ours, are waited for here,
- * since to the kernel a process is there until somebody has.
+ * Whether a process of a group still runs. The caller must have waited for the
+ * group's leader. This waits for other children of ours in the group that have
+ * ended, since for the kernel a process exists until it has been waited for.
  */
 export function groupExists(group: number): boolean {
   while (waitpid(-group) > 0);
@@ -286,18 +290,19 @@ export function groupExists(group: number): boolean {
 }
 
 /**
- * Makes this process become another program, with the same descriptors.
+ * Replaces this program by another, with the same process id and descriptors.
  *
- * @param args Its name, looked up in `$PATH`, and its arguments
+ * @param args Its name, searched for in `$PATH`, and its arguments
  * @param env Its environment, each entry `NAME=value`
- * @throws {SysError} When it can't; otherwise this never returns
+ * @throws {SysError} When it can't be found or started; otherwise this never
+ * returns
  */
 export function exec(
   args: readonly (string | Uint8Array)[],
   env: readonly (string | Uint8Array)[],
 ): never {
-  // Handlers go by themselves with the old program; what it ignored stays
-  // ignored, and that is SIGPIPE.
+  // execve(2) resets signals with a handler, but an ignored one stays ignored,
+  // and the runtime ignores SIGPIPE.
   lib.signal(SIGPIPE, SIG_DFL);
   lib.execvpe(cString(args[0] ?? ""), pointers(args), pointers(env));
   throw new SysError(lastErrno());

@@ -1,5 +1,5 @@
 /**
- * What the runtime does beside this thread: its event loop, and its threads.
+ * The runtime's event loop and threads, as far as they can be seen from here.
  *
  * @module
  */
@@ -19,35 +19,38 @@ const lib = load({
 
 const EPOLL_CTL_DEL = 2;
 const ENOENT = errorNumber("ENOENT");
-/** The runtime opens it among its first descriptors. */
+/** The event loop's descriptor is smaller than this, since it is opened early. */
 const FIRST_DESCRIPTORS = 64;
 
-/** The runtime keeps a thread for 10 seconds after its last call. */
+/** The runtime keeps an idle thread for 10 seconds; half of it is safe. */
 const THREAD_STAYS = 5000;
-/** How many calls are in threads of their own now. */
+/** How many calls are running in other threads now. */
 let calls = 0;
-/** Until when there surely are one, two, … threads, on `performance.now()`. */
+/**
+ * Until when at least one, two, … threads surely exist, on the clock of
+ * `performance.now()`.
+ */
 const threadsUntil: number[] = [];
 
 let events: number | undefined;
 
 /**
- * The descriptor in which the event loop finds what it has to do: a signal, a
- * call that came back. Readable when the loop should turn, to which a thread
- * that stands still would otherwise be deaf. Not everything shows: what the
- * loop took as it turned for the last time, and hasn't acted on, doesn't.
+ * The epoll descriptor at which the event loop waits for work: a signal, or the
+ * return of a call in another thread. It becomes readable when there is some,
+ * so this thread can wait for it, while the event loop stands still, and let the
+ * loop turn in time. It doesn't show an event that the loop has already taken
+ * from it but not yet acted on.
  *
- * @returns The descriptor, for nothing but to be waited for; -1 where the
- * runtime has none that can be found
+ * @returns The descriptor, which may only be polled; -1 when it can't be found
  */
 export function loopEvents(): number {
   return events ??= findEpoll();
 }
 
 /**
- * Looks for an epoll instance that nobody has handed down. Only one of those
- * answers, to the wish to forget a descriptor that it never knew, that it
- * doesn't know it.
+ * Looks for an epoll descriptor that wasn't inherited. Asked to remove a
+ * descriptor that was never added to it, only an epoll descriptor answers
+ * `ENOENT`.
  */
 function findEpoll(): number {
   let ends;
@@ -68,15 +71,14 @@ function findEpoll(): number {
 }
 
 /**
- * Whether a call can be made in a thread of its own now. Where there is none,
- * and the system starts none, the runtime would end this program instead of
- * saying so.
- *
- * @returns Whether the system would start one
+ * Whether the system would start a thread now. When the runtime needs one and
+ * the system refuses it (`RLIMIT_NPROC`), the runtime ends the program without
+ * reporting an error that could be caught; so ask before.
  */
 export function canStartThread(): boolean {
-  // A process counts as much as a thread does, and one that has no program
-  // fails only after everything at which a thread could fail.
+  // The system's limits count processes and threads alike. So this starts a
+  // process whose program doesn't exist: it gets as far as ENOENT only when a
+  // thread could be started, too.
   const nothing = new Uint8Array(8);
   const pid = new Int32Array(2);
   const errno = lib.posix_spawn(
@@ -88,21 +90,21 @@ export function canStartThread(): boolean {
     nothing,
   );
   if (errno !== 0) return errno === ENOENT;
-  // An emulator (qemu-user) can't tell that there is no program.
+  // Under qemu-user it succeeds: the child fails instead.
   lib.waitpid(pid[0]!, null, 0);
   return true;
 }
 
-/** Whether there is a thread for one more call, or one could be started. */
+/** Whether there is an idle thread for one more call, or one can be started. */
 export function hasThread(): boolean {
   return performance.now() < (threadsUntil[calls] ?? -1) || canStartThread();
 }
 
 /**
- * Makes a call in a thread of its own.
+ * Counts a call that runs in another thread, for {@linkcode hasThread}.
  *
- * @param call Starts it; to be given only where {@linkcode hasThread} says so
- * @returns What it returns
+ * @param call Starts the call; {@linkcode hasThread} must have returned `true`
+ * @returns What the call returns
  */
 export async function inThread<T>(call: () => Promise<T>): Promise<T> {
   calls++;

@@ -1,27 +1,28 @@
 /**
- * Doing only so many things at a time.
+ * Limiting how many things are done at the same time.
  *
  * @module
  */
 
-/** A semaphore of this thread's own: whoever has to wait does so in turn. */
+/** A semaphore for asynchronous functions; they pass in the order they came. */
 export class Semaphore {
   #free: number;
   #waiting: (() => void)[] = [];
 
   /**
-   * Makes it.
+   * Makes the semaphore.
    *
-   * @param most How many may have passed {@linkcode Semaphore.wait} at a time
+   * @param most How many may pass {@linkcode Semaphore.wait} before one of them
+   * has to {@linkcode Semaphore.post}
    */
   constructor(most: number) {
     this.#free = most;
   }
 
   /**
-   * Passes, or waits until one that has passed posts.
+   * Passes at once, or after another one posts.
    *
-   * @returns A promise when it has to be waited for
+   * @returns A promise when the caller has to wait, otherwise `undefined`
    */
   wait(): Promise<void> | undefined {
     if (this.#free > 0) {
@@ -31,14 +32,14 @@ export class Semaphore {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Lets the next one pass, who takes this one's place. */
+  /** Lets the one that has waited longest pass. */
   post(): void {
     const next = this.#waiting.shift();
     if (next) next();
     else this.#free++;
   }
 
-  /** Ends the wait of all who wait; they haven't passed, and don't post. */
+  /** Ends every wait, without letting anyone pass: they must not post. */
   cancel(): void {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }

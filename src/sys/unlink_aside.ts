@@ -1,5 +1,5 @@
 /**
- * Removing large files without standing still.
+ * Removing large files in other threads, so that the program doesn't wait.
  *
  * @module
  */
@@ -13,15 +13,18 @@ const lib = load({
   close: { parameters: ["i32"], result: "i32", nonblocking: true },
 });
 
-/** Smaller ones are freed sooner than a thread begins to. In bytes. */
+/**
+ * The size of a large file in bytes. To free a smaller one takes less time than
+ * to hand it to a thread.
+ */
 const LARGE = 512 * 1024;
-/** How many are being freed at the same time at the most; each has a thread. */
+/** How many files may be freed at the same time; each takes a thread. */
 const MOST = 2;
 const freeing = new Set<Promise<unknown>>();
 
 /**
- * Removes a file. Its name is gone afterwards. To free the bytes of a large one
- * takes the disk milliseconds, which pass in a thread where there is one.
+ * Removes a file. When this returns its name is gone; the blocks of a large file
+ * are freed in another thread, when there is one, since that takes milliseconds.
  *
  * @param directory An open directory that the name is relative to
  * @throws {SysError} `ENOENT` when it isn't there; others
@@ -35,7 +38,7 @@ export function unlinkAside(name: Name, directory: number): void {
   }
 }
 
-/** Opens a large file: as long as it is open, its bytes stay. */
+/** Opens the file if it is large: its blocks aren't freed while it is open. */
 function hold(name: Name, directory: number): number | undefined {
   try {
     const info = stat(name, directory);
@@ -55,10 +58,10 @@ function free(fd: number): void {
 }
 
 /**
- * Waits for the room of files that have been removed.
+ * Waits until the files that were removed are freed.
  *
- * @returns Whether any were still being freed: a disk that was full may have
- * room now
+ * @returns Whether any file was still being freed; if so, a disk that was full
+ * may have room now
  */
 export async function roomToCome(): Promise<boolean> {
   if (freeing.size === 0) return false;

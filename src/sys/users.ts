@@ -1,5 +1,5 @@
 /**
- * Giving up root.
+ * Changing from root to another user.
  *
  * @module
  */
@@ -14,7 +14,7 @@ const lib = load({
 });
 
 /**
- * Switches to a group, and leaves all others.
+ * Makes a group the only one of this process.
  *
  * @throws {SysError} `EPERM` for anyone but root
  */
@@ -25,7 +25,7 @@ export function setgid(gid: number): void {
 }
 
 /**
- * Switches to a user. There is no way back.
+ * Changes to a user, for good.
  *
  * @throws {SysError} `EPERM` for anyone but root
  */
@@ -34,9 +34,7 @@ export function setuid(uid: number): void {
 }
 
 /**
- * Who this process is.
- *
- * @returns The user's number
+ * The number of the user that this process runs as.
  */
 export function getuid(): number {
   return lib.getuid();

@@ -1,5 +1,5 @@
 /**
- * Writing all of something, for messages and other small things.
+ * Writing all of a message, or of something else that is small.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import { SysError } from "./errors.ts";
 import { Readiness, WRITABLE } from "./poll.ts";
 
 /**
- * Writes all of something to a descriptor. Where a write has to wait, this
- * thread, and the event loop with it, stands still.
+ * Writes all of some bytes to a descriptor. When a write has to wait, this
+ * thread waits, and the event loop with it.
  *
- * @returns What kept them from being written, or `undefined` when all were
+ * @returns The error that stopped it, or `undefined` when all was written
  */
 export function writeAll(
   fd: number,
