@@ -32,6 +32,27 @@ export function leadingNumber(text: string): number | undefined {
 }
 
 /**
+ * Reads the value of an option that takes a number.
+ *
+ * @param letter The option's letter, for the message
+ * @param value The value
+ * @param least The smallest number that it may be
+ * @param most The largest number that it may be
+ * @throws {UsageError} When it is no such number
+ */
+export function parseNumber(
+  letter: string,
+  value: string,
+  least = 0,
+  most = 999_999_999,
+): number {
+  const n = /^\d{1,10}$/.test(value) ? Number(value) : -1;
+  if (n >= least && n <= most) return n;
+  const kind = least > 0 ? "a positive number" : "a number";
+  throw new UsageError(`-${letter} wants ${kind}, not ${value || "nothing"}`);
+}
+
+/**
  * Splits arguments into options and the rest.
  *
  * @param args The arguments

@@ -1,10 +1,10 @@
 /**
- * What the command line says.
+ * The command line of socklog-tcp, and of the names that it stands in for.
  *
  * @module
  */
 import { encode, latin1 } from "../bytes.ts";
-import { getopt, leadingNumber, UsageError } from "../getopt.ts";
+import { getopt, leadingNumber, parseNumber, UsageError } from "../getopt.ts";
 import { getenv } from "../sys/environment.ts";
 import type { DialManner } from "./dialling.ts";
 import type { FramerOptions } from "./framing.ts";
@@ -26,7 +26,7 @@ import {
   splitAtScript,
 } from "./socklog.ts";
 
-/** What all of them are told. */
+/** Options that all modes have. */
 interface Common extends LookUpOptions {
   /** `-q`, `-Q`, `-v`. */
   verbosity: Verbosity;
@@ -38,7 +38,7 @@ interface Common extends LookUpOptions {
   port: string;
 }
 
-/** The log server. */
+/** A command line for the log server. */
 export interface LogServerArguments
   extends Common, ListenOptions, LogServerOptions {
   /** What it is. */
@@ -47,26 +47,26 @@ export interface LogServerArguments
   script: readonly string[] | undefined;
 }
 
-/** A server that runs a program for each connection. */
+/** A command line for a server that runs a program for each connection. */
 export interface ProgramServerArguments
   extends Common, ListenOptions, ProgramServerOptions {
   /** What it is. */
   mode: "serve programs";
 }
 
-/** The sender. */
+/** A command line for the sender. */
 export interface SendArguments extends Common, SendOptions {
   /** What it is. */
   mode: "send";
 }
 
-/** A client for a program. */
+/** A command line for a client that connects and runs a program. */
 export interface ClientArguments extends Common, ClientOptions {
   /** What it is. */
   mode: "connect";
 }
 
-/** Everything that can be asked for. */
+/** Any command line. */
 export type Arguments =
   | LogServerArguments
   | ProgramServerArguments
@@ -79,13 +79,14 @@ export type Arguments =
   | {
     /** What it is. */
     mode: "socklog";
-    /** What socklog is to be. */
+    /** The mode of socklog(8), and its options. */
     options: SocklogOptions;
   };
 
 /**
- * Many senders may come at once, on the full hour. The original lets 20 wait,
- * and the kernel has the others try again after seconds.
+ * How many connections may wait to be accepted. Many senders may connect in the
+ * same moment, on the hour for instance. With the original's 20, the kernels of
+ * all others would try again only after seconds.
  */
 const DEFAULT_BACKLOG = 1024;
 
@@ -93,51 +94,51 @@ const COMMON = "dDvqQhHrRt:l:";
 const SERVER = `${COMMON}1UXx:u:g:b:B:c:pPoO`;
 const CLIENT = `${COMMON}i:p:T:`;
 
-/** How to use the server under its own name. */
+/** The usage line of the server under its own name. */
 export const SERVER_USAGE: string =
   "[ -1UXpPhHrRoOdDqQvaf ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] " +
   "[ -g gid ] [ -u uid ] [ -b backlog ] [ -l localname ] [ -t timeout ] " +
   "[ -w idle ] host port [ socklog [ -rR ] ] [ ucspi ] NAME ... " +
   "[ multilog script ... ]";
 
-/** How to use the sender. */
+/** The usage line of the sender. */
 export const SEND_USAGE: string =
   "send [ -hHrRdDqQvaz ] [ -C ca ] [ -k key ] [ -e cert ] [ -i localip ] " +
   "[ -p localport ] [ -T timeoutconn ] " +
   "[ -l localname ] [ -t timeoutinfo ] host[,host2[:port]...] port";
 
-/** How to use it for datagrams. */
+/** The usage line of the modes for datagrams. */
 export const DATAGRAM_USAGE: string =
   "unix [ -rRU ] [ path ] [ multilog script ... ]   or   " +
   "inet [ -rR ] [ ip [ port ] ] [ multilog script ... ]";
 
-/** How to use `connect`. */
+/** The usage line of `connect`. */
 export const CONNECT_USAGE: string =
   "connect [ -hHrRdDqQv ] [ -i localip ] [ -p localport ] " +
   "[ -T timeoutconn ] [ -l localname ] [ -t timeoutinfo ] host port program";
 
-/** How to use it as `tcpserver`, in the original's words. */
+/** The usage line under the name `tcpserver`, in the original's words. */
 export const TCPSERVER_USAGE: string =
   "[ -1UXpPhHrRoOdDqQv ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] " +
   "[ -g gid ] [ -u uid ] [ -b backlog ] [ -l localname ] [ -t timeout ] " +
   "host port program";
 
-/** How to use it as `tcpclient`, in the original's words. */
+/** The usage line under the name `tcpclient`, in the original's words. */
 export const TCPCLIENT_USAGE: string =
   "[ -hHrRdDqQv ] [ -i localip ] [ -p localport ] [ -T timeoutconn ] " +
   "[ -l localname ] [ -t timeoutinfo ] host port program";
 
-/** Arguments that make no sense, and the usage line that belongs to them. */
+/** A command line is wrong; holds the usage line to print. */
 export class ArgumentError extends UsageError {
   override name = "ArgumentError";
   /** The usage line. */
   readonly usage: string;
 
   /**
-   * Makes it.
+   * Makes the error.
    *
    * @param usage The usage line
-   * @param message What is wrong; empty where the usage line says it all
+   * @param message What is wrong; empty when the usage line alone is printed
    */
   constructor(usage: string, message: string) {
     super(message);
@@ -145,30 +146,13 @@ export class ArgumentError extends UsageError {
   }
 }
 
-function number(
-  letter: string,
-  value: string,
-  least: number,
-  most = 999_999_999,
-): number {
-  const n = /^\d{1,10}$/.test(value) ? Number(value) : -1;
-  if (n < least || n > most) {
-    throw new UsageError(
-      least > 0
-        ? `-${letter} wants a positive number, not ${value}`
-        : `-${letter} wants a number, not ${value}`,
-    );
-  }
-  return n;
-}
-
-/** The largest number that a user or group has. */
+/** The largest number that a user or group can have. */
 const LAST_ID = 0xfffffffe;
 
 /**
- * A number that the environment may have for `-U`: leading digits, as the
- * original reads it. Anything else, and nothing, would leave the server what it
- * is, root.
+ * Reads `$UID` or `$GID` for `-U`: leading digits, as the original does. When
+ * the variable has none or isn't set, the original goes on as root; this
+ * throws.
  */
 function numberOf(name: string): number {
   const found = getenv(name);
@@ -217,7 +201,7 @@ function commonOption(to: Common, letter: string, value: string): void {
       to.askIdentity = letter === "r";
       break;
     case "t":
-      to.identityTimeout = number(letter, value, 0);
+      to.identityTimeout = parseNumber(letter, value);
       break;
     case "l":
       to.localName = latin1(encode(value));
@@ -234,7 +218,7 @@ type Service =
   }
   | { program: string[] };
 
-/** The same with what comes after `multilog` among the words. */
+/** As {@linkcode parseService}, but takes `multilog script…` at the end. */
 function parseServiceWithScript(words: readonly string[]): Service {
   const { before, script } = splitAtScript(words);
   if (script !== undefined) {
@@ -244,14 +228,14 @@ function parseServiceWithScript(words: readonly string[]): Service {
       return { ...service, script };
     }
   }
-  // A program may have `multilog` among its words.
+  // `multilog` is one of a program's own arguments.
   return parseService(words);
 }
 
 /**
- * Finds out what the words after host and port ask for. A program could have
- * any name, so what is built in comes first and has few forms: `socklog`
- * itself, `ucspi`, and words that can only be variables.
+ * Reads the words after host and port. A program could have any name. So the
+ * log server is meant only by these few forms, which are tried first: `socklog`
+ * itself, `ucspi`, and words that look like names of variables.
  *
  * @throws {UsageError} For another mode of socklog, or a wrong option of it
  */
@@ -308,7 +292,7 @@ function parseServer(
         octetCounting = true;
         break;
       case "w":
-        idle = number(letter, value, 0);
+        idle = parseNumber(letter, value);
         break;
       default:
         serverOption(server, letter, value);
@@ -356,7 +340,7 @@ function serverOption(
 ): void {
   switch (letter) {
     case "c":
-      to.limit = number(letter, value, 1);
+      to.limit = parseNumber(letter, value, 1);
       break;
     case "x":
       to.rules = value;
@@ -368,10 +352,10 @@ function serverOption(
       to.banner = encode(value);
       break;
     case "g":
-      to.gid = number(letter, value, 0, LAST_ID);
+      to.gid = parseNumber(letter, value, 0, LAST_ID);
       break;
     case "u":
-      to.uid = number(letter, value, 0, LAST_ID);
+      to.uid = parseNumber(letter, value, 0, LAST_ID);
       break;
     case "U":
       to.gid = numberOf("GID");
@@ -381,7 +365,7 @@ function serverOption(
       to.printPort = true;
       break;
     case "b":
-      to.backlog = number(letter, value, 0);
+      to.backlog = parseNumber(letter, value);
       break;
     case "o":
     case "O":
@@ -415,7 +399,7 @@ function checkTls(
   if ((key === undefined) !== (certificate === undefined)) {
     throw new UsageError("-k and -e belong together");
   }
-  // The runtime, which has TLS, chooses the local end itself.
+  // With TLS the runtime makes the connection, and chooses the local address.
   if (encrypt && (localHost ?? localPort) !== undefined) {
     throw new UsageError("-z has no use for -i and -p");
   }
@@ -494,8 +478,8 @@ function parseClient(
  *
  * @param args The arguments
  * @param program The name that the program was started under
- * @returns What they ask for
- * @throws {ArgumentError} When they make no sense
+ * @returns The mode, and its options
+ * @throws {ArgumentError} When they are wrong
  */
 export function parseArguments(
   args: readonly string[],

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { getopt, UsageError } from "../getopt.ts";
+import { getopt, parseNumber, UsageError } from "../getopt.ts";
 import { VERSION } from "../version.ts";
 
-/** What tryto is asked to do. */
+/** tryto's options, and the program that it runs. */
 export interface TrytoOptions {
   /** The program that it runs, and its arguments. */
   readonly prog: readonly [string, ...string[]];
@@ -14,32 +14,32 @@ export interface TrytoOptions {
   readonly limit: number;
   /** Seconds between TERM and KILL. */
   readonly grace: number;
-  /** How often prog is run at the most. */
+  /** How many times prog is run at the most. */
   readonly tries: number;
   /** Whether it is a log's processor, with descriptors 4 and 5. */
   readonly processor: boolean;
-  /** Whether prog gets a session of its own, and signals go to its group. */
+  /** Whether prog leads a new session, and signals go to its process group. */
   readonly group: boolean;
-  /** Whether each failure is told. */
+  /** Whether a message is written for each failure. */
   readonly verbose: boolean;
 }
 
-/** Shown for a command line that makes no sense. */
+/** Printed when the command line is wrong. */
 export const USAGE =
   "usage: tryto [-pPv] [-t seconds] [-k kseconds] [-n tries] prog; see --help\n\n";
 
-/** Shown for `--help`. */
+/** Printed for `--help`. */
 export const HELP = `\
 usage: tryto [-pPv] [-t seconds] [-k kseconds] [-n tries] prog [argument ...]
 
 Runs prog with standard input as its input. When prog fails, sleeps a second
 and runs it again with all of the input.
 
-  -t seconds   time limit for all tries together (180); then prog gets TERM
-  -k kseconds  and this much later KILL (5)
-  -n tries     how often prog is run at the most (5)
-  -P           run prog in a session of its own, and signal its process group
-  -v           tell of each failure
+  -t seconds   time limit for all tries together (180); then prog gets TERM,
+  -k kseconds  and this many seconds later KILL (5)
+  -n tries     run prog this many times at the most (5)
+  -P           run prog in a new session, and signal its process group
+  -v           write a message for each failure
   -p           be a log's processor, for multilog or svlogd:
                prog's input is all of descriptor 4, then all of 0;
                messages and prog's standard error go to descriptor 5;
@@ -53,20 +53,11 @@ example: multilog t '!tryto -v socklog-tcp send loghost 10116' ./main
 `;
 
 /**
- * The number of an option. The original takes what isn't one for its leading
- * digits, or for the default.
- */
-function numberOf(letter: string, text: string): number {
-  if (/^[0-9]{1,9}$/.test(text)) return Number(text);
-  throw new UsageError(`-${letter} wants a number, not ${text || "nothing"}`);
-}
-
-/**
  * Reads the command line.
  *
  * @param args The arguments
- * @returns What it is asked to do
- * @throws {UsageError} When it makes no sense
+ * @returns The options, and the program
+ * @throws {UsageError} When it is wrong
  *
  * @example
  * ```ts
@@ -81,16 +72,18 @@ function numberOf(letter: string, text: string): number {
 export function parseArguments(args: readonly string[]): TrytoOptions {
   const { options, rest } = getopt(args, "pPvVt:k:n:");
   const given = new Map(options.map(({ letter, value }) => [letter, value]));
+  // The original takes text that is no number for its leading digits, or for
+  // the default.
   const number = (letter: string, otherwise: number) => {
     const value = given.get(letter);
-    return value === undefined ? otherwise : numberOf(letter, value);
+    return value === undefined ? otherwise : parseNumber(letter, value);
   };
   const [prog, ...more] = rest;
   if (given.has("V")) throw new UsageError(`version ${VERSION}`);
   if (prog === undefined) throw new UsageError("");
   return {
     prog: [prog, ...more],
-    // As in the original, 0 seconds are the default, and 0 tries one.
+    // As in the original, 0 seconds stands for the default, and 0 tries for 1.
     limit: number("t", 0) || 180,
     grace: number("k", 0) || 5,
     tries: number("n", 5),

@@ -9,19 +9,22 @@ import { getenv } from "../sys/environment.ts";
 import { SysError } from "../sys/errors.ts";
 import { tmpfile } from "../sys/files.ts";
 
-/** How many bytes of input that can't be rewound are kept in memory. */
+/** How many bytes of a pipe's input are kept in memory at the most. */
 export const KEPT_IN_MEMORY = 4 * 1024 * 1024;
 
-/** What can be read from its start again: a file, or what is kept of a pipe. */
+/**
+ * Input that can be read again from its start: a file; or a pipe, of which
+ * everything that was read is kept.
+ */
 export interface Input extends Disposable {
   /**
-   * The descriptor on which a read may have to wait; -1 when the next read
-   * returns at once.
+   * The descriptor that the next read may have to wait for; -1 when it returns
+   * at once.
    */
   readonly waits: number;
 
   /**
-   * Reads what is there.
+   * Reads what has arrived.
    *
    * @param buffer Where the bytes go
    * @returns How many bytes; 0 at the end
@@ -36,23 +39,25 @@ export interface Input extends Disposable {
    */
   rewind(): void;
 
-  /** Closes what it has opened itself. */
+  /** Closes the temporary file, but not the descriptor itself. */
   [Symbol.dispose](): void;
 }
 
-/** Input that can't be read (again); the message is the whole story. */
+/**
+ * Input can't be read or rewound; the message is fit to be printed as it is.
+ */
 export class InputError extends Error {
   override name = "InputError";
 }
 
 /**
- * Makes an open descriptor an input.
+ * Makes an input of an open descriptor.
  *
  * @param fd The descriptor
- * @param number What messages call it
- * @param warn Told what goes wrong while nothing is lost by it
- * @returns The input; that of a file begins where the file stands now, so that
- * what somebody else has read of it before is no part of it
+ * @param number The number by which messages call it
+ * @param warn Called with a message about trouble by which nothing is lost
+ * @returns The input. A file's begins at its present offset: what another
+ * program has read of the file before is no part of it
  */
 export function openInput(
   fd: number,
@@ -68,20 +73,20 @@ export function openInput(
   }
   return {
     waits: -1,
-    read: (buffer) => mustRead(fd, number, buffer),
-    rewind: () => mustSeek(fd, number, start),
+    read: (buffer) => readOrThrow(fd, number, buffer),
+    rewind: () => seekOrThrow(fd, number, start),
     [Symbol.dispose]: () => {},
   };
 }
 
-function mustRead(fd: number, name: number, buffer: Bytes): number {
+function readOrThrow(fd: number, name: number, buffer: Bytes): number {
   const n = read(fd, buffer);
   if (n >= 0) return n;
   const { message } = new SysError(-n);
   throw new InputError(`unable to read descriptor ${name}: ${message}`);
 }
 
-function mustSeek(fd: number, name: number, offset: number): void {
+function seekOrThrow(fd: number, name: number, offset: number): void {
   try {
     seek(fd, offset);
   } catch (error) {
@@ -91,11 +96,11 @@ function mustSeek(fd: number, name: number, offset: number): void {
 }
 
 /**
- * A pipe's, a socket's or a terminal's input, kept aside while it is read: the
- * oldest of it in a file without a name, the newest in memory. What never
- * grows beyond {@linkcode KEPT_IN_MEMORY} makes no file. Where the file can't
- * be made or its disk is full, memory grows: more than it should, but the log
- * may be nowhere else.
+ * The input from a pipe, a socket or a terminal. All that is read is kept: the
+ * oldest bytes in a file without a name, the newest in memory. An input of at
+ * most {@linkcode KEPT_IN_MEMORY} bytes needs no file. When the file can't be
+ * made, or its disk is full, all is kept in memory, however much it is, since
+ * the log may exist nowhere else.
  */
 class KeptInput implements Input {
   readonly #fd: number;
@@ -104,11 +109,11 @@ class KeptInput implements Input {
   #file = -1;
   #fileFailed = false;
   #memory: Bytes = new Uint8Array(64 * 1024);
-  /** How much of the memory is filled. */
+  /** How many bytes of the memory are filled. */
   #length = 0;
-  /** How much of the memory has been read since the last rewind. */
+  /** How many of them have been read since the last rewind. */
   #at = 0;
-  /** Whether there is something in the file that is to be read again. */
+  /** Whether the file hasn't been read to its end since the last rewind. */
   #inFile = false;
   #ended = false;
 
@@ -129,7 +134,7 @@ class KeptInput implements Input {
 
   read(buffer: Bytes): number {
     if (this.#inFile) {
-      const n = mustRead(this.#file, this.#number, buffer);
+      const n = readOrThrow(this.#file, this.#number, buffer);
       if (n > 0) return n;
       this.#inFile = false;
     }
@@ -141,7 +146,7 @@ class KeptInput implements Input {
       return part.length;
     }
     if (this.#ended) return 0;
-    const n = mustRead(this.#fd, this.#number, buffer);
+    const n = readOrThrow(this.#fd, this.#number, buffer);
     if (n === 0) this.#ended = true;
     else this.#keep(buffer.subarray(0, n));
     return n;
@@ -150,7 +155,7 @@ class KeptInput implements Input {
   rewind(): void {
     this.#at = 0;
     if (this.#file < 0) return;
-    mustSeek(this.#file, this.#number, 0);
+    seekOrThrow(this.#file, this.#number, 0);
     this.#inFile = true;
   }
 
@@ -169,7 +174,10 @@ class KeptInput implements Input {
     this.#at = needed;
   }
 
-  /** What comes new was read last, so the file stands at its end by now. */
+  /**
+   * Appends the memory's bytes to the file. Its offset is at its end: new input
+   * is read only after all of the file has been read again.
+   */
   #moveToFile(): void {
     if (this.#fileFailed) return;
     let moved = 0;

@@ -16,13 +16,13 @@ import { onTermination, settleSignals } from "../sys/signals.ts";
 import { writeAll } from "../sys/write_all.ts";
 import { VERSION } from "../version.ts";
 import { HELP, parseArguments, type TrytoOptions, USAGE } from "./arguments.ts";
-import { Attempts, Killed, Signals, type Surroundings } from "./tries.ts";
+import { Killed, Signals, type Surroundings, Tries } from "./tries.ts";
 
 const EBADF = errorNumber("EBADF");
 /** The exit code for wrong usage, as in the original. */
 const WRONG_USAGE = 1;
 
-/** What a program has. */
+/** tryto as a program of its own. */
 const OWN: Surroundings = {
   log: 0,
   output: 1,
@@ -70,7 +70,7 @@ export async function tryto(args: readonly string[]): Promise<number> {
   return await tryOut(options, OWN, signals);
 }
 
-/** Makes 5 standard error; prog gets neither 4 nor 5. */
+/** Makes 5 standard error, and keeps prog from inheriting 4 and 5. */
 function takeDescriptors(): void {
   for (const fd of [4, 5]) {
     if (!isInherited(fd)) {
@@ -84,15 +84,15 @@ function takeDescriptors(): void {
 }
 
 /**
- * Does what tryto is asked to do, whatever happens, and tells of its own
- * trouble. What is opened is closed, and only what prog itself leaves running
- * runs on.
+ * Makes all tries, and writes a message about trouble of tryto's own. When this
+ * returns, every descriptor that it opened is closed, and nothing runs any more
+ * but processes that prog itself has left.
  *
- * @param options What it is asked to do
+ * @param options The options, and the program
  * @param around The descriptors
- * @param signals Which signals arrive
+ * @param signals Gets the signals that arrive meanwhile
  * @returns tryto's exit code
- * @throws {Killed} When it was killed
+ * @throws {Killed} When tryto was killed, inside multilog
  */
 export async function tryOut(
   options: TrytoOptions,
@@ -100,8 +100,8 @@ export async function tryOut(
   signals: Signals,
 ): Promise<number> {
   try {
-    using attempts = new Attempts(options, around, signals);
-    return await attempts.run();
+    using tries = new Tries(options, around, signals);
+    return await tries.run();
   } catch (error) {
     if (error instanceof Killed) throw error;
     around.onFailure?.(inOneLine(error));
@@ -113,18 +113,18 @@ export async function tryOut(
 }
 
 /**
- * Keeps a log untried, as a failure would, and leaves a notice of it.
+ * Keeps a log without having run prog, and leaves a notice, as after a failure.
  *
- * @param options What it is asked to do
+ * @param options The options, and the program
  * @param around The descriptors
- * @param reason Why it isn't tried
- * @throws {Error} When it can't be kept, or nobody would be told
+ * @param reason Why prog isn't run, for the notice
+ * @throws {Error} When the log can't be kept, or the notice can't be written
  */
 export async function keepUntried(
   options: TrytoOptions,
   around: Surroundings,
   reason: string,
 ): Promise<void> {
-  using attempts = new Attempts(options, around, new Signals());
-  await attempts.keepUntried(reason);
+  using tries = new Tries(options, around, new Signals());
+  await tries.keepUntried(reason);
 }

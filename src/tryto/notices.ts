@@ -1,6 +1,8 @@
 /**
- * What the next transmission tells: that a log was kept, with all that has
- * been told nobody yet.
+ * Notices: what `tryto -p` writes about a log that it keeps. They go to the log
+ * server before the next log that can be sent. Until then each run finds them
+ * on descriptor 4 and, when its log can't be sent either, leaves them on 5
+ * again with its own.
  *
  * @module
  */
@@ -11,18 +13,19 @@ import { open, readlink, stat } from "../sys/files.ts";
 import { label, parseLabel } from "../tai64n.ts";
 import type { Input } from "./input.ts";
 
-/** The most that is told, in bytes; of more the middle is left out. */
+/** The most bytes of notices that are kept; beyond, the middle is left out. */
 export const NOTICES_MAX: number = 64 * 1024;
 
 const LEFT_OUT = /^tryto: warning: (\d+) bytes of notices left out\n/m;
-/** No line of the above is longer. */
+/** More bytes than a line has that says how many were left out. */
 const LINE = 128;
 const HALF = NOTICES_MAX / 2 - LINE;
 
 /**
- * The beginning and the end of what is added, all of it while that isn't more
- * than {@linkcode NOTICES_MAX}; between them a line that counts what was left
- * out, now or, when one such line is in what is left out, before.
+ * Collects notices. Of more than {@linkcode NOTICES_MAX} bytes it keeps the
+ * beginning and the end, and between them a line that says how many bytes were
+ * left out. When the notices added contain such a line already, its number is
+ * added to the new one's.
  */
 export class Notices {
   #first = "";
@@ -30,9 +33,9 @@ export class Notices {
   #length = 0;
 
   /**
-   * Adds something.
+   * Adds notices.
    *
-   * @param bytes The bytes, which the caller may use again
+   * @param bytes Their bytes; the caller may reuse the memory
    */
   add(bytes: Uint8Array): void {
     const text = latin1(bytes);
@@ -44,8 +47,8 @@ export class Notices {
   }
 
   /**
-   * Counts what was not read, as if it had been added. There is more than is
-   * told before it, and comes after it.
+   * Counts bytes that the caller leaves out itself. It must have added at least
+   * {@linkcode NOTICES_MAX} bytes before them, and add as many after them.
    *
    * @param length How many bytes
    */
@@ -54,10 +57,9 @@ export class Notices {
   }
 
   /**
-   * Adds all of an input, from where it stands, while it needn't be waited
-   * for.
+   * Adds the rest of an input, up to the first byte that would have to be
+   * waited for.
    *
-   * @param input The input
    * @throws {InputError} When it can't be read
    */
   addAll(input: Pick<Input, "read" | "waits">): void {
@@ -70,7 +72,7 @@ export class Notices {
   }
 
   /**
-   * All of it, or what stands for it.
+   * The notices, the middle left out if need be.
    *
    * @returns At most {@linkcode NOTICES_MAX} bytes
    */
@@ -93,14 +95,14 @@ export class Notices {
 }
 
 /**
- * The message that a log is kept.
+ * Words the notice of a log that is kept.
  *
- * @param bytes How many bytes it has
+ * @param bytes How many bytes the log has
  * @param log The descriptor of its file
- * @param directory The open directory that it is in; the working directory
- * unless given
- * @param reason Why it is kept
- * @returns What follows `tryto: warning: `
+ * @param directory The open directory that the file is in; by default the
+ * working directory
+ * @param reason Why the log is kept
+ * @returns The text after `tryto: warning: `
  */
 export function keptMessage(
   bytes: number,
@@ -112,7 +114,7 @@ export function keptMessage(
   const info = stat("", log);
   const seconds = Math.floor(info?.mtime ?? 0);
   const nanoseconds = Math.round(((info?.mtime ?? 0) - seconds) * 1e9);
-  // multilog calls a file that waits for its processor by its time.
+  // A file that waits for its processor has its timestamp as its name.
   const own = nameOf(`fd/${log}`).replace(/.*\//s, "").slice(0, 25);
   const file = parseLabel(own) === undefined
     ? label({ seconds, nanoseconds: Math.min(nanoseconds, 999_999_999) })
@@ -122,7 +124,7 @@ export function keptMessage(
     `not sent since ${since}: ${reason}`;
 }
 
-/** What `/proc` calls an open file, on one line. */
+/** The path of an open file, from `/proc`, without control characters. */
 function nameOf(file: string): string {
   try {
     return latin1(readlink(`/proc/self/${file}`))
@@ -135,14 +137,16 @@ function nameOf(file: string): string {
 }
 
 /**
- * Replaces what a descriptor's file holds by what was told nobody yet, that
- * before it, and a last message after it. A descriptor that is no file's gets
- * the first and the last.
+ * Leaves notices for the next run: first those that this run has found, then
+ * what this run and prog have written to the descriptor, then one more. What a
+ * file holds is replaced by all of these; to a pipe only the first and the last
+ * are written, since what prog wrote has passed through it.
  *
- * @param fd The descriptor
- * @param old What was told nobody yet; `undefined` when all was
- * @param message What is added
- * @returns Whether it could be written
+ * @param fd The descriptor to leave them on
+ * @param old The notices that this run has found; `undefined` when they were
+ * sent
+ * @param message The last notice
+ * @returns Whether all could be written
  */
 export function leaveNotices(
   fd: number,
@@ -167,8 +171,9 @@ export function leaveNotices(
 }
 
 /**
- * Adds what a descriptor's file holds now; it itself is for writing only. Of
- * one that is large, which somebody may go on writing to, the middle isn't read.
+ * Adds the contents of a descriptor's file, which is opened once more since the
+ * descriptor is for writing only. The middle of a large file isn't read: a
+ * process that prog has left may go on writing to it.
  */
 function addFile(notices: Notices, fd: number): void {
   const file = open(`/proc/self/fd/${fd}`, "read");

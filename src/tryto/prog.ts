@@ -1,6 +1,6 @@
 /**
- * Prog: a process that tryto feeds, or something of ours that reads the log
- * itself and is none.
+ * Prog, the program that tryto runs: a process to which tryto writes the log,
+ * or, inside multilog, a function of ours that reads the log itself.
  *
  * @module
  */
@@ -24,19 +24,24 @@ import { signals } from "../sys/signals.ts";
 /** The signals that end prog. */
 export type EndingSignal = "SIGTERM" | "SIGKILL";
 
-/** Prog, at work. */
+/** One run of prog. */
 export interface Prog {
   /** How it ended. */
   readonly ended: Promise<ExitStatus>;
-  /** Why it failed, in words, once it has; unset where nobody knows. */
+  /**
+   * Why it has failed, in words; unset until then, and when that isn't known.
+   */
   readonly cause?: string | undefined;
-  /** Why what it reads itself can't be read; it waits to be ended then. */
+  /**
+   * Resolves when it reads the log itself and can't, with the reason. It then
+   * goes on until it is ended.
+   */
   readonly inputFailed?: Promise<Error>;
-  /** The pipe that it is fed by; `undefined` when it reads the log itself. */
+  /** The pipe to its input; `undefined` when it reads the log itself. */
   readonly input?: number;
   /** Ends it. */
   kill(signal: EndingSignal): void;
-  /** Whether any of its process group is left after it, where it leads one. */
+  /** Whether it led a process group of which a process still runs. */
   groupExists(): boolean;
 }
 
@@ -44,26 +49,25 @@ export interface Prog {
 export interface SpawnOptions {
   /** Its name and arguments. */
   readonly prog: readonly string[];
-  /** Whether it leads a session, and so a process group, of its own. */
+  /** Whether it leads a new session, and so a new process group. */
   readonly group: boolean;
-  /** Which of its descriptors, but the first, is which of ours. */
+  /** Its descriptors other than 0, each with the one of ours that it copies. */
   readonly fds: ReadonlyMap<number, number>;
-  /** Descriptors that it doesn't get. */
+  /** Descriptors that are closed in it. */
   readonly without: readonly number[];
-  /** The open directory that it runs in; the working directory unless given. */
+  /** The open directory to start it in; by default the working directory. */
   readonly directory: number | undefined;
 }
 
-/** How large the pipe to prog is made. */
+/** The size to ask for of the pipe to prog, in bytes. */
 const PIPE_SIZE = 1024 * 1024;
 
 /**
- * Starts a process.
+ * Starts prog as a process.
  *
- * @param options Which, and how
- * @returns It; whoever calls closes its input
+ * @returns The run; the caller closes its input
  * @throws {SysError} When it can't be started
- * @throws {Error} When there is no pipe for it
+ * @throws {Error} When the pipe to it can't be made
  */
 export function spawnProg(options: SpawnOptions): Prog {
   const { prog, group, fds, without, directory } = options;

@@ -1,5 +1,5 @@
 /**
- * Carrying inputs to an output without ever standing still.
+ * Copying inputs to an output without ever waiting in a read or write.
  *
  * @module
  */
@@ -9,26 +9,26 @@ import { SysError } from "../sys/errors.ts";
 import { READABLE, Readiness, WRITABLE } from "../sys/poll.ts";
 import type { Input } from "./input.ts";
 
-/** The most that is read at once. */
+/** The most bytes that one call reads. */
 const CHUNK = 256 * 1024;
 
-/** How much is moved before somebody else has a turn. */
+/** How many bytes to copy before the event loop gets a turn. */
 const QUANTUM = 4 * CHUNK;
 
-/** What a transfer waits for. */
+/** What a transfer has to wait for. */
 export interface Awaited {
   /** The descriptor. */
   readonly fd: number;
-  /** What is to be possible with it: to be read, or to be written. */
+  /** `READABLE` or `WRITABLE`. */
   readonly events: number;
 }
 
-/** The output takes nothing any more; the message says why. */
+/** A write to the output has failed for good; the message says why. */
 export class OutputError extends Error {
   override name = "OutputError";
 }
 
-/** Several inputs, one after the other, on their way to one output. */
+/** Copies inputs, one after the other, to one output. */
 export class Transfer {
   readonly #inputs: Input[];
   readonly #output: number;
@@ -42,10 +42,10 @@ export class Transfer {
    * Makes a transfer.
    *
    * @param inputs The inputs, in their order
-   * @param output The descriptor that they go to
-   * @param step The most that is written at once: where the output is a pipe
-   * that isn't ours to make non-blocking, what it is sure to take without
-   * waiting when it is writable (`PIPE_BUF`)
+   * @param output The descriptor to write to
+   * @param step The most bytes that one call writes. For a pipe shared with
+   * other programs, which mustn't be made nonblocking, this is `PIPE_BUF`: so
+   * many bytes a writable pipe takes without waiting
    */
   constructor(inputs: readonly Input[], output: number, step: number = CHUNK) {
     this.#inputs = [...inputs];
@@ -54,16 +54,17 @@ export class Transfer {
     this.#writable = new Readiness(output, WRITABLE);
   }
 
-  /** How many bytes have been moved. */
+  /** How many bytes have been written. */
   get moved(): number {
     return this.#moved;
   }
 
   /**
-   * Moves what can be moved at once.
+   * Copies what can be copied without waiting, up to a bound.
    *
-   * @returns What has to be waited for, or `undefined` when all has been moved
-   * @throws {OutputError} When the output takes nothing any more
+   * @returns What to wait for before the next call; `undefined` when all has
+   * been copied
+   * @throws {OutputError} When a write has failed for good
    * @throws {InputError} When an input can't be read
    */
   move(): Awaited | undefined {

@@ -1,5 +1,6 @@
 /**
- * The tries: feeding and watching one prog, within one time limit.
+ * The tries: running prog again and again until it succeeds, the tries are used
+ * up, or the time limit is reached.
  *
  * @module
  */
@@ -21,39 +22,42 @@ import { type Awaited, OutputError, Transfer } from "./transfer.ts";
 const OUT_OF_TIME = 100;
 /** Seconds between two tries, as in the original. */
 const PAUSE = 1;
-/** Seconds until the next attempt to start a process, as in the original. */
+/** Seconds until fork(2) is tried again, as in the original. */
 const FORK_PAUSE = 5;
-/** Seconds for which a program that was sent KILL is waited for. */
-const BURIAL = 1;
+/** Seconds to wait for the end of a program that was sent KILL. */
+const KILL_WAIT = 1;
 /** Milliseconds between two looks at a process group. */
 const GROUP_LOOK = 50;
-/** No timer waits longer. */
+/** The longest time, in milliseconds, that `setTimeout` takes. */
 const LONGEST_TIMER = 0x7fffffff;
 
-/** What tryto has to do with: a program's descriptors, or a processor's. */
+/**
+ * What differs between tryto as a program of its own and tryto inside multilog:
+ * its descriptors, and how it starts prog.
+ */
 export interface Surroundings {
-  /** The log, which a program has at 0. */
+  /** The log; 0 in a program of its own. */
   readonly log: number;
-  /** Where the log is kept, which a program has at 1. */
+  /** Where a log that is kept goes; 1 in a program of its own. */
   readonly output: number;
-  /** Where messages go without `-p`, which a program has at 2. */
+  /** Where messages go without `-p`; 2 in a program of its own. */
   readonly errors: number;
-  /** What was told nobody yet, which a program has at 4. */
+  /** The notices that haven't been sent yet; 4 in a program of its own. */
   readonly state: number;
-  /** Where messages go with `-p`, which a program has at 5. */
+  /** Where messages and notices go with `-p`; 5 in a program of its own. */
   readonly newstate: number;
-  /** The open directory that it runs in; the working directory unless given. */
+  /** The open directory of the log; by default the working directory. */
   readonly directory?: number;
-  /** Which of prog's descriptors, but the first, is which of these. */
+  /** Prog's descriptors other than 0, each with the one of ours it copies. */
   readonly fds: ReadonlyMap<number, number>;
-  /** Descriptors that prog doesn't get. */
+  /** Descriptors that are closed in prog. */
   readonly without: readonly number[];
   /**
-   * Starts a prog that needs no process.
+   * Runs prog without a process, inside multilog.
    *
    * @param prog Its name and arguments
    * @param inputs What it reads, one after the other
-   * @returns It, or `undefined` when it is to be a process
+   * @returns The run, or `undefined` when this prog needs a process
    */
   startInside?(
     prog: readonly string[],
@@ -61,87 +65,87 @@ export interface Surroundings {
   ): Promise<Prog | undefined>;
   /** Called before the processes of a group are ended. */
   beforeGroupEnds?(): void;
-  /** Told, in words, why nothing more is tried. */
+  /** Called when tryto gives up, with the reason in words. */
   onFailure?(reason: string): void;
 }
 
-/** The signals that tryto has got. */
+/** The signals that tryto has received. */
 export class Signals {
   readonly #names: string[] = [];
   #killed = false;
-  /** Called when there is a new one. */
+  /** Called when a signal arrives. */
   onArrival: () => void = () => {};
 
-  /** Those that ask it to end, in their order. */
+  /** The names of those that ask tryto to end, in the order they arrived. */
   get names(): readonly string[] {
     return this.#names;
   }
 
-  /** Whether it has to end without another word, as KILL ends a process. */
+  /** Whether tryto has to end at once, without a message, as after KILL. */
   get killed(): boolean {
     return this.#killed;
   }
 
-  /** Asks it to end: prog is ended first, and the log kept. */
+  /** Asks tryto to end: it first ends prog and, with `-p`, keeps the log. */
   add(name: string): void {
     this.#names.push(name);
     this.onArrival();
   }
 
-  /** Ends it: nothing is kept, and nothing told. */
+  /** Ends tryto at once: no log is kept, and no message written. */
   kill(): void {
     this.#killed = true;
     this.onArrival();
   }
 }
 
-/** What ends the tries of a tryto that was killed. */
+/** Thrown through the tries when {@linkcode Signals.kill} was called. */
 export class Killed extends Error {
   override name = "Killed";
 }
 
-/** How long something may take, until somebody rings. */
-class Bell {
-  #rung = false;
-  #answer: (() => void) | undefined;
+/** A sleep that can be ended early. It needs no thread, only the event loop. */
+class Sleep {
+  #woken = false;
+  #end: (() => void) | undefined;
 
-  ring(): void {
-    this.#rung = true;
-    this.#answer?.();
+  /** Ends the sleep that is going on or, when there is none, the next one. */
+  wake(): void {
+    this.#woken = true;
+    this.#end?.();
   }
 
-  /** Waits, in the event loop and in no thread. */
   async wait(milliseconds: number): Promise<void> {
-    if (!this.#rung) {
+    if (!this.#woken) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      this.#answer = resolve;
+      this.#end = resolve;
       const timer = setTimeout(resolve, Math.min(milliseconds, LONGEST_TIMER));
       await promise;
       clearTimeout(timer);
-      this.#answer = undefined;
+      this.#end = undefined;
     }
-    this.#rung = false;
+    this.#woken = false;
   }
 }
 
 /** Why tryto gives up. */
 interface Failure {
-  /** The exit code, where the log isn't kept. */
+  /** tryto's exit code, unless the log is kept. */
   readonly code: number;
-  /** The last message. */
+  /** The last message, after `fatal: `. */
   readonly words: string;
-  /** What a notice says of it. */
+  /** The reason that a notice gives. */
   readonly reason: string;
 }
 
-/** A run of prog. */
+/** A run of prog, and what is known of it so far. */
 class Run {
   readonly prog: Prog;
-  /** How it ended, once it has. */
+  /** How it ended; `undefined` while it runs. */
   ending: ExitStatus | undefined;
-  /** Why what it reads can't be read. */
+  /** Why the log, which it reads itself, can't be read. */
   inputError: Error | undefined;
-  /** Why it can't be known how it ended. */
+  /** Why the exit status couldn't be had. */
   error: unknown;
   #input: number | undefined;
 
@@ -151,7 +155,7 @@ class Run {
     prog.ended.then(
       (ending) => this.ending = ending,
       (error) => {
-        // Somebody else has waited for it.
+        // Something else in this process has waited for it.
         this.error = error;
         this.ending = { code: TROUBLE };
       },
@@ -162,7 +166,7 @@ class Run {
     });
   }
 
-  /** The pipe that it is fed by, while it is. */
+  /** The pipe to its input, until that is closed. */
   get input(): number | undefined {
     return this.#input;
   }
@@ -182,28 +186,28 @@ class Run {
   }
 }
 
-/** All tries. */
-export class Attempts implements Disposable {
+/** All tries for one log. */
+export class Tries implements Disposable {
   readonly #options: TrytoOptions;
   readonly #around: Surroundings;
   readonly #signals: Signals;
   readonly #diagnostics: PatientDiagnostics;
   readonly #poller = new Poller(1);
-  readonly #bell = new Bell();
+  readonly #sleep = new Sleep();
   readonly #log: Input;
-  /** What was told nobody yet; without `-p` it is nobody's business. */
+  /** The notices that haven't been sent yet; only with `-p`. */
   readonly #state: Input | undefined;
-  /** What each run of prog is fed. */
+  /** What each run of prog reads, one after the other. */
   readonly #inputs: readonly Input[];
-  /** When the time limit is reached; everything here is in milliseconds. */
+  /** When the time limit is reached, on the clock of `performance.now()`. */
   readonly #deadline: number;
 
   /**
-   * Gets ready for them.
+   * Opens the inputs, and starts the time limit.
    *
-   * @param options What is to be done
+   * @param options The options, and the program
    * @param around The descriptors
-   * @param signals Which signals arrive
+   * @param signals Gets the signals that arrive
    */
   constructor(options: TrytoOptions, around: Surroundings, signals: Signals) {
     const { processor, limit } = options;
@@ -223,18 +227,20 @@ export class Attempts implements Disposable {
     signals.onArrival = () => this.#wake();
   }
 
-  /** Closes what it has opened. */
+  /** Closes every descriptor that was opened here. */
   [Symbol.dispose](): void {
     this.#poller.close();
     for (const input of this.#inputs) input[Symbol.dispose]();
   }
 
   /**
-   * Tries.
+   * Runs prog until it succeeds or tryto gives up, and then keeps the log if
+   * `-p` asks for that.
    *
    * @returns tryto's exit code
-   * @throws {Killed} When it was killed
-   * @throws {Error} tryto's own trouble: the message follows `fatal: `
+   * @throws {Killed} After {@linkcode Signals.kill}
+   * @throws {Error} On trouble of tryto's own; the message is for after `fatal:
+   * `
    */
   async run(): Promise<number> {
     const failure = await this.#tryAll();
@@ -259,15 +265,16 @@ export class Attempts implements Disposable {
       ? ""
       : `tryto: warning: ${keptMessage(kept, log, directory, reason)}\n`;
     const message = `${notice}tryto: fatal: ${words}\n`;
-    // What nobody would be told of is tried again by multilog.
+    // After a failure multilog runs the processor again, so that no log is kept
+    // without a notice.
     return leaveNotices(newstate, this.#state, message) ? 0 : TROUBLE;
   }
 
   /**
-   * Keeps the log without having tried.
+   * Keeps the log without running prog.
    *
-   * @param reason Why
-   * @throws {Error} When it can't be kept, or nobody would be told
+   * @param reason Why prog isn't run, for the notice
+   * @throws {Error} When the log can't be kept, or the notice can't be written
    */
   async keepUntried(reason: string): Promise<void> {
     const kept = await this.#keepLog();
@@ -320,10 +327,11 @@ export class Attempts implements Disposable {
   }
 
   /**
-   * Runs prog once. Nothing but its own end is waited for: it may read all,
-   * some, or none of its input, and its children may hold the pipe open.
+   * Runs prog once, and waits for nothing but the end of its process: prog may
+   * read all, some, or none of its input, and its children may hold the pipe
+   * open.
    *
-   * @returns How it ended, or `undefined` when it was ended
+   * @returns How it ended by itself, or `undefined` when tryto has ended it
    */
   async #tryOnce(): Promise<ExitStatus | undefined> {
     const prog = await this.#start();
@@ -346,17 +354,19 @@ export class Attempts implements Disposable {
       }
       return run.ending;
     } finally {
-      // Its input may be cut off: TERM comes before the end of it, so that
-      // prog doesn't take it for all of the log.
+      // TERM is sent before the pipe is closed, so that prog can't take the
+      // part of the log that it has read for all of it.
       if (run.runs) await this.#end(run);
       run.closeInput();
     }
   }
 
   /**
-   * Starts prog; one that can't be started has ended, with code 111.
+   * Starts prog. If there is no such program, that is like a prog that has
+   * exited with 111.
    *
-   * @returns `undefined` when no process could be had until it was too late
+   * @returns The run; its exit code when it couldn't be started; `undefined`
+   * when fork(2) failed until tryto had to give up
    */
   async #start(): Promise<Prog | { readonly code: number } | undefined> {
     const { prog, group } = this.#options;
@@ -384,7 +394,7 @@ export class Attempts implements Disposable {
     }
   }
 
-  /** Ends prog: TERM, and where that doesn't help, KILL. */
+  /** Ends prog: sends TERM and, if it still runs after `-k` seconds, KILL. */
   async #end(run: Run): Promise<void> {
     const { prog, group, grace } = this.#options;
     const kill = () => run.prog.kill("SIGKILL");
@@ -409,15 +419,15 @@ export class Attempts implements Disposable {
       `child "${prog[0]}" not terminated. sending KILL...`,
     );
     kill();
-    // Only a disk or a network file system that hangs can keep it now, and
-    // nobody else is to wait for that.
-    await this.#waitWhile(run, () => run.runs, BURIAL);
+    // Only a disk or a network file system that hangs can keep it from ending
+    // now, and multilog mustn't wait for that.
+    await this.#waitWhile(run, () => run.runs, KILL_WAIT);
   }
 
   /**
-   * Copies everything that was on 0 to 1, whatever prog has read of it.
+   * Copies all of the log to the output, however much of it prog has read.
    *
-   * @returns How many bytes
+   * @returns How many bytes it has
    */
   async #keepLog(): Promise<number> {
     const { output } = this.#around;
@@ -427,11 +437,11 @@ export class Attempts implements Disposable {
     try {
       let awaited: Awaited | undefined;
       while ((awaited = copy.move()) !== undefined) {
-        // The first signal ended prog, or prog had failed before it; only who
-        // insists may lose the log.
-        const insisting = this.#signals.names[1];
-        if (insisting !== undefined) {
-          throw new Error(`stopped by ${insisting}, log not kept`);
+        // The first signal has only ended prog, or come after prog's failure.
+        // Only a second one may stop the log from being kept.
+        const second = this.#signals.names[1];
+        if (second !== undefined) {
+          throw new Error(`stopped by ${second}, log not kept`);
         }
         if (this.#signals.killed) throw new Killed();
         await this.#wait(Infinity, awaited);
@@ -443,14 +453,16 @@ export class Attempts implements Disposable {
     }
   }
 
-  /** What is told with the next log though this one was sent is bounded, too. */
+  /** Bounds what prog has written to `newstate` though it has succeeded. */
   #boundNotices(): void {
     const { newstate } = this.#around;
     if ((stat("", newstate)?.size ?? 0) <= NOTICES_MAX) return;
     leaveNotices(newstate, undefined, "");
   }
 
-  /** Sleeps, but no longer than there is a reason to. */
+  /**
+   * Sleeps until the time is over, the deadline is reached or a signal comes.
+   */
   async #pause(seconds: number): Promise<void> {
     const end = performance.now() + seconds * 1000;
     const until = Math.min(end, this.#deadline);
@@ -469,21 +481,22 @@ export class Attempts implements Disposable {
   ): Promise<void> {
     const until = performance.now() + seconds * 1000;
     while (performance.now() < until && alive() && !this.#signals.killed) {
-      // The end of prog is an event; that of the rest of its group isn't.
+      // The end of prog wakes this up; the ends of other processes of its group
+      // don't, so they are looked for.
       const look = performance.now() + GROUP_LOOK;
       await this.#wait(run.runs ? until : Math.min(until, look));
     }
   }
 
   #wake(): void {
-    this.#bell.ring();
+    this.#sleep.wake();
     this.#poller.wake();
   }
 
-  /** The one place at which tryto waits, whatever for. */
+  /** The one place at which tryto waits, for whatever reason. */
   async #wait(until: number, awaited?: Awaited): Promise<void> {
     const milliseconds = Math.max(0, until - performance.now());
-    if (awaited === undefined) await this.#bell.wait(milliseconds);
+    if (awaited === undefined) await this.#sleep.wait(milliseconds);
     else {
       this.#poller.set(0, awaited.fd, awaited.events);
       await this.#poller.wait(milliseconds);
@@ -491,7 +504,7 @@ export class Attempts implements Disposable {
   }
 }
 
-/** Feeds prog; one that has closed its input has all that it wants. */
+/** Writes more of the log to prog. Prog may close its input before the end. */
 function feedOn(feed: Transfer): Awaited | undefined {
   try {
     return feed.move();
