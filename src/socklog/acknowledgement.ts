@@ -1,45 +1,46 @@
 /**
- * What `-a` adds to the wire.
+ * What `-a` adds to the protocol.
  *
- * Without it the end of a transmission is the server's close, and that looks
- * the same whether the server closed in peace or was killed when it had read
- * everything and written nothing. With it, on both sides:
+ * Without `-a` the server ends a transmission by closing the connection. That
+ * looks the same whether the server has written every line or was killed after
+ * it had read everything and written nothing. With `-a` on both sides:
  *
- * The sender sends its bytes and closes its side, as ever. When the server has
- * read that end, and has handed every line of the connection to its standard
- * output with a write that succeeded, it sends the number of bytes that it
- * has received over this connection (line ends and dropped empty lines
- * included, not what it puts before lines) in decimal digits, and a
- * newline, and closes. The sender succeeds when exactly that arrived, the
- * number is the one that it has sent, and the server closed.
+ * The sender sends its bytes and closes its side, as without `-a`. When the
+ * server has read that end of input, and has written every line of the
+ * connection (to its standard output; with a script to its logs, and synced
+ * them), it sends one line and closes the connection. The line is the number of
+ * bytes received over this connection, in decimal digits; line ends and dropped
+ * empty lines count, the prefixes that the server adds don't. The sender
+ * succeeds when that line is all that arrives, its number is the number of
+ * bytes that were sent, and the server has closed the connection.
  *
- * A sender without `-a` reads the answer and thinks nothing of it, as do
- * tcpclient and nc; a server without `-a` sends none, and a sender with `-a`
- * fails. What is in a pipe after the server is not its business: the kernel
- * keeps it as long as a reader, or a supervisor that holds the pipe, lives.
+ * A sender without `-a` ignores the line, as do tcpclient and nc. A server
+ * without `-a` sends no line, and a sender with `-a` then fails. When standard
+ * output is a pipe, lines that are in it count as written: the kernel keeps
+ * them as long as a reader, or a supervisor that holds the pipe open, lives.
  *
  * @module
  */
 import { type Bytes, encode } from "../bytes.ts";
 
-/** No answer is longer than this, in bytes. */
+/** More bytes than any acknowledgement has. */
 export const LONGEST_ANSWER = 32;
 
 /**
- * What the server answers.
+ * Makes the line that acknowledges a transmission.
  *
- * @param received How many bytes it has received, and written the lines of
- * @returns The bytes to send
+ * @param received How many bytes the server has received over the connection
+ * @returns The line's bytes
  */
 export function acknowledgement(received: number): Bytes {
   return encode(`${received}\n`);
 }
 
 /**
- * What is wrong with an answer.
+ * Checks an acknowledgement.
  *
  * @param text All that the server sent
- * @param sent How many bytes were sent to it
+ * @param sent How many bytes were sent to the server
  * @returns A message, or `undefined` when the transmission succeeded
  *
  * @example
@@ -55,7 +56,7 @@ export function acknowledgement(received: number): Bytes {
  */
 export function complaint(text: string, sent: number): string | undefined {
   if (text === `${sent}\n`) return undefined;
-  // No server has received more than a number can say exactly.
+  // At most 15 digits: larger numbers aren't exact.
   return /^\d{1,15}\n$/.test(text)
     ? `${Number(text)} bytes were acknowledged, and ${sent} sent`
     : "no acknowledgement: a server gives it with -a, when all went well";

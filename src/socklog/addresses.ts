@@ -1,5 +1,5 @@
 /**
- * What servers and clients have in common before there is a connection.
+ * The host and port of a command line, for servers and clients.
  *
  * @module
  */
@@ -11,17 +11,21 @@ import {
 } from "../sys/sockets.ts";
 import { LogferryError } from "../logferry_error.ts";
 
-/** After how many silent seconds the other end is asked whether it is there. */
+/**
+ * After this many seconds without a byte the kernel asks the other side of a
+ * connection whether it is still there.
+ */
 export const KEEP_ALIVE_SECONDS = 300;
 
 /**
  * The addresses that a command line's host and port stand for.
  *
- * @param host A name, a number, or `0`
+ * @param host A name, an address, or `0`
  * @param port A name or a number
- * @param zero What `0` stands for: any address, or the machine's own
+ * @param zero What host `0` stands for: `"any"` address of this machine (to
+ * listen at), or its `"own"`, 127.0.0.1 (to connect to)
  * @returns At least one endpoint
- * @throws {LogferryError} When there is none
+ * @throws {LogferryError} When there is no such host or port
  */
 export async function resolve(
   host: string,

@@ -1,18 +1,19 @@
 /**
- * Steps that can fail.
+ * Words for steps that can fail.
  *
  * @module
  */
 import { LogferryError } from "../logferry_error.ts";
 import { SysError } from "../sys/errors.ts";
+import { shortage } from "../sys/limits.ts";
 
 /**
- * Does one step of many, and says which when it fails.
+ * Takes a step, and names it in the error when it fails.
  *
- * @param what What is being done: `bind`
+ * @param what The step in words, such as `bind`
  * @param step The step
  * @returns What the step returns
- * @throws {LogferryError} `unable to bind: address already used`
+ * @throws {LogferryError} Such as `unable to bind: address already used`
  */
 export function attempt<T>(what: string, step: () => T): T {
   try {
@@ -20,5 +21,22 @@ export function attempt<T>(what: string, step: () => T): T {
   } catch (cause) {
     if (!(cause instanceof SysError)) throw cause;
     throw new LogferryError(`unable to ${what}: ${cause.message}`, { cause });
+  }
+}
+
+/**
+ * Makes sure, before anything is begun, that this process's limits are high
+ * enough.
+ *
+ * @param needs How many more descriptors, and how many bytes of data in all,
+ * are needed
+ * @throws {LogferryError} When they aren't
+ */
+export function checkLimits(
+  needs: { descriptors: number; data: number },
+): void {
+  const message = shortage(needs);
+  if (message !== undefined) {
+    throw new LogferryError(message, { code: "EMFILE" });
   }
 }

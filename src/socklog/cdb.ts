@@ -1,18 +1,19 @@
 /**
- * Reading constant databases: D. J. Bernstein's cdb format
+ * Reading constant databases in D. J. Bernstein's cdb format
  * (cr.yp.to/cdb/cdb.txt).
  *
- * 256 pairs of 32-bit numbers, little-endian, give the position and the number
- * of slots of 256 hash tables. A slot is a pair: a key's hash, and the
- * position of its record (0: an empty slot). A record is the key's length, the
- * data's length, the key and the data.
+ * All numbers have 32 bits, little-endian. The file begins with 256 pairs: the
+ * position of a hash table, and the number of its slots. A slot is a pair: a
+ * key's hash, and the position of its record (0 in an empty slot). A record is
+ * the key's length, the data's length, the key and the data.
  *
  * @module
  */
 
+/** The size of the 256 pairs in bytes. */
 const TABLES = 2048;
 
-/** A file isn't the database that it should be. */
+/** The bytes aren't a complete database. */
 export class CdbError extends Error {
   override name = "CdbError";
 }
@@ -23,17 +24,17 @@ function hash(key: Uint8Array): number {
   return h;
 }
 
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+/** Whether two arrays hold the same bytes. */
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 /**
- * Looks a key up.
+ * Looks up a key.
  *
- * @param database The whole database
- * @param key The key
- * @returns The data of its first record, or `undefined` where it has none
- * @throws {CdbError} When the database isn't one
+ * @param database All bytes of the database
+ * @returns The data of the key's first record, or `undefined` when it has none
+ * @throws {CdbError} When the bytes aren't a complete database
  */
 export function find(
   database: Uint8Array,
@@ -71,10 +72,10 @@ export function find(
 }
 
 /**
- * All keys, in the order of their records.
+ * Lists all keys, in the order of their records.
  *
- * @param database The whole database
- * @throws {CdbError} When the database isn't one
+ * @param database All bytes of the database
+ * @throws {CdbError} When the bytes aren't a complete database
  */
 export function* keysOf(database: Uint8Array): Generator<Uint8Array> {
   if (database.length < TABLES) throw new CdbError("protocol error");

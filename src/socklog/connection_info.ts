@@ -1,6 +1,6 @@
 /**
- * What a UCSPI tool tells of a connection: the variables of tcp-environ(5),
- * and the fields of the `ok` line of `-v`.
+ * What a UCSPI program says about a connection: the variables of
+ * tcp-environ(5), and the fields of the `ok` line that `-v` prints.
  *
  * @module
  */
@@ -8,30 +8,30 @@ import { type Bytes, fromLatin1, latin1 } from "../bytes.ts";
 import type { Endpoint } from "../sys/sockets.ts";
 
 /**
- * A connection, as far as it is known. Names are any bytes, as text with a
- * character for each byte (Latin-1).
+ * What is known of a connection so far. Names may hold any bytes; they are
+ * texts with a character for each byte (Latin-1).
  */
 export interface ConnectionInfo {
-  /** This end. */
+  /** The local address and port. */
   local: Endpoint;
-  /** The other end. */
+  /** The remote address and port. */
   remote: Endpoint;
   /** This host's name. */
   localHost: string | undefined;
-  /** The other host's name. */
+  /** The remote host's name. */
   remoteHost: string | undefined;
-  /** Whose connection the other host says it is. */
+  /** The user that the remote host names as the connection's (RFC 1413). */
   remoteInfo: string | undefined;
   /** Variables that the access rules set. */
   rules: readonly (readonly [name: string, value: string])[];
 }
 
 /**
- * A connection of which only the ends are known.
+ * Describes a connection of which only the two ends are known.
  *
- * @param local This end
- * @param remote The other end
- * @param localHost This host's name, where it was given
+ * @param local The local end
+ * @param remote The remote end
+ * @param localHost This host's name, if the command line gives it
  */
 export function connectionInfo(
   local: Endpoint,
@@ -62,7 +62,7 @@ export function describe(info: ConnectionInfo): string {
   );
 }
 
-/** The variables that every connection may have. */
+/** The variables that a connection may have, other than those of the rules. */
 export const VARIABLES = [
   "PROTO",
   "TCPLOCALIP",
@@ -75,10 +75,8 @@ export const VARIABLES = [
 ] as const;
 
 /**
- * The variables of a connection. Those without a value are taken out of an
- * environment that has them.
- *
- * @param info The connection
+ * The variables of a connection. A variable whose value is `undefined` is to be
+ * removed from the environment.
  */
 export function variables(
   info: ConnectionInfo,
@@ -98,10 +96,8 @@ export function variables(
 }
 
 /**
- * Text without what could pass for something else in a log: a `?` stands for
- * each control character.
- *
- * @param text The text, from a stranger
+ * Replaces each control character by `?`, so that text from another machine
+ * can't pass for another line in a log.
  */
 export function printable(text: string): string {
   // deno-lint-ignore no-control-regex
@@ -109,10 +105,10 @@ export function printable(text: string): string {
 }
 
 /**
- * Puts variables into an environment.
+ * Sets and removes variables of an environment.
  *
- * @param environment The environment's entries
- * @param changes The variables, and those to take out
+ * @param environment The environment's entries, each `NAME=value`
+ * @param changes The variables with their new values; `undefined` removes one
  * @returns The new environment's entries
  */
 export function withVariables(
@@ -128,17 +124,17 @@ export function withVariables(
   return [...kept, ...made];
 }
 
-/** How many NAMEs count. */
+/** How many of the NAMEs that are set are used. */
 const MOST_NAMES = 8;
 
 /**
- * What each line of a connection begins with: `$NAME: ` for each NAME that is
- * set, of the connection's variables or else of the environment. Its bytes are
- * what the variable has, but a `?` for what would end a line.
+ * Makes the prefix of a connection's lines: `$NAME: ` for each NAME that is
+ * set, in the connection's own variables or else in the environment. A newline
+ * or NUL in a value, which would end the line, becomes a `?`.
  *
  * @param names The NAMEs
- * @param getenv What looks a variable up in the environment
- * @param info The connection, where its variables aren't in the environment
+ * @param getenv Looks up a variable in the environment
+ * @param info The connection, unless its variables are in the environment
  */
 export function prefixOf(
   names: readonly string[],

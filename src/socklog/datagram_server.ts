@@ -17,24 +17,26 @@ import { LogferryError } from "../logferry_error.ts";
 import type { FramerOptions } from "./framing.ts";
 import type { Output } from "./output.ts";
 
-/** How many bytes of lines are put together before they are written. */
+/** With this many bytes of lines no further datagram is added to a write. */
 const OUTPUT = 256 * 1024;
-/** How many are enough, where no more datagrams have been received. */
+/** With this many, no more datagrams are received before the write. */
 const ENOUGH = 128 * 1024;
-/** How often at the most the loss of datagrams is told, milliseconds. */
-const TELL_EVERY = 1000;
-/** For how long after SIGTERM what waits in the socket is read, milliseconds. */
+/** The milliseconds between two warnings that datagrams were lost. */
+const WARN_EVERY = 1000;
+/**
+ * How long to read what the socket has received after SIGTERM, milliseconds.
+ */
 const DRAIN = 2000;
-/** How many senders' prefixes are remembered. */
+/** How many senders' prefixes are kept. */
 const MOST_PREFIXES = 4096;
 
-/** What a datagram server does with what it receives. */
+/** What a datagram server does with each datagram. */
 export interface DatagramServerOptions {
-  /** How lines come out. */
+  /** The form of its lines; see {@linkcode FramerOptions.form}. */
   readonly form: NonNullable<FramerOptions["form"]>;
   /** Whether each line begins with the sender's address. */
   readonly prefixed: boolean;
-  /** Told what goes wrong while the server goes on. */
+  /** Called with a message about trouble after which the server goes on. */
   readonly warn: (message: string) => void;
 }
 
@@ -46,22 +48,23 @@ export class DatagramServer {
   readonly #reader: DatagramReader;
   readonly #poller = new Poller(2);
   readonly #lines: Bytes = new Uint8Array(OUTPUT + roomForDatagram(64));
-  /** Where the lines begin and end that haven't been written. */
+  /** Where in `#lines` those begin and end that haven't been written. */
   #first = 0;
   #end = 0;
-  /** By the number that is an IPv4 address. */
+  /** The prefixes of IPv4 senders, by {@linkcode DatagramReader.senderKey}. */
   readonly #prefixes = new Map<number, Bytes>();
   #terminating = false;
-  /** How many dropped datagrams have been told. */
-  #told = 0;
-  #tellAt = 0;
+  /** How many dropped datagrams the warnings so far have counted. */
+  #warned = 0;
+  /** When the next warning may be written, on `performance.now()`'s clock. */
+  #warnAt = 0;
 
   /**
    * Makes the server.
    *
    * @param fd The bound socket
    * @param output Where lines go
-   * @param options What else there is to know
+   * @param options What to do with each datagram
    */
   constructor(fd: number, output: Output, options: DatagramServerOptions) {
     this.#fd = fd;
@@ -71,10 +74,10 @@ export class DatagramServer {
   }
 
   /**
-   * Serves until SIGTERM, SIGINT or SIGHUP. What the socket had received by
-   * then is written.
+   * Serves until SIGTERM, SIGINT or SIGHUP. The datagrams that the socket has
+   * received by then are still written.
    *
-   * @param ready Called once a signal ends it well
+   * @param ready Called as soon as a signal would end it so
    * @throws {LogferryError} When the socket or the output fails for good
    */
   async run(ready: () => void): Promise<void> {
@@ -89,29 +92,29 @@ export class DatagramServer {
       this.#poller.set(1, this.#output.fd, 0);
       while (!this.#terminating) {
         this.#poller.set(0, this.#fd, READABLE);
-        const until = this.#untilTelling();
+        const until = this.#untilWarning();
         if (this.#output.turns) await this.#poller.wait(until);
         else await this.#poller.waitHere(until);
-        // A pipe fails when its reader is gone, a terminal hangs up.
+        // When its reader is gone a pipe shows FAILED, a terminal HUNG_UP.
         if (this.#poller.found(1) & (FAILED | HUNG_UP)) {
           throw this.#output.gone();
         }
         if (this.#poller.found(0) !== 0) await this.#receive();
-        this.#tellDropped();
+        this.#warnOfDropped();
       }
       const end = performance.now() + DRAIN;
       while (await this.#receive() && performance.now() < end);
     } finally {
-      this.#tellAt = 0;
-      this.#tellDropped();
+      this.#warnAt = 0;
+      this.#warnOfDropped();
       stopListening();
     }
   }
 
   /**
-   * Receives what there is, as far as it makes one write.
+   * Receives datagrams, as many as fit into one write, and writes their lines.
    *
-   * @returns Whether there may be more
+   * @returns Whether there may be more datagrams
    */
   async #receive(): Promise<boolean> {
     let n;
@@ -143,7 +146,7 @@ export class DatagramServer {
     if (known !== undefined) return known;
     const { ip, bytes } = this.#reader.sender(i);
     const made = encode(`${ip}: `);
-    // What a key stands for in an IPv6 address is not the whole of it.
+    // The key holds only a part of an IPv6 address.
     if (bytes.length !== IPV4_LENGTH) return made;
     if (this.#prefixes.size >= MOST_PREFIXES) this.#prefixes.clear();
     this.#prefixes.set(key, made);
@@ -160,33 +163,34 @@ export class DatagramServer {
     this.#first = this.#end = 0;
   }
 
-  #untilTelling(): number {
-    if (this.#reader.dropped === this.#told) return -1;
-    return Math.max(this.#tellAt - performance.now(), 0);
+  /** How long to wait at the most before a warning is due; -1 for none. */
+  #untilWarning(): number {
+    if (this.#reader.dropped === this.#warned) return -1;
+    return Math.max(this.#warnAt - performance.now(), 0);
   }
 
-  /** Tells how many datagrams were lost, at times. */
-  #tellDropped(): void {
+  /** Warns of lost datagrams, unless the last warning was just before. */
+  #warnOfDropped(): void {
     const { dropped } = this.#reader;
-    if (dropped === this.#told || performance.now() < this.#tellAt) return;
-    const lost = (dropped - this.#told) >>> 0;
+    if (dropped === this.#warned || performance.now() < this.#warnAt) return;
+    const lost = (dropped - this.#warned) >>> 0;
     this.#options.warn(
       `${lost} datagrams lost: they came faster than they were read`,
     );
-    this.#told = dropped;
-    this.#tellAt = performance.now() + TELL_EVERY;
+    this.#warned = dropped;
+    this.#warnAt = performance.now() + WARN_EVERY;
   }
 }
 
 const NO_PREFIX: Bytes = new Uint8Array(0);
-/** Bytes of a `struct sockaddr_in`. */
+/** The size of a `struct sockaddr_in`. */
 const IPV4_LENGTH = 16;
 
 /**
- * Becomes the user and group of `$UID` and `$GID`, where they are set.
+ * Becomes the user `$UID` and the group `$GID`, if these are set.
  *
- * @returns What to say of it, as in the original
- * @throws {LogferryError} When one is no number, or it can't be done
+ * @returns The original's words about it, for the message at the start
+ * @throws {LogferryError} When one is no number, or this isn't allowed
  */
 export function dropPermissions(): string {
   let said = "";

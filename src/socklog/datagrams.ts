@@ -1,5 +1,5 @@
 /**
- * Datagrams become lines, by the rules of socklog(8).
+ * Makes lines of datagrams, by the rules of socklog(8).
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { type Bytes, NEWLINE } from "../bytes.ts";
 import type { FramerOptions } from "./framing.ts";
 import { noPriority, type Priority, priority } from "./priorities.ts";
 
-/** Of a longer datagram, as in the original, only so many bytes are read. */
+/** How many bytes of a datagram are read, as in the original. */
 export const LONGEST_DATAGRAM = 1024;
 
 const LESS = 0x3c;
@@ -17,32 +17,35 @@ const DOT = 0x2e;
 const LONGEST_WORDS = 32;
 
 /**
- * How many bytes a datagram's lines may need.
+ * How many bytes the lines of one datagram may have together.
  *
- * @param prefix How many bytes the prefix has
+ * @param prefix The length of the prefix in bytes
  */
 export function roomForDatagram(prefix: number): number {
-  // A line for each of its bytes, and once more all of it for `-r`.
+  // At the worst each of its bytes is a line; `-r` prints it all once more.
   return LONGEST_DATAGRAM * (prefix + LONGEST_WORDS + 2) + LONGEST_DATAGRAM + 4;
 }
 
 /**
- * Puts out a datagram as lines. NULs at its end are dropped, and one that has
- * nothing else is no line. A leading `<n>` becomes `facility.priority: `. One
- * that reached the longest length may have been cut, and ends in `...`.
+ * Makes lines of one datagram. NULs at its end are dropped; if it has no other
+ * bytes it makes no line. A leading `<n>` becomes `facility.priority: `. A
+ * datagram of {@linkcode LONGEST_DATAGRAM} bytes may have been cut off, and its
+ * last line ends in `...`.
  *
- * A newline inside it begins a line of its own. In the original that line
- * stands there as it was sent, so a sender can make up another host's line;
- * here each has the same prefix and priority as the first. Raw lines (`-r`,
- * `-R`) have neither prefix nor priority, as in the original.
+ * A newline inside the datagram begins another line. The original prints that
+ * line as it was sent, so that a sender can forge another host's line; here it
+ * has the same prefix and priority as the first. Raw lines (`-r`, `-R`) have
+ * neither prefix nor priority, as in the original.
  *
- * @param bytes Where it is; the byte after it is overwritten
+ * @param bytes The memory that the datagram is in; the byte after the datagram
+ * is overwritten
  * @param at The offset of its first byte
- * @param length How many bytes it has
- * @param prefix What each line begins with, but for raw ones
- * @param form How lines come out
- * @param out Where the lines go: {@linkcode roomForDatagram} bytes are free
- * @param to The offset of the first of them
+ * @param length Its length in bytes
+ * @param prefix What each line that isn't raw begins with
+ * @param form The form of the lines
+ * @param out The memory to put the lines into
+ * @param to The offset to put them at, where {@linkcode roomForDatagram} bytes
+ * are free
  * @returns The offset after the last line
  */
 export function putDatagram(
@@ -58,7 +61,7 @@ export function putDatagram(
   if (length === 0) return to;
   const cut = length === LONGEST_DATAGRAM;
   const end = at + length;
-  // No search for a newline goes on after it.
+  // This ends the search for a newline at the datagram's end.
   bytes[end] = NEWLINE;
   if (form !== "cooked") to = endLine(copy(bytes, at, end, out, to), cut, out);
   if (form === "raw") return to;
@@ -86,7 +89,7 @@ function copy(
   return to + end - from;
 }
 
-/** Ends the last line, unless its own newline has. */
+/** Ends the last line, unless it ends with a newline already. */
 function endLine(to: number, cut: boolean, out: Bytes): number {
   if (to > 0 && out[to - 1] === NEWLINE) return to;
   if (cut) {

@@ -1,5 +1,5 @@
 /**
- * Connecting to a host, whichever of its addresses answers.
+ * Connecting to the first address of a host that answers.
  *
  * @module
  */
@@ -28,7 +28,7 @@ export interface DialManner {
   localHost: string | undefined;
   /** The local port (`-p`). */
   localPort: string | undefined;
-  /** For how many seconds to try each address, first and then again (`-T`). */
+  /** For how many seconds to try each address, in each round (`-T`). */
   timeouts: readonly number[];
   /** Whether small writes are sent at once (`-D`). */
   noDelay: boolean;
@@ -42,34 +42,35 @@ export type RemoteEnd = Pick<Endpoint, "ip" | "port">;
 
 /** A connection that was made. */
 export interface Dialled {
-  /** Its descriptor, which doesn't wait. */
+  /** Its descriptor, which is nonblocking. */
   readonly fd: number;
-  /** Where it leads. */
+  /** The remote address and port. */
   readonly remote: Endpoint;
 }
 
-/** A way that a connection may take. */
+/** An address to connect to, and possibly one to connect from. */
 export interface Route {
-  /** Where it leads. */
+  /** The remote address and port. */
   readonly remote: Endpoint;
-  /** Where it begins, when that is asked for. */
+  /** The local address and port, when `-i` or `-p` asks for them. */
   readonly local?: Endpoint;
 }
 
-/** How many look-ups are under way at a time, each in a thread. */
+/** How many look-ups may run at the same time; each takes a thread. */
 const MOST_LOOKUPS = 8;
 
-/** The look-ups that are under way, by what is looked up. */
+/** The look-ups that are running, by host, port and `zero`. */
 const lookUps = new Map<string, Promise<Endpoint[]>>();
 
 /**
- * Looks a host up. A look-up that nobody waits for any more goes on, in its
- * thread, until the name servers have answered or not; so the same one isn't
- * begun a second time meanwhile, and no more than a few are.
+ * Looks up a host. When `signal` ends the wait, the look-up itself goes on in
+ * its thread until the name servers have answered or timed out. So that such
+ * look-ups don't take all threads, the same one isn't begun twice, and only a
+ * few run at the same time.
  *
  * @param host The host
  * @param port The port
- * @param zero What host `0` stands for
+ * @param zero What host `0` stands for; see {@linkcode resolve}
  * @param signal Ends the wait
  * @returns At least one endpoint
  * @throws {LogferryError} When there is none
@@ -96,14 +97,14 @@ export async function lookUp(
   return await orAborted(found, signal);
 }
 
-/** Waits for something, but no longer than until the signal. */
+/** Waits for a promise, but only until the signal aborts. */
 async function orAborted<T>(
   promise: Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
   if (signal === undefined) return await promise;
   signal.throwIfAborted();
-  // It may fail when nobody waits for it any more.
+  // After an abort its failure would be an unhandled rejection.
   promise.catch(() => {});
   const aborted = Promise.withResolvers<never>();
   const abort = () => aborted.reject(signal.reason);
@@ -116,11 +117,10 @@ async function orAborted<T>(
 }
 
 /**
- * Waits until something is found, or the time is over.
+ * Waits until a poller finds an event, or the time is over.
  *
- * @param poller What is waited for
  * @param milliseconds How long; -1 for as long as it takes
- * @param signal Ends the wait, and what is waited for
+ * @param signal Ends the wait
  * @throws The signal's reason
  */
 export async function waitOn(
@@ -129,7 +129,8 @@ export async function waitOn(
   signal?: AbortSignal,
 ): Promise<void> {
   signal?.throwIfAborted();
-  // A thread's way there and back takes longer than many an answer.
+  // First without waiting: often an event is there already, and a wait in
+  // another thread takes longer.
   if (poller.look()) return;
   const wake = () => poller.wake();
   signal?.addEventListener("abort", wake);
@@ -141,7 +142,7 @@ export async function waitOn(
   signal?.throwIfAborted();
 }
 
-/** The ways to a host, from the local end that `-i` and `-p` ask for. */
+/** The routes to a host, from the local address that `-i` and `-p` ask for. */
 async function routes(
   options: DialOptions,
   signal?: AbortSignal,
@@ -151,7 +152,7 @@ async function routes(
   if (localHost !== undefined) {
     const locals = await lookUp(localHost, localPort, "any", signal);
     const found = remotes.flatMap((remote) => {
-      // One of the same family, which is what the lengths tell.
+      // One of the same family: IPv4 and IPv6 addresses differ in length.
       const { length } = remote.bytes;
       const local = locals.find(({ bytes }) => bytes.length === length);
       return local === undefined ? [] : [{ remote, local }];
@@ -170,12 +171,13 @@ async function routes(
   if (port === 0) return remotes.map((remote) => ({ remote }));
   return remotes.map((remote) => ({
     remote,
-    // After the port there is nothing but the address.
+    // The family stays, and the address becomes 0, "any": it comes after the
+    // port.
     local: endpoint(remote.bytes.slice().fill(0, 4), port),
   }));
 }
 
-/** A socket, or the error where this machine hasn't that kind of address. */
+/** Makes a socket; returns the error when this machine has no such family. */
 function socketFor(remote: Endpoint): number | SysError {
   try {
     return socket(remote);
@@ -189,7 +191,7 @@ function socketFor(remote: Endpoint): number | SysError {
 }
 
 /**
- * Tries one way.
+ * Tries one route.
  *
  * @returns The connection, or the error
  */
@@ -238,13 +240,13 @@ async function isWritableWithin(
 }
 
 /**
- * Tries each way in turn, and then those that didn't answer in time once
- * more, with more patience.
+ * Tries each route in turn. Those that didn't answer in time are tried again in
+ * the next round, with that round's timeout.
  *
- * @param routes The ways
- * @param timeouts How many seconds to wait for each, the first time and then
+ * @param routes The routes
+ * @param timeouts For how many seconds to try a route, in each round
  * @param signal Ends the attempt
- * @returns The connection, or each address's last error
+ * @returns The connection, or the last error of each address
  * @throws The signal's reason
  */
 export async function dialFirst(
@@ -275,7 +277,8 @@ export async function dialFirst(
  * @param signal Ends the attempt
  * @returns The connection
  * @throws {Unreachable} When no address answers
- * @throws {LogferryError} When it has no address, or the local end can't be had
+ * @throws {LogferryError} When the host has no address, or the local address
+ * can't be used
  * @throws The signal's reason
  */
 export async function dial(
@@ -304,14 +307,14 @@ export async function dial(
 }
 
 /**
- * Connects to the first of several servers that answers. Each has its share of
- * the time.
+ * Connects to the first of several servers that answers. The timeouts are
+ * divided among the servers.
  *
  * @param servers The servers
- * @param manner How
- * @param connect Connects to one
- * @param messages Where to say which it is, and what is wrong with the others;
- * whoever calls writes them
+ * @param manner How to connect
+ * @param connect Connects to one server
+ * @param messages Takes the messages that say which server it is, and what is
+ * wrong with the others; the caller writes them
  * @param signal Ends the attempt
  * @returns The connection, and the server that it leads to
  * @throws {LogferryError} When none answers
@@ -347,7 +350,7 @@ export async function connectToOneOf<T extends { remote: RemoteEnd }>(
       } catch (error) {
         if (!(error instanceof LogferryError)) throw error;
         const unreachable = error instanceof Unreachable;
-        // What is wrong with a name or an option is as fatal as ever.
+        // With a single server, a wrong name or option is an error of its own.
         if (alone && !unreachable) throw error;
         noteFailure(server);
         last = error;
@@ -362,7 +365,10 @@ export async function connectToOneOf<T extends { remote: RemoteEnd }>(
   throw new Unreachable(all, false, last);
 }
 
-/** Looks a name up: one that nobody answers for takes no other server's time. */
+/**
+ * Looks up a server's name within its timeout, so that a name server that
+ * doesn't answer takes no time from the other log servers.
+ */
 async function lookUpWithin(
   { host, port, timeouts }: DialOptions,
   signal?: AbortSignal,
@@ -380,19 +386,19 @@ async function lookUpWithin(
   }
 }
 
-/** No address answered. */
+/** No address has answered. */
 export class Unreachable extends LogferryError {
-  /** What is wrong with each address. */
+  /** A message for each address. */
   readonly reasons: readonly string[];
-  /** Whether one might answer yet. */
+  /** Whether an address has timed out, and so might still answer. */
   readonly timedOut: boolean;
 
   /**
-   * Makes it.
+   * Makes the error.
    *
-   * @param reasons What is wrong with each address
-   * @param timedOut Whether one might answer yet
-   * @param last What is wrong with the last address
+   * @param reasons A message for each address
+   * @param timedOut Whether an address has timed out
+   * @param last The cause and the code of the last address's error
    */
   constructor(
     reasons: readonly string[],

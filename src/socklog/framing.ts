@@ -1,5 +1,5 @@
 /**
- * Bytes that come in pieces become whole lines.
+ * Makes whole lines of the pieces in which a connection's bytes arrive.
  *
  * @module
  */
@@ -12,27 +12,28 @@ export const LONGEST = 65536;
 /** The longest prefix that a line can have, in bytes. */
 export const LONGEST_PREFIX = 32768;
 
-/** The room that all unfinished lines together may take, in bytes. */
+/** How many bytes all unfinished lines may take together. */
 const MOST_HELD = 128 * 1024 * 1024;
 const INPUT = 256 * 1024;
 const OUTPUT = 1024 * 1024;
-/** What a line may need beside itself and its prefix: words, a newline. */
+/** More bytes than `facility.priority: ` and a newline have. */
 const EXTRA = 64;
 
-// Where everything is in the kernel's memory. Before the input is room for the
-// beginning of an unfinished line, so that the kernel finds it whole.
+// The layout of the kernel's memory. Before the input there is room for the
+// beginning of an unfinished line, so that the kernel finds the line in one
+// piece.
 const PREFIX_AT = PRIORITIES_SIZE;
 const INPUT_AT = PREFIX_AT + LONGEST_PREFIX + MARGIN + LONGEST;
-/** After the input is one byte for the newline that stops every search. */
+/** After the input there is one byte for the newline that ends every search. */
 const OUTPUT_AT = INPUT_AT + INPUT + 1 + MARGIN;
 const OUTPUT_END = OUTPUT_AT + OUTPUT;
 
-/** The kernel looks itself what priority a line begins with. */
+/** Has the kernel itself read the priority that a line begins with. */
 const LOOK = -1;
 const LESS = 0x3c;
 
 /**
- * How lines come out.
+ * How lines arrive, and what they become.
  *
  * @example
  * ```ts
@@ -49,24 +50,24 @@ const LESS = 0x3c;
 export interface FramerOptions {
   /**
    * `"cooked"`: a leading `<n>` becomes `facility.priority: `. `"raw"`: it
-   * stays. `"both"`: first the one line, raw, and then the other.
+   * stays. `"both"`: the line is written twice, first raw and then cooked.
    */
   form?: "cooked" | "raw" | "both";
   /**
-   * Whether a connection whose first bytes are a length, a space and a `<` is
-   * taken for octet-counted (RFC 6587): each message is its length, a space,
-   * and so many bytes.
+   * Whether octet counting (RFC 6587) is recognized, by a connection's first
+   * bytes: a length, a space and a `<`. Each message is then its length in
+   * bytes, a space, and the message.
    */
   octetCounting?: boolean;
 }
 
-/** No message's length has more digits; a longer number is none. */
+/** A number with more digits isn't taken for a message's length. */
 const MOST_DIGITS = 9;
 const SPACE = 0x20;
 const ZERO = 0x30;
 
 /**
- * What belongs to one connection between two reads: its unfinished line.
+ * What is kept of one connection between two reads: its unfinished line.
  *
  * @example
  * ```ts
@@ -80,46 +81,53 @@ const ZERO = 0x30;
  * ```
  */
 export class LineBuffer {
-  /** What each of its lines begins with. */
+  /** The prefix of each of its lines. */
   readonly prefix: Bytes;
-  /** The unfinished line; nothing where there is none. */
+  /** The memory with the unfinished line; `undefined` when there is none. */
   held: Bytes | undefined = undefined;
-  /** How many bytes of it there are. */
+  /** The length of the unfinished line in bytes. */
   length = 0;
   /**
-   * The number of the priority of a line or message whose beginning has gone
-   * out already; 0 for one that has none.
+   * The priority's number, when the beginning of the line or message has been
+   * output already; 0 when it has no priority.
    */
   continues: number | undefined = undefined;
   /**
-   * What comes next: lines to the end; either kind, since nothing was seen yet,
-   * or no more than a length and a space; a message's length; its rest.
+   * What the next bytes are: `"lines"`, to the end of the connection;
+   * `"anything"`, since at most a length and a space have been read so far; a
+   * message's `"length"`; or the rest of a `"message"`.
    */
   expects: "lines" | "anything" | "length" | "message" = "anything";
-  /** A message's length as far as it is read, or how much of it is to come. */
+  /**
+   * A message's length as far as its digits have been read; then how many bytes
+   * of the message are still to come.
+   */
   count = 0;
-  /** Whether the space after the length was read. */
+  /** Whether the space after the length has been read. */
   counted = false;
 
   /**
-   * Makes an empty one.
+   * Makes one for a connection.
    *
-   * @param prefix What each of its lines is to begin with, at most
-   * {@linkcode LONGEST_PREFIX} bytes; more is cut off
+   * @param prefix The prefix of each of its lines; all after
+   * {@linkcode LONGEST_PREFIX} bytes is cut off
    */
   constructor(prefix: Uint8Array) {
     this.prefix = Uint8Array.from(prefix.subarray(0, LONGEST_PREFIX));
   }
 }
 
-/** Room for unfinished lines, by size, so that it is used again. */
+/**
+ * Memory for unfinished lines that is free for reuse, by `powerOf` its size.
+ */
 const spare: Bytes[][] = [];
-/** The powers of two that it comes in. */
+/** The smallest and the largest size, as powers of two. */
 const SMALLEST = 9;
 const LARGEST = 16;
+/** How many arrays of each size are kept for reuse. */
 const KEPT = 64;
 
-/** Powers of two, so that what one line gives back fits another. */
+/** Sizes are powers of two, so that the memory of one line fits another. */
 function sizeFor(length: number): number {
   return Math.max(1 << SMALLEST, 1 << (32 - Math.clz32(length - 1)));
 }
@@ -140,19 +148,20 @@ function giveBack(room: Bytes): void {
 }
 
 /**
- * Splits the bytes of any number of connections into lines, and puts the lines
- * together in one output.
+ * Splits the bytes of any number of connections into lines, and collects the
+ * lines in one output.
  *
- * A line ends with a newline, a NUL, or its connection; empty ones are
- * dropped. It comes out as its connection's prefix, its `facility.priority: `
- * where it begins with a known `<n>`, the line, and a newline. A line longer
- * than {@linkcode LONGEST} comes out in pieces of that length, each with the
- * same prefix and priority, wherever its bytes were split on their way; and so
- * do the lines of one octet-counted message. (When unfinished lines take 128
- * MiB together, the longest of them are cut.)
+ * A line ends at a newline, a NUL, or the end of its connection; empty lines
+ * are dropped. The output is the connection's prefix, `facility.priority: ` in
+ * place of a leading `<n>` that is a known priority, the rest of the line, and
+ * a newline. A line longer than {@linkcode LONGEST} becomes pieces of that
+ * length, each with the prefix and the line's priority, in whatever pieces it
+ * arrived. The lines of an octet-counted message all have the message's
+ * priority. (When unfinished lines take 128 MiB together, the longest of them
+ * are output in pieces earlier.)
  *
- * Input and output are parts of one memory, so that a line gets from the one
- * to the other without an object being made for it.
+ * Input and output are parts of one block of memory, so that no object has to
+ * be made for each line.
  *
  * @example
  * ```ts
@@ -172,35 +181,35 @@ function giveBack(room: Bytes): void {
  */
 export class Framer {
   /**
-   * Where input is to be put, from its beginning, by nobody else until it has
-   * been taken: connections whose reads wait at the same time need a framer
-   * each.
+   * The memory to read input into, from its beginning. Nothing else may be read
+   * into it before {@linkcode Framer.take}: connections whose reads wait at the
+   * same time need a framer each.
    */
   readonly input: Bytes;
-  /** How much room unfinished lines take now, in bytes. */
+  /** How many bytes of memory the unfinished lines take now. */
   held = 0;
 
   readonly #kernel: Kernel;
   readonly #memory: Bytes;
-  /** Where output that hasn't been taken begins and ends. */
+  /** Where in the memory the output begins and ends that wasn't written yet. */
   #first = OUTPUT_AT;
   #end = OUTPUT_AT;
-  /** How often each line comes out. */
+  /** How many times each line is output: 2 for `"both"`. */
   readonly #times: number;
-  /** The prefix that the kernel has. */
+  /** The prefix that is in the kernel's memory. */
   #prefix: Bytes | undefined;
   readonly #octetCounting: boolean;
   /**
-   * Who holds room, by its size (which power of two), the longest first. They
-   * are kept here for as long as they hold it, also if nobody else does any
-   * more.
+   * The connections whose unfinished lines take memory, by `powerOf` its size;
+   * those that have taken it first come first. This refers to them as long as
+   * they hold the memory, even when nothing else does.
    */
   readonly #holders: Set<LineBuffer>[] = [];
 
   /**
-   * Makes one.
+   * Makes a framer.
    *
-   * @param options How lines come out
+   * @param options How lines arrive, and what they become
    */
   constructor(options: FramerOptions = {}) {
     const { kernel, memory } = makeKernel(OUTPUT_END + MARGIN);
@@ -218,12 +227,12 @@ export class Framer {
   /**
    * Takes input.
    *
-   * @param lines The connection that it belongs to
-   * @param at Where it begins in {@linkcode Framer.input}
+   * @param lines The connection that the input came from
+   * @param at Where in {@linkcode Framer.input} it begins
    * @param to Where it ends
-   * @returns How far it was taken: less than `to` only when
-   * {@linkcode Framer.output} is full and must be emptied before the rest is
-   * taken in another call
+   * @returns Where the input begins that wasn't taken: less than `to` only when
+   * {@linkcode Framer.output} is full. It must then be written, and this called
+   * again with the rest
    */
   take(lines: LineBuffer, at: number, to: number): number {
     this.#usePrefix(lines);
@@ -239,7 +248,8 @@ export class Framer {
       if (lines.expects === "message") {
         const end = Math.min(to, at + lines.count);
         const whole = end - at === lines.count;
-        // The newline that stops the search takes the next message's place.
+        // The newline that ends the search overwrites the next message's first
+        // byte.
         const next = this.#memory[end]!;
         const taken = this.#takeLines(lines, at, end, true, whole);
         this.#memory[end] = next;
@@ -255,12 +265,12 @@ export class Framer {
     return to;
   }
 
-  /** Takes one byte before a message, or finds out that there is none. */
+  /** Takes one byte of a message's length, or finds that it is no length. */
   #takeLength(lines: LineBuffer, at: number): number {
     const byte = this.#memory[at]!;
     if (lines.counted) {
-      // At first only what can't be anything else; then also what has no
-      // priority.
+      // The first message must begin with `<`, or its length may be part of a
+      // line. Later ones may be without a priority.
       if (lines.expects === "length" || byte === LESS) {
         lines.counted = false;
         lines.expects = "message";
@@ -271,20 +281,20 @@ export class Framer {
       return at + 1;
     } else if (byte >= ZERO && byte <= ZERO + 9) {
       const count = 10 * lines.count + byte - ZERO;
-      // A length doesn't begin with 0.
+      // A length has no leading 0.
       if (count > 0 && count < 10 ** MOST_DIGITS) {
         lines.count = count;
         return at + 1;
       }
     } else if (lines.expects === "length" && lines.count === 0) {
-      // Some put a newline after a message nevertheless.
+      // Some senders put a newline after each message nevertheless.
       if (byte === NEWLINE || byte === 0) return at + 1;
     }
     this.#expectLines(lines);
     return at;
   }
 
-  /** What looked like a length belongs to a line. */
+  /** Makes the digits and the space, which were no length, part of a line. */
   #expectLines(lines: LineBuffer): void {
     if (lines.count > 0) {
       const text = encode(`${lines.count}${lines.counted ? " " : ""}`);
@@ -296,9 +306,9 @@ export class Framer {
   }
 
   /**
-   * @param message Whether the lines are those of one message, which have its
+   * @param message Whether the lines are part of one message, and so have its
    * priority
-   * @param whole Whether the message ends where the input does
+   * @param whole Whether the message ends at `to`
    */
   #takeLines(
     lines: LineBuffer,
@@ -316,7 +326,8 @@ export class Framer {
         this.#end = kernel.framedTo.value;
         if (at >= to) break;
       }
-      // What began earlier, isn't whole, or is too long.
+      // The kernel stops at a line that began in an earlier input, isn't
+      // complete, or is too long.
       const end = kernel.findLineEnd(at);
       if (end === at && lines.length === 0) {
         if (!message) lines.continues = undefined;
@@ -348,11 +359,11 @@ export class Framer {
   }
 
   /**
-   * Ends a connection: what it holds becomes a line.
+   * Ends a connection: its unfinished line is output as a line.
    *
-   * @param lines The connection's; it can be used for another
-   * @returns Whether that was done; else the output is full and must be
-   * emptied first
+   * @param lines The connection; afterwards the object may be used for another
+   * @returns Whether that was done; `false` when {@linkcode Framer.output} is
+   * full. It must then be written, and this called again
    */
   end(lines: LineBuffer): boolean {
     if (lines.expects === "anything" && lines.count > 0) {
@@ -370,22 +381,22 @@ export class Framer {
   }
 
   /**
-   * The lines that are finished and not yet taken.
+   * The lines that are finished and not yet written.
    *
-   * @returns A view that holds until the next call of {@linkcode Framer.take}
-   * or {@linkcode Framer.end}
+   * @returns A view that is valid until the next call of
+   * {@linkcode Framer.take} or {@linkcode Framer.end}
    */
   output(): Bytes {
     return this.#memory.subarray(this.#first, this.#end);
   }
 
-  /** How many bytes of finished lines there are. */
+  /** How many bytes {@linkcode Framer.output} has. */
   get size(): number {
     return this.#end - this.#first;
   }
 
   /**
-   * Says that output has been written.
+   * Removes output that has been written.
    *
    * @param count How many bytes of it
    */
@@ -403,7 +414,7 @@ export class Framer {
   #hasRoom(lines: LineBuffer): boolean {
     const need = this.#mostFor(lines);
     if (OUTPUT_END - this.#end >= need) return true;
-    // Output that was partly written leaves room before it.
+    // Output of which a part was written leaves free memory before the rest.
     if (OUTPUT - this.size < need) return false;
     this.#memory.copyWithin(OUTPUT_AT, this.#first, this.#end);
     this.#end -= this.#first - OUTPUT_AT;
@@ -412,8 +423,11 @@ export class Framer {
   }
 
   /**
-   * Puts out what is held and what follows, as a line or a piece. For that, what
-   * is held is moved to before what follows: there, all has been taken.
+   * Outputs the unfinished line, if there is one, together with `length` bytes
+   * of input from `at`, as a line or a piece of one. The unfinished line is
+   * copied to directly before `at`: the input there has been taken already.
+   *
+   * @param more Whether more of the same line or message follows
    */
   #put(lines: LineBuffer, at: number, length: number, more: boolean): void {
     let from = at;
@@ -430,7 +444,7 @@ export class Framer {
     lines.continues = more ? this.#kernel.priority.value : undefined;
   }
 
-  /** Gives the kernel a connection's prefix. */
+  /** Puts a connection's prefix into the kernel's memory. */
   #usePrefix({ prefix }: LineBuffer): void {
     if (this.#prefix === prefix) return;
     this.#prefix = prefix;
@@ -439,11 +453,13 @@ export class Framer {
   }
 
   /**
-   * Sees to the room for an unfinished line. Where there is no more, those who
-   * have the most of it are cut: not everybody's short lines.
+   * Makes sure that there is memory for an unfinished line. When all is in use,
+   * the longest unfinished lines of other connections are output as pieces:
+   * short ones stay whole.
    *
-   * @returns `"granted"`; `"refused"` when nobody holds more than that; or
-   * `"full"` when the output must be emptied first
+   * @param length The length that the line gets
+   * @returns `"granted"`; `"refused"` when no other connection has as long a
+   * line; or `"full"` when the output must be written first
    */
   #makeRoom(lines: LineBuffer, length: number): "granted" | "refused" | "full" {
     const own = lines.held?.length ?? 0;

@@ -1,5 +1,5 @@
 /**
- * Asking the other host whose connection it is (RFC 1413).
+ * Asking the remote host which of its users has made a connection (RFC 1413).
  *
  * @module
  */
@@ -21,10 +21,10 @@ const PORT = 113;
 const LONGEST_ANSWER = 1000;
 
 /**
- * What an answer says.
+ * Reads an answer.
  *
- * @param answer The line: `port , port : USERID : system : user`
- * @returns The user, blanks left out, or `undefined` for any other answer
+ * @param answer The line, `port , port : USERID : system : user`
+ * @returns The user without blanks, or `undefined` for any other answer
  *
  * @example
  * ```ts
@@ -39,21 +39,21 @@ export function userOf(answer: string): string | undefined {
   return user.length > 0 ? printable(user.join(":")) : undefined;
 }
 
-/** A socket that is waited for. */
+/** A wait for one socket. */
 interface Awaited {
-  /** Until when, on `performance.now()`'s clock. */
+  /** When it ends at the latest, on `performance.now()`'s clock. */
   readonly end: number;
   readonly resolve: (ready: boolean) => void;
 }
 
-/** By descriptor. All of them are waited for in one thread. */
+/** The waits, by descriptor. One thread waits for all sockets. */
 const awaited = new Map<number, Awaited>();
 let watch: { epoll: Epoll; poller: Poller } | undefined;
 let watching = false;
-/** What `watch` has; it leaves by being closed. */
+/** The descriptors that are in `watch.epoll`; closing one takes it out. */
 const watched = new Set<number>();
 
-/** Waits until a socket has something to tell; not longer than until `end`. */
+/** Waits for an event at a socket; returns `false` when `end` comes first. */
 async function ready(
   fd: number,
   events: number,
@@ -70,7 +70,7 @@ async function ready(
   });
 }
 
-/** Waits as long as there is anything to be waited for. */
+/** Waits for all sockets, until none is left to wait for. */
 async function waitForAll(
   { epoll, poller }: { epoll: Epoll; poller: Poller },
 ): Promise<void> {
@@ -94,12 +94,13 @@ function settle(fd: number, ready: boolean): void {
 }
 
 /**
- * Asks. However many ask at the same time, none waits for another.
+ * Asks the remote host. Any number of calls run at the same time; none waits
+ * for another.
  *
- * @param local This end of the connection
- * @param remote The other end
- * @param seconds How long it may take
- * @returns The user that the other host names, a character for each byte, or
+ * @param local The local end of the connection
+ * @param remote The remote end
+ * @param seconds How long to wait for the answer
+ * @returns The user that the remote host names, a character for each byte, or
  * `undefined` when it names none, for whatever reason
  */
 export async function identify(
@@ -124,7 +125,7 @@ export async function identify(
     if (write(fd, question) !== question.length) return undefined;
     return await readAnswer(fd, end);
   } catch (error) {
-    // No descriptor left, no route: then nothing is known.
+    // No descriptor left, no route, and so on: then the user isn't known.
     if (error instanceof SysError) return undefined;
     throw error;
   } finally {

@@ -1,5 +1,5 @@
 /**
- * The socket at which a server's connections come in.
+ * The socket at which a server listens.
  *
  * @module
  */
@@ -33,24 +33,25 @@ export interface ListenOptions {
   gid: number | undefined;
   /** The user to become (`-u`, `-U`). */
   uid: number | undefined;
-  /** Whether the port is told on standard output (`-1`). */
+  /** Whether the port is printed on standard output (`-1`). */
   printPort: boolean;
 }
 
-/** An open listener. */
+/** A listening socket. */
 export interface Listener {
-  /** Its socket. */
+  /** Its descriptor. */
   readonly fd: number;
-  /** Its local end. */
+  /** The address and port that it listens at. */
   readonly local: Endpoint;
 }
 
 /**
- * Prepares to receive connections, and gives up root.
+ * Listens for connections, and then becomes the user and group of `-u` and
+ * `-g`.
  *
- * @param options Where, and how
- * @returns The listener
- * @throws {LogferryError} When anything of that fails
+ * @param options Where to listen, and how
+ * @returns The listening socket
+ * @throws {LogferryError} When any step fails
  */
 export async function openListener(
   options: ListenOptions,
@@ -63,7 +64,7 @@ export async function openListener(
   try {
     attempt(`bind to ${where}`, () => bind(fd, address));
     const local = attempt("get local address", () => getsockname(fd));
-    // Connections inherit both from the listener, at no cost for each.
+    // Connections take over both from this socket: nothing to do for each.
     setKeepAlive(fd, KEEP_ALIVE_SECONDS);
     if (options.noDelay) setNoDelay(fd);
     attempt(`listen at ${where}`, () => listen(fd, options.backlog));
@@ -78,12 +79,12 @@ export async function openListener(
 }
 
 /**
- * Tells the port where that is asked for. Whoever reads it may count on the
- * server: all that can keep it from serving is done before.
+ * Prints the port if `-1` asks for that. Whoever reads the port may rely on the
+ * server, so call this only when nothing can keep it from serving any more.
  *
  * @param options How it listens
- * @param listener Its open listener
+ * @param listener Its listening socket
  */
-export function tellPort(options: ListenOptions, listener: Listener): void {
+export function printPort(options: ListenOptions, listener: Listener): void {
   if (options.printPort) writeAll(1, encode(`${listener.local.port}\n`));
 }

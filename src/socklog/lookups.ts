@@ -1,8 +1,9 @@
 /**
- * What has to be asked of others about a connection.
+ * Looking up what isn't known of a connection from itself: the names of both
+ * hosts, and the user that the remote host names.
  *
- * Nobody waits for the answers of those whom others ask: as many questions are
- * open at a time as there are connections.
+ * The look-ups of all connections run at the same time, so that none waits for
+ * the name server, or the host, that another one asks.
  *
  * @module
  */
@@ -18,51 +19,52 @@ import { environ } from "../sys/environment.ts";
 import { SysError } from "../sys/errors.ts";
 import { getaddrinfo, getnameinfo, TemporaryNameError } from "../sys/names.ts";
 import { kill, spawn, waitFor } from "../sys/process.ts";
+import { Semaphore } from "../sys/semaphore.ts";
 import { signals } from "../sys/signals.ts";
 import type { Endpoint } from "../sys/sockets.ts";
 import type { ConnectionInfo } from "./connection_info.ts";
 import { identify } from "./ident.ts";
 
-/** Which questions may be asked. */
+/** Which look-ups the command line allows. */
 export interface LookUpOptions {
   /**
-   * This host's name (`-l`), a character for each byte; looked up where there
-   * is none.
+   * This host's name (`-l`), a character for each byte; without it the name is
+   * looked up.
    */
   localName: string | undefined;
-  /** Whether the other host's name is looked up (not with `-H`). */
+  /** Whether the remote host's name is looked up (not with `-H`). */
   lookUpHost: boolean;
-  /** Whether that name must lead back to its address (`-p`). */
+  /** Whether an address of that name must be the remote one (`-p`). */
   paranoid: boolean;
-  /** Whether the other host is asked whose connection it is (not with `-R`). */
+  /** Whether the remote host is asked for the user (not with `-R`). */
   askIdentity: boolean;
-  /** For how many seconds it may think about that (`-t`). */
+  /** For how many seconds to wait for that answer (`-t`). */
   identityTimeout: number;
 }
 
-/** Which answers anybody would see. */
+/** Which look-ups are of use, since somebody reads the answers. */
 export interface Wanted {
   /** This host's name. */
   localHost: boolean;
-  /** The other host's name. */
+  /** The remote host's name. */
   remoteHost: boolean;
-  /** Whose connection the other host says it is. */
+  /** The user that the remote host names. */
   remoteInfo: boolean;
 }
 
-/** Whether anything may be asked about a connection at all. */
+/** Whether the command line allows any look-up at all. */
 export function mayAsk(options: LookUpOptions): boolean {
   return options.localName === undefined || options.lookUpHost ||
     options.askIdentity;
 }
 
 /**
- * Asks, all at the same time, what may be asked, would be seen, and isn't known.
+ * Begins, all at the same time, the look-ups that are both allowed and wanted.
  *
- * @param info The connection; the answers go there
- * @param options What may be asked
- * @param wanted What would be seen
- * @returns A promise when there is anything to ask
+ * @param info The connection; the answers are put there
+ * @param options The look-ups that are allowed
+ * @param wanted The look-ups that are of use
+ * @returns A promise for the end of all, or `undefined` when there are none
  */
 export function lookUp(
   info: ConnectionInfo,
@@ -98,7 +100,7 @@ export function lookUp(
 /** The name of a host, or `undefined` where none is known. */
 type Answer = string | undefined;
 
-/** Questions that are open: who asks the same gets the same answer. */
+/** The look-ups that are running. The same one isn't begun a second time. */
 const open = new Map<string, Promise<Answer>>();
 
 function hostName(of: Endpoint, paranoid: boolean): Promise<Answer> {
@@ -112,30 +114,27 @@ function hostName(of: Endpoint, paranoid: boolean): Promise<Answer> {
 }
 
 /**
- * How many questions are asked in threads. The runtime has 32, and some must
- * be left for the main loop, or slow name servers would stop everything.
+ * How many look-ups may run in threads. The runtime has 32 threads; with all of
+ * them waiting for slow name servers the main loop couldn't wait any more.
  */
-const THREADS = 8;
-let free = THREADS;
-const queue: (() => void)[] = [];
+const MOST_IN_THREADS = 8;
+const threads = new Semaphore(MOST_IN_THREADS);
 
 async function ask(of: Endpoint, paranoid: boolean): Promise<Answer> {
-  if (free === 0) {
+  if (threads.free === 0) {
     try {
       return await askInProcess(of, paranoid);
     } catch (error) {
-      // No getent here, or no process to be had: then it takes longer.
+      // There is no getent here, or no process can be started: wait for a
+      // thread.
       if (!(error instanceof SysError)) throw error;
     }
   }
-  if (free > 0) free--;
-  else await new Promise<void>((resolve) => queue.push(resolve));
+  await threads.wait();
   try {
     return await askInThread(of, paranoid);
   } finally {
-    const next = queue.shift();
-    if (next === undefined) free++;
-    else next();
+    threads.post();
   }
 }
 
@@ -148,14 +147,14 @@ async function askInThread(of: Endpoint, paranoid: boolean): Promise<Answer> {
     return found.some((one) => withoutZone(one.ip) === ip) ? name : undefined;
   } catch (error) {
     if (!(error instanceof TemporaryNameError)) throw error;
-    // No answer now is no proof.
+    // No name server has answered, so the name isn't proved.
     return undefined;
   }
 }
 
 /**
- * A process for each question, as tcpserver has it: getent(1) asks what the C
- * library asks.
+ * Looks up in a process of its own, as tcpserver does: getent(1) asks the C
+ * library, and so the same name servers.
  */
 async function askInProcess(of: Endpoint, paranoid: boolean): Promise<Answer> {
   const ip = withoutZone(of.ip);
@@ -170,10 +169,14 @@ function withoutZone(ip: string): string {
   return ip.replace(/%.*/, "");
 }
 
-/** For how long a resolver may think, in milliseconds: some minutes. */
-const PATIENCE = 180_000;
+/** For how many milliseconds getent may run. */
+const GETENT_TIMEOUT = 180_000;
 
-/** @throws {SysError} When it can't be run */
+/**
+ * Runs getent(1), and returns what it prints.
+ *
+ * @throws {SysError} When it can't be run
+ */
 async function getent(database: string, key: string): Promise<string> {
   const { reader, writer } = pipe();
   try {
@@ -187,11 +190,11 @@ async function getent(database: string, key: string): Promise<string> {
     } finally {
       close(writer);
     }
-    const late = setTimeout(() => kill(pid, signals.SIGKILL), PATIENCE);
+    const late = setTimeout(() => kill(pid, signals.SIGKILL), GETENT_TIMEOUT);
     try {
       await waitFor(pid);
     } catch (error) {
-      // Somebody who waits for any child was faster.
+      // The server, which waits for any child, has collected this one first.
       if (!(error instanceof SysError)) throw error;
     } finally {
       clearTimeout(late);
@@ -203,7 +206,7 @@ async function getent(database: string, key: string): Promise<string> {
   }
 }
 
-/** What a program that has ended left in its pipe. */
+/** Reads what a program has written to a pipe before it ended. */
 function readRest(fd: number): Uint8Array {
   const buffer = new Uint8Array(65536);
   let length = 0;

@@ -1,5 +1,6 @@
 /**
- * From the command line to the exit code.
+ * socklog-tcp: the log server, the log sender, and what tcpserver, tcpclient
+ * and socklog do.
  *
  * @module
  */
@@ -17,8 +18,8 @@ import { Unreachable } from "./dialling.ts";
 import { LogferryError } from "../logferry_error.ts";
 import { TROUBLE } from "../program.ts";
 import { HELP } from "./help.ts";
-import { shortage } from "../sys/limits.ts";
-import { openListener, tellPort } from "./listener.ts";
+import { checkLimits } from "./attempt.ts";
+import { openListener, printPort } from "./listener.ts";
 import { Messages, Verbosity } from "./messages.ts";
 import { DescriptorOutput, type ScriptReader, writingTo } from "./output.ts";
 import { canRun, ProgramServer } from "./tcpserver.ts";
@@ -30,9 +31,9 @@ const OWN_NAME = "socklog-tcp";
 /** The exit code for wrong usage. */
 const WRONG_USAGE = 100;
 
-/** The word where a program's name may stand is none. */
+/** The word after host and port names neither a variable nor a program. */
 class NothingToRun extends LogferryError {}
-/** How many bytes of data a log server may take, its runtime included. */
+/** How many bytes of data a log server may need, its runtime included. */
 const DATA = 900_000_000;
 /** Descriptors to listen with, and to serve a few connections. */
 const DESCRIPTORS = 16;
@@ -42,15 +43,15 @@ async function servePrograms(
   messages: Messages,
   program: string,
 ): Promise<void> {
-  // A wrong NAME would otherwise be found out by the first sender. In place of
-  // tcpserver, whose programs may come and go, it isn't ours to say.
+  // Otherwise a misspelt NAME would show only when the first sender connects.
+  // Under the name tcpserver this isn't checked: its programs may come and go.
   if (program === OWN_NAME && !canRun(args.program[0]!)) {
     throw new NothingToRun(
       `${args.program[0]}: neither NAMEs, nor ucspi, nor a program to run`,
     );
   }
   const listener = await openListener(args);
-  tellPort(args, listener);
+  printPort(args, listener);
   await new ProgramServer(args, listener, messages).run();
 }
 
@@ -60,8 +61,9 @@ async function serveLogs(
   program: string,
   readScript: ScriptReader,
 ): Promise<void> {
-  // First, because opening the listener gives up root: standard output may be
-  // root's, and only root may raise the limit without a bound. Logs belong to
+  // Opening the listener gives up root, so these come first: standard output
+  // may belong to root, and only root may raise the limit of descriptors beyond
+  // the hard one. The script's logs are opened after it, since they belong to
   // the user that the server becomes.
   const standard = args.script === undefined
     ? await DescriptorOutput.open(1, messages)
@@ -70,17 +72,13 @@ async function serveLogs(
   const { descriptors = 0 } = script ?? {};
   const options = { ...args, descriptors };
   raiseLimit(options, script?.usefulDescriptors);
-  const little = shortage({
-    descriptors: DESCRIPTORS + descriptors,
-    data: DATA,
-  });
-  if (little !== undefined) throw new LogferryError(little, { code: "EMFILE" });
+  checkLimits({ descriptors: DESCRIPTORS + descriptors, data: DATA });
   const listener = await openListener(args);
   const output = "open" in standard
     ? await standard.open(raiseLimit(options).needed)
     : standard;
   const server = new LogServer(options, listener, output, messages);
-  tellPort(args, listener);
+  printPort(args, listener);
   await writingTo(output, () => server.run());
 }
 
@@ -121,10 +119,10 @@ async function carryOut(
 }
 
 /**
- * Runs socklog-tcp, or in its place what it was started as.
+ * Runs socklog-tcp, tcpserver, tcpclient or socklog.
  *
  * @param args Its arguments
- * @param program The name it was started under
+ * @param program Which of them: the name that it was started under
  * @param readScript Reads `multilog script…`
  * @returns Its exit code
  */

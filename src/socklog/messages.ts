@@ -1,5 +1,5 @@
 /**
- * What a server or client tells on standard error.
+ * The messages of a server or client on standard error.
  *
  * @module
  */
@@ -8,20 +8,20 @@ import { writePatiently } from "../diagnostics.ts";
 import { EAGAIN, PIPE_BUF, write } from "../sys/descriptors.ts";
 import { Readiness, WRITABLE } from "../sys/poll.ts";
 
-/** How much is told: nothing (`-q`), errors, or everything (`-v`). */
+/** Which messages are written. */
 export enum Verbosity {
-  /** Nothing. */
+  /** None (`-q`). */
   Quiet,
-  /** Errors and warnings. */
+  /** Errors and warnings (`-Q`, the default). */
   Errors,
-  /** Those, and what happens. */
+  /** Those, and what happens to each connection (`-v`). */
   Everything,
 }
 
 /**
- * One program's messages. They are collected, so that a busy server writes
- * many at once, and so that none is written while a line of data has gone
- * only half way into what may be the same pipe.
+ * One program's messages. They are collected before they are written, so that a
+ * busy server writes many at once, and so that none is written into the middle
+ * of a line of data when both go to the same pipe.
  */
 export class Messages {
   readonly #program: string;
@@ -33,7 +33,7 @@ export class Messages {
   #collected = "";
 
   /**
-   * Makes them for a program.
+   * Makes the collection, which is empty.
    *
    * @param program The name that each message begins with
    * @param verbosity Which of them are written
@@ -52,17 +52,17 @@ export class Messages {
   }
 
   /**
-   * Tells what happens, to who has asked for that (`-v`).
+   * Adds a message about what happens, if `-v` asks for those.
    *
    * @param text The text after `program: `, a character for each byte
-   * (Latin-1): a stranger's name may be any bytes
+   * (Latin-1), since a remote host's name may hold any bytes
    */
   report(text: string): void {
     if (this.verbose) this.#collected += `${this.#program}: ${text}\n`;
   }
 
   /**
-   * Tells what went wrong.
+   * Adds a message about an error, unless `-q` forbids those.
    *
    * @param text The text after `program: `
    */
@@ -74,7 +74,7 @@ export class Messages {
   }
 
   /**
-   * Tells what went wrong, and that the program goes on.
+   * Adds a warning: something went wrong, and the program goes on.
    *
    * @param text The text after `program: warning: `
    */
@@ -83,8 +83,8 @@ export class Messages {
   }
 
   /**
-   * Writes what was collected, as far as it goes without waiting for a reader
-   * that stands still; the rest stays for the next time.
+   * Writes the collected messages, as many as can be written without waiting;
+   * the others stay for the next call.
    */
   flush(): void {
     if (!this.waiting || !this.#writable.ready()) return;
@@ -93,20 +93,21 @@ export class Messages {
     do {
       const n = write(this.fd, bytes.subarray(at, endOfWhole(bytes, at)));
       if (n === -EAGAIN) break;
-      // Where nothing can be written there is nobody to be told.
+      // After an error the messages are dropped: there is no other place to
+      // report it to.
       at = n < 0 ? bytes.length : at + n;
     } while (at < bytes.length && this.#writable.ready());
     this.#collected = this.#collected.slice(at);
   }
 
-  /** Whether there are messages that wait for their reader. */
+  /** Whether there are messages that haven't been written yet. */
   get waiting(): boolean {
     return this.#collected !== "";
   }
 
   /**
-   * Writes what was collected; a reader that stands still is waited for, but
-   * not for long.
+   * Writes the collected messages. If their reader is slow this waits for it,
+   * but not for long.
    */
   async flushPatiently(): Promise<void> {
     const bytes = fromLatin1(this.#collected);
@@ -120,14 +121,15 @@ export class Messages {
 }
 
 /**
- * Where as many whole messages end as a pipe takes in one piece: a program
- * that is killed while it waits for the pipe's reader has written no part of
- * one, after which the next program's first would stand.
+ * The end of the last whole message that fits into `PIPE_BUF` bytes, which a
+ * pipe takes in one piece. So a program that is killed while it waits for the
+ * pipe's reader leaves no half message, which the next program's first message
+ * would be appended to.
  */
 function endOfWhole(bytes: Bytes, from: number): number {
   if (bytes.length - from <= PIPE_BUF) return bytes.length;
   const last = bytes.lastIndexOf(NEWLINE, from + PIPE_BUF - 1) + 1;
   if (last > from) return last;
-  // One that is longer than that: alone, at least.
+  // A longer message is written alone.
   return bytes.indexOf(NEWLINE, from) + 1;
 }

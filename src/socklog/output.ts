@@ -18,29 +18,32 @@ import { sendNonblocking } from "../sys/sockets.ts";
 import { LogferryError } from "../logferry_error.ts";
 import type { Messages } from "./messages.ts";
 
-/** `multilog script…` that was read, and of which nothing is open. */
+/** A script of multilog's that was read, and whose logs aren't open yet. */
 export interface ReadScript {
-  /** How many descriptors its logs can't do without. */
+  /** How many descriptors its logs need at least. */
   readonly descriptors: number;
-  /** How many they make use of: logs of hosts are closed for want of more. */
+  /**
+   * How many descriptors its logs can use. With fewer, logs of hosts are closed
+   * earlier.
+   */
   readonly usefulDescriptors: number;
 
   /**
-   * Opens where it has lines go. The caller has become the user that is to
-   * write them.
+   * Opens its logs. The caller has already become the user that is to write to
+   * them.
    *
-   * @param others How many descriptors are for others than its logs
-   * @throws {LogferryError} When something of it can't be opened
+   * @param others How many descriptors to leave for everything but its logs
+   * @throws {LogferryError} When a log can't be opened
    */
   open(others: number): Promise<Output>;
 }
 
 /**
- * Reads `multilog script…`.
+ * Reads the script of `multilog script…`.
  *
  * @param script The script
- * @param messages Where to tell what is wrong with it, and later with a log
- * @param program The name that other messages begin with
+ * @param messages Takes warnings about the script, and later about its logs
+ * @param program The name that all other messages begin with
  */
 export type ScriptReader = (
   script: readonly string[],
@@ -48,52 +51,52 @@ export type ScriptReader = (
   program: string,
 ) => Promise<ReadScript>;
 
-/** Where lines go. */
+/** Where a log server writes its lines to. */
 export interface Output {
   /**
-   * What hangs up when nobody will ever take another line, to be watched for
-   * that; -1 where that can't happen.
+   * A descriptor that shows `FAILED` or `HUNG_UP` when no further line can ever
+   * be written; -1 when that can't happen.
    */
   readonly fd: number;
 
   /**
-   * Whether something of it goes on that only a turn of the event loop sees:
-   * whoever waits for input has to let it turn.
+   * Whether work goes on in it for which the event loop must turn, so that the
+   * caller mustn't block this thread while it waits for input.
    */
   readonly turns: boolean;
 
   /**
-   * Writes lines, as many as it takes.
+   * Writes as much of some lines as it can.
    *
-   * @param lines Whole lines, at least one, or the rest of them that an earlier
-   * call has left; they aren't changed before the promise is kept
-   * @returns How many bytes were taken, at least one; a promise where that has
-   * to be waited for
+   * @param lines Whole lines, at least one, or what an earlier call has left of
+   * them. The caller mustn't change them before the promise is fulfilled
+   * @returns How many bytes were written, at least one; a promise when the
+   * output has to wait
    * @throws {LogferryError} When nothing can be written any more
    */
   write(lines: Bytes): number | Promise<number>;
 
   /**
-   * Makes all that was written as safe as it gets here, before that is
-   * acknowledged. More may be written meanwhile.
+   * Makes everything written so far as safe as this output can, so that it can
+   * be acknowledged. More may be written meanwhile.
    *
-   * @returns Whether it is; otherwise nothing that was written since the last
-   * success may be acknowledged
+   * @returns Whether that succeeded; if not, nothing that was written since the
+   * last success may be acknowledged
    * @throws {LogferryError} When nothing can be written any more
    */
   sync(): boolean | Promise<boolean>;
 
   /**
-   * Says that the end is near: from now on it isn't waited for trouble to
-   * pass.
+   * Announces the end: from now on the output throws on trouble, instead of
+   * waiting until it has passed.
    */
   stop(): void;
 
-  /** What to die of when `fd` has hung up. */
+  /** The error to end with when `fd` has failed or hung up. */
   gone(): LogferryError;
 
   /**
-   * Ends it well. Nothing is written afterwards.
+   * Closes the output in good order. Nothing may be written afterwards.
    *
    * @throws {LogferryError} When that can't be done in time
    */
@@ -101,11 +104,11 @@ export interface Output {
 }
 
 /**
- * Does something that writes, and ends the output well, whatever comes of it.
+ * Does work that writes to an output, and then closes the output in any case.
  *
  * @param output The output
- * @param work What writes
- * @throws {LogferryError} What that throws; else what the end does
+ * @param work The work
+ * @throws {LogferryError} When the work fails, or else closing does
  */
 export async function writingTo(
   output: Output,
@@ -122,40 +125,41 @@ export async function writingTo(
 
 const EPIPE = errorNumber("EPIPE");
 
-/** How long to wait when it can't be written, in milliseconds. */
+/** How long to wait after a failed write, in milliseconds. */
 const PAUSE = 5000;
 
 /**
- * Errors that somebody may put right while the server waits; all others end
- * it.
+ * Errors after which the server waits and tries again, since they may pass. All
+ * others end it.
  */
 const PASSING = ["ENOSPC", "EDQUOT", "EFBIG", "EIO", "ENOMEM", "ENOBUFS"];
 
 const WHAT = "unable to write to standard output";
 
-/** The size that a pipe on standard output is given, in bytes. */
+/** The size to ask for of a pipe at standard output, in bytes. */
 const WIDE_PIPE = 256 * 1024;
 
 /**
- * What of lines to write at once, to a pipe say, so that it takes whole ones. A
- * full pipe takes a part of what it is given; a server that is killed then has
- * written half a line, and the next one's first, which is acknowledged, would
- * stand after that half.
+ * Takes as many whole lines as fit into one write to a pipe. A nearly full pipe
+ * takes only a part of what it is given. If the server is killed then, half a
+ * line is in the pipe, and the next server's first line, which it acknowledges,
+ * would be appended to that half.
  *
  * @param bytes The lines
- * @param room How many bytes can be taken
+ * @param room How many bytes the pipe takes
+ * @returns The beginning of `bytes` to write
  */
 export function wholeLines(bytes: Bytes, room: number): Bytes {
   if (bytes.length <= room) return bytes;
   const end = bytes.lastIndexOf(NEWLINE, room - 1) + 1;
-  // A line longer than that has to go in parts.
+  // A line longer than that can only be written in parts.
   return bytes.subarray(0, end > 0 ? end : room);
 }
 
 /**
- * Finds the way to write to a descriptor without waiting. `O_NONBLOCK` on the
- * descriptor itself would be seen by everyone who shares it, so a pipe is
- * opened once more for ourselves.
+ * Makes the function that writes to a descriptor without waiting. `O_NONBLOCK`
+ * on the descriptor itself would change it for every process that shares it, so
+ * a pipe is opened once more.
  */
 function wayTo(fd: number): (bytes: Bytes) => number {
   const info = stat("", fd);
@@ -168,8 +172,8 @@ function wayTo(fd: number): (bytes: Bytes) => number {
       return (bytes) => write(own, wholeLines(bytes, roomInPipe(own)));
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
-      // Made by another user, or no /proc here, or its reader is gone: then
-      // the first write tells.
+      // Another user has made the pipe, or there is no /proc; if its reader is
+      // gone, the first write fails.
     }
   }
   const writable = new Readiness(fd, WRITABLE);
@@ -180,9 +184,9 @@ function wayTo(fd: number): (bytes: Bytes) => number {
 }
 
 /**
- * A descriptor, such as standard output, that is written without ever
- * standing still in a write. What it has taken is the reader's, or the
- * kernel's: there is nothing to sync.
+ * An output that is a descriptor, such as standard output. No write to it
+ * blocks this thread. What was written is in the hands of the kernel or the
+ * reader: there is nothing to sync.
  */
 export class DescriptorOutput implements Output {
   readonly fd: number;
@@ -199,18 +203,19 @@ export class DescriptorOutput implements Output {
   }
 
   /**
-   * Looks at what a descriptor is.
+   * Makes an output of a descriptor.
    *
    * @param fd The descriptor
-   * @param messages Where to tell that it has to be waited for
-   * @throws {LogferryError} When it is closed
+   * @param messages Takes warnings about writes that fail
+   * @throws {LogferryError} When the descriptor is closed
    */
   static async open(fd: number, messages: Messages): Promise<DescriptorOutput> {
     if (mayHaveBeenClosed(fd)) {
       throw new LogferryError("standard output is closed");
     }
     const output = new DescriptorOutput(fd, messages);
-    // The first wait takes descriptors, which connections may use up later.
+    // The first wait opens descriptors, so it comes now: connections may use up
+    // all that are left.
     await output.#poller.wait(0);
     return output;
   }
@@ -227,14 +232,15 @@ export class DescriptorOutput implements Output {
         this.#poller.set(0, this.fd, WRITABLE);
         await this.#poller.wait();
       } else {
-        // One that has hung up would end the pause at once.
+        // Without the descriptor, which would end the pause at once when it has
+        // hung up.
         this.#poller.set(0, -1, 0);
         await this.#pause(new SysError(-n));
       }
     }
   }
 
-  /** Waits for somebody to make room; not when the end is being waited for. */
+  /** Waits until the trouble may have passed; throws if that makes no sense. */
   async #pause(error: SysError): Promise<void> {
     if (this.#stopping || !PASSING.includes(error.code)) {
       throw new LogferryError(`${WHAT}: ${error.message}`);

@@ -1,6 +1,6 @@
 /**
- * Syslog priorities: the number in the `<13>` with which a message may begin
- * is its facility times 8 plus its priority (RFC 3164, section 4.1.1); the
+ * Syslog priorities. A message may begin with `<13>`, for example: the number
+ * is its facility times 8 plus its priority (RFC 3164, section 4.1.1). The
  * names are those of `syslog.h`.
  *
  * @module
@@ -16,23 +16,22 @@ const FACILITIES = [
 ] as readonly (string | undefined)[];
 const PRIORITIES = "emerg alert crit err warn notice info debug".split(" ");
 
-/** What stands in a line's place of its `<n>`. */
+/** The words for a line's `<n>`. */
 export interface Priority {
   /** `facility.priority: `. */
   readonly text: Bytes;
   /**
-   * How many bytes of the line it replaces. An unknown facility's number
-   * is worth keeping, so nothing is replaced then.
+   * How many bytes at the line's beginning the words replace; 0 for an unknown
+   * facility, whose number is kept.
    */
   readonly length: number;
 }
 
 /**
- * The words for a number, such as `user.notice` for 13. Like the original, it
- * says `unknown` for a facility that has no name, and takes 192 to 199 for
- * `mark`.
+ * The words for a number, such as `user.notice` for 13. As in the original, a
+ * facility without a name is `unknown`, and 192 to 199 are `mark`.
  *
- * @param number The number: the facility's times 8 plus the priority's
+ * @param number The facility's number times 8 plus the priority's
  * @returns `facility.priority`
  *
  * @example
@@ -48,13 +47,13 @@ export function priorityName(number: number): string {
 }
 
 const NONE: Priority = { text: new Uint8Array(0), length: 0 };
-/** By number and number of digits, made when first met. */
+/** Those made so far, by number and number of digits. */
 const known: (Priority | undefined)[] = [];
 
 /**
  * The words for a line that begins with one to three digits between `<` and
- * `>`. Like the original, it leaves `<0>` alone (only a kernel may send that),
- * and puts `unknown.debug: ` before a `<999>`.
+ * `>`. As in the original, a `<0>`, which only a kernel may send, gets no
+ * words, and a `<999>` gets `unknown.debug: ` before it.
  *
  * @param number The number
  * @param digits How many digits it was written with
@@ -85,25 +84,30 @@ export function priority(number: number, digits: number): Priority {
 /** The words for a line that begins with no priority: none. */
 export const noPriority: Priority = NONE;
 
-/** How many bytes a table of priorities needs at the most. */
+/** More bytes than the kernel's table of priorities has. */
 export const PRIORITIES_SIZE = 16 * 1024;
-/** The numbers have three digits at the most. */
+/** Numbers have at most three digits. */
 const NUMBERS = 1000;
-/** A record's size. In it: where the words are, their length, its flag. */
+/**
+ * The size of a record, and the offsets in it: the words' place (0), their
+ * length, and whether they replace the `<n>`.
+ */
 const RECORD = 8;
 const WORDS_LENGTH = 4;
 const REPLACES = 5;
 
 /**
- * Makes the kernel's table of what {@linkcode priority} says.
+ * Puts into the kernel's memory a table of the words that {@linkcode priority}
+ * has for each number.
  *
  * @param memory The kernel's memory
- * @param at Where in it there are {@linkcode PRIORITIES_SIZE} bytes for it
+ * @param at The table's offset; {@linkcode PRIORITIES_SIZE} bytes are free
+ * there
  */
 export function putPriorities(memory: Bytes, at: number): void {
   const records = new DataView(memory.buffer, at, NUMBERS * RECORD);
   let end = at + NUMBERS * RECORD;
-  /** Many numbers have the same words: unknown ones. */
+  /** Where words are already: all unknown facilities have the same. */
   const places = new Map<string, number>();
   for (let number = 1; number < NUMBERS; number++) {
     const { text, length } = priority(number, 0);

@@ -1,7 +1,7 @@
 /**
- * What all servers do with a connection before they serve it, and after: they
- * accept it, ask who it is, and whether the rules let it in; and they tell of
- * that in tcpserver's words.
+ * What all servers do with a connection before and after they serve it: they
+ * accept it, look up names, ask the access rules whether to let it in, and
+ * report all of that in tcpserver's words.
  *
  * @module
  */
@@ -26,38 +26,41 @@ import { Rules, RulesError } from "./rules.ts";
 
 /** How connections are received. */
 export interface ReceptionOptions extends LookUpOptions {
-  /** How many there may be at once (`-c`). */
+  /** How many connections there may be at the same time (`-c`). */
   limit: number;
-  /** What each is greeted with (`-B`). */
+  /** The bytes to send to each connection first (`-B`). */
   banner: Bytes;
-  /** Whether IP options stay as they are (`-o`). */
+  /** Whether a connection's IP options are left as they are (`-o`). */
   keepOptions: boolean;
   /** The file with the access rules (`-x`). */
   rules: string | undefined;
-  /** Whether it may be missing (`-X`). */
+  /** Whether that file may be missing (`-X`). */
   rulesMayBeMissing: boolean;
 }
 
-/** How many connections one call accepts. */
+/** How many connections one call accepts at the most. */
 const ACCEPTS = 128;
-/** How long to accept nothing when there are no descriptors, milliseconds. */
+/** For how many milliseconds to accept nothing after a shortage. */
 const ACCEPT_PAUSE = 1000;
 
-/** Trouble of the moment, not of the server: it goes on after a pause. */
+/** Errors after which the server tries again to accept, after a pause. */
 const SHORTAGES = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"].map(errorNumber);
 
-/** How a connection ended, as a wait status: what `end` lines say. */
+/**
+ * How a connection ended, as `end` lines report it: as the wait status of a
+ * program. This one ended well.
+ */
 export const ENDED = 0;
-/** The rules don't let it in. */
+/** The access rules haven't let it in. */
 export const DENIED = 100 << 8;
-/** It failed. */
+/** It has failed. */
 export const FAILED = 111 << 8;
 
 /** A connection. */
 export interface Connection {
   readonly fd: number;
   readonly info: ConnectionInfo;
-  /** Its number in messages; 0 while it has none. */
+  /** Its number in messages; 0 as long as it has none. */
   id: number;
 }
 
@@ -67,33 +70,35 @@ export class Reception {
   readonly #listener: Listener;
   readonly #messages: Messages;
   readonly #rules: Rules | undefined;
-  /** What the server itself shows of names. */
+  /** The names that the server itself uses; rules may want more. */
   readonly #shown: Wanted;
   readonly #asks: boolean;
   readonly #numbering: boolean;
   readonly #wake: () => void;
-  /** Whether this end's address differs from connection to connection. */
+  /** Whether connections may have different local addresses. */
   readonly #manyLocals: boolean;
   #count = 0;
   #lastId = 0;
-  /** Those of which is known what can be. */
+  /**
+   * The connections whose look-ups are done, and that nobody has judged yet.
+   */
   #known: Connection[] = [];
-  /** What was asked about each. */
+  /** Which look-ups were made for each. */
   readonly #asked = new WeakMap<Connection, Wanted>();
-  /** Until when nothing is accepted; 0 for no pause. */
+  /** Until when nothing is accepted, on the server's clock; 0 for no pause. */
   #pausedUntil = 0;
   #closed = false;
 
   /**
-   * Opens it.
+   * Prepares to receive connections.
    *
    * @param options How connections are received
-   * @param listener Where they come in
-   * @param messages Where to tell of them
-   * @param server `shown`: which names the server has a use for;
-   * `numbering`: whether each gets a number as it comes, or else a program's
-   * process id, by {@linkcode Reception.introduce}; `wake`: what is called
-   * when answers have arrived
+   * @param listener The socket to accept them from
+   * @param messages Takes the messages about them
+   * @param server `shown`: which names the server uses; `numbering`: whether
+   * each connection gets the next number when it is accepted (otherwise the
+   * server calls {@linkcode Reception.introduce} with a process id); `wake`:
+   * called when a connection's look-ups are done
    */
   constructor(
     options: ReceptionOptions,
@@ -112,18 +117,18 @@ export class Reception {
     this.#numbering = server.numbering;
     this.#wake = server.wake;
     this.#manyLocals = ["0.0.0.0", "::"].includes(listener.local.ip);
-    this.#tellCount();
+    this.#reportCount();
   }
 
-  /** How many connections there are. */
+  /** How many connections there are, served or not. */
   get count(): number {
     return this.#count;
   }
 
   /**
-   * Whether one more can be accepted now.
+   * Whether one more connection can be accepted now.
    *
-   * @param now The time, on the server's clock, in milliseconds
+   * @param now The time in milliseconds, on the server's clock
    */
   accepts(now: number): boolean {
     if (now >= this.#pausedUntil) this.#pausedUntil = 0;
@@ -135,16 +140,18 @@ export class Reception {
     return this.#pausedUntil;
   }
 
-  /** Whether there are connections that {@linkcode Reception.admit} waits for. */
+  /** Whether there are connections for {@linkcode Reception.admit} to judge. */
   get hasKnown(): boolean {
     return this.#known.length > 0;
   }
 
   /**
-   * Accepts connections.
+   * Accepts the connections that wait, as many as the limit allows, and begins
+   * their look-ups.
    *
-   * @param now The time, on the server's clock, in milliseconds
-   * @param nonblocking Whether reads and writes of them return at once
+   * @param now The time in milliseconds, on the server's clock
+   * @param nonblocking Whether reads and writes of the connections return at
+   * once
    */
   accept(now: number, nonblocking: boolean): void {
     const { limit, keepOptions, banner, localName } = this.#options;
@@ -152,7 +159,7 @@ export class Reception {
       const accepted = accept(this.#listener.fd, nonblocking);
       if (typeof accepted === "number") {
         if (-accepted === EAGAIN) return;
-        // Whoever has given up while waiting is no trouble.
+        // Any other error is about a client that has given up already.
         if (!SHORTAGES.includes(-accepted)) continue;
         const { message } = new SysError(-accepted);
         this.#messages.warn(`unable to accept a connection: ${message}`);
@@ -165,7 +172,7 @@ export class Reception {
       const info = connectionInfo(local, remote, localName);
       const connection = { fd, info, id: 0 };
       this.#count++;
-      this.#tellCount();
+      this.#reportCount();
       if (this.#numbering) this.introduce(connection);
       if (banner.length > 0) write(fd, banner);
       if (!this.#asks) this.#known.push(connection);
@@ -173,7 +180,7 @@ export class Reception {
     }
   }
 
-  /** What has a use: for the server itself, or for the rules of this moment. */
+  /** Which look-ups the server itself or its present access rules want. */
   #wanted(): Wanted {
     const needs = this.#rules?.needs();
     const { localHost, remoteHost, remoteInfo } = this.#shown;
@@ -197,7 +204,10 @@ export class Reception {
     }
   }
 
-  /** Asks what rules want to know that came while others were asked. */
+  /**
+   * Begins the look-ups that the rules want only since they were replaced,
+   * while a connection's first look-ups ran.
+   */
   #askAgain(connection: Connection): boolean {
     const before = this.#asked.get(connection);
     if (before === undefined || this.#rules === undefined) return false;
@@ -214,10 +224,10 @@ export class Reception {
   }
 
   /**
-   * Judges the connections of which is known what can be; who isn't let in is
-   * dropped.
+   * Asks the access rules about the connections whose look-ups are done, and
+   * drops those that they don't let in.
    *
-   * @returns Those that are to be served
+   * @returns The connections to serve
    */
   admit(): Connection[] {
     const known = this.#known;
@@ -249,7 +259,10 @@ export class Reception {
     return false;
   }
 
-  /** Drops a connection. Without a banner to be read, it sees a failure. */
+  /**
+   * Drops a connection: with a reset, so that the client sees a failure, or,
+   * when there is a banner for it to read, without.
+   */
   drop(connection: Connection, ending: number): void {
     if (this.#options.banner.length > 0) close(connection.fd);
     else closeWithReset(connection.fd);
@@ -257,17 +270,18 @@ export class Reception {
   }
 
   /**
-   * Says that there is a connection, and gives it its number.
+   * Gives a connection its number, and reports where it comes from.
    *
    * @param connection The connection
-   * @param id The number; where it has no process of its own, the next one
+   * @param id Its number: the process id of its program; without a program the
+   * next number
    */
   introduce(connection: Connection, id: number = ++this.#lastId): void {
     connection.id = id;
     this.#messages.report(`pid ${id} from ${connection.info.remote.ip}`);
   }
 
-  /** Says that a connection is served. */
+  /** Reports that a connection is served. */
   welcome({ id, info }: Connection): void {
     if (this.#messages.verbose) {
       this.#messages.report(`ok ${id} ${describe(info)}`);
@@ -275,7 +289,7 @@ export class Reception {
   }
 
   /**
-   * Says that a connection has ended, and makes room for the next.
+   * Reports that a connection has ended; another may take its place.
    *
    * @param connection The connection, which is closed already
    * @param ending How it ended, as a wait status
@@ -284,16 +298,16 @@ export class Reception {
     if (connection.id === 0) this.introduce(connection);
     this.#count--;
     this.#messages.report(`end ${connection.id} status ${ending}`);
-    this.#tellCount();
+    this.#reportCount();
   }
 
-  /** Lets nobody in any more who isn't served. */
+  /** Resets the connections that aren't served yet, also those to come. */
   close(): void {
     this.#closed = true;
     for (const { fd } of this.#known.splice(0)) closeWithReset(fd);
   }
 
-  #tellCount(): void {
+  #reportCount(): void {
     this.#messages.report(`status: ${this.#count}/${this.#options.limit}`);
   }
 }

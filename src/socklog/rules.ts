@@ -1,47 +1,48 @@
 /**
- * Access rules, as tcprules(1) compiles them.
+ * Access rules, as tcprules(1) compiles them: a cdb database.
  *
- * The data of an address is `D` for deny, or nothing, and then for each
- * variable a `+`, `NAME=value` and a NUL.
+ * A rule's key is its address. The data is `D` when the rule denies, and then
+ * `+`, `NAME=value` and a NUL for each variable that the rule sets.
  *
  * @module
  */
 import { fromLatin1, latin1 } from "../bytes.ts";
-import { close, read, seek, waitForWrite } from "../sys/descriptors.ts";
+import { close, seek, waitForWrite } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
 import { type FileInfo, open, stat } from "../sys/files.ts";
-import { CdbError, find, keysOf } from "./cdb.ts";
+import { readAll } from "../sys/read_all.ts";
+import { CdbError, find, keysOf, sameBytes } from "./cdb.ts";
 
 const AT = 0x40;
 const EQUALS = 0x3d;
 
-/** Of whom the rules are asked. */
+/** What the rules go by: a client. */
 export interface Subject {
-  /** The other end's address. */
+  /** The client's address. */
   ip: string;
-  /** Its host's name. */
+  /** Its host's name (`$TCPREMOTEHOST`). */
   host: string | undefined;
-  /** Whose connection its host says it is. */
+  /** The user that its host names (`$TCPREMOTEINFO`). */
   info: string | undefined;
 }
 
-/** What the rules say. */
+/** What the rules say about a client. */
 export interface Ruling {
-  /** Whether the connection is to be dropped. */
+  /** Whether to drop the connection. */
   deny: boolean;
   /** The variables to set. */
   variables: [name: string, value: string][];
 }
 
-/** What has to be known of a connection before the rules can be asked. */
+/** Which look-ups must be done before the rules can be asked. */
 export interface Needs {
-  /** The other end's name. */
+  /** That of the client's name. */
   host: boolean;
-  /** Whose connection its host says it is. */
+  /** That of the user that its host names. */
   info: boolean;
 }
 
-/** What rules want to know: what at least one of their keys speaks of. */
+/** What the rules have to know: whatever occurs in at least one of the keys. */
 function needsOf(database: Uint8Array): Needs {
   const needs = { host: false, info: false };
   for (const key of keysOf(database)) {
@@ -62,10 +63,10 @@ function* prefixes(ip: string): Generator<string> {
 }
 
 /**
- * The addresses to look for, in their order.
+ * The keys to look for, in the order of tcprules(1).
  *
- * @param subject Of whom
- * @returns The addresses; the first that is in the rules counts
+ * @param subject The client
+ * @returns The keys; the first one that is in the rules decides
  *
  * @example
  * ```ts
@@ -79,8 +80,8 @@ function* prefixes(ip: string): Generator<string> {
  */
 export function* keys(subject: Subject): Generator<string> {
   const { host, info } = subject;
-  // The zone of a link-local address is this machine's own number for a
-  // network, which no rule can know.
+  // Without the zone of a link-local address: the number that this machine has
+  // given to a network can't be in a rule.
   const [ip] = subject.ip.split("%") as [string];
   if (info !== undefined) {
     yield `${info}@${ip}`;
@@ -99,12 +100,12 @@ export function* keys(subject: Subject): Generator<string> {
 }
 
 /**
- * Asks the rules.
+ * Asks rules about a client.
  *
  * @param database The compiled rules
- * @param subject Of whom
- * @returns What they say; where they say nothing, the connection is welcome
- * @throws {CdbError} When they aren't compiled rules
+ * @param subject The client
+ * @returns What the rules say; a client that no rule is about is let in
+ * @throws {CdbError} When the bytes aren't a complete database
  */
 export function judge(database: Uint8Array, subject: Subject): Ruling {
   const ruling: Ruling = { deny: false, variables: [] };
@@ -133,26 +134,31 @@ export function judge(database: Uint8Array, subject: Subject): Ruling {
   return ruling;
 }
 
-/** The access rules can't be read: the connection is to be dropped. */
+/** The access rules can't be read, so the connection must be dropped. */
 export class RulesError extends Error {
   override name = "RulesError";
 }
 
 /**
- * For how long, in seconds, a change may not show in a file's times: on any
- * disk, and on one that goes by this system's clock, which ticks at least 100
- * times a second.
+ * Two changes of a file may get the same time when they are this close, in
+ * seconds. On some disks a time has only whole seconds, even ones.
  */
 const CLOCK_GRAIN = 2;
+/**
+ * The same for a disk with this system's clock: 100 ticks a second, or more.
+ */
 const TICK = 0.012;
-/** How often a file that changes is looked at before the connection goes. */
+/** How many times to read a file that changes before giving up. */
 const READINGS = 4;
 
 /** The rules' file, which may be replaced while the server runs. */
 export class Rules {
   readonly #path: string;
   readonly #mayBeMissing: boolean;
-  /** What the file looked like that was read, if a change of it would show. */
+  /**
+   * The {@linkcode appearance} of the file that was read last; `undefined` when
+   * the file may have changed since without its appearance changing.
+   */
   #seen: string | undefined;
   #database: Uint8Array | undefined;
   #needs: Needs = { host: false, info: false };
@@ -161,7 +167,7 @@ export class Rules {
    * Names the file.
    *
    * @param path Its path
-   * @param mayBeMissing Whether everybody is welcome when it isn't there
+   * @param mayBeMissing Whether every client is let in when the file is missing
    */
   constructor(path: string, mayBeMissing: boolean) {
     this.#path = path;
@@ -169,9 +175,9 @@ export class Rules {
   }
 
   /**
-   * What the rules that are there now want to know.
+   * Which look-ups the present rules need.
    *
-   * @returns Everything where they can't be read
+   * @returns The look-ups; all of them when the rules can't be read
    */
   needs(): Needs {
     try {
@@ -184,9 +190,9 @@ export class Rules {
   }
 
   /**
-   * Asks the rules that are there now.
+   * Asks the present rules about a client.
    *
-   * @param subject Of whom
+   * @param subject The client
    * @returns What they say
    * @throws {RulesError} When they can't be read
    */
@@ -206,7 +212,7 @@ export class Rules {
       : error;
   }
 
-  /** Reads the file, unless it surely is the one that was read last. */
+  /** Reads the file, unless it surely hasn't changed since it was read last. */
   #refresh(): void {
     try {
       const found = stat(this.#path);
@@ -225,23 +231,25 @@ export class Rules {
     try {
       let last: Uint8Array | undefined;
       for (let i = 0; i < READINGS; i++) {
-        // A part of what is written over the old rules may be there already,
-        // and a mixture lets in whom neither the old nor the new do. No write
-        // goes on now; one that begins from now on shows, unless the last one
-        // was in this tick of the clock.
+        // New rules may just be being written over the old ones in place. A
+        // mixture of both could let in a client that neither lets in. After
+        // this wait no write is under way, and one that begins from now on
+        // changes the file's times, unless the last write was in this same tick
+        // of the clock.
         waitForWrite(fd);
         const before = stat("", fd)!;
         const age = Date.now() / 1000 - before.ctime;
         if (age >= 0 && age < TICK) {
-          // The clock that is read has whole milliseconds.
+          // A millisecond more, since Date.now() counts whole ones.
           sleep(TICK - age + 0.001);
           continue;
         }
         seek(fd, 0);
         const database = readAll(fd, before.size);
         if (appearance(stat("", fd)!) !== appearance(before)) continue;
-        // By another clock nobody knows how long ago it was.
-        if (age >= 0 || last !== undefined && isSame(database, last)) {
+        // A time in the future comes from another clock, so the age isn't
+        // known; then two readings have to agree.
+        if (age >= 0 || last !== undefined && sameBytes(database, last)) {
           this.#database = database;
           this.#needs = needsOf(database);
           this.#seen = age > CLOCK_GRAIN ? appearance(before) : undefined;
@@ -258,36 +266,16 @@ export class Rules {
   }
 }
 
-/** Does nothing else for some seconds. */
+/** Blocks this thread for some seconds. */
 function sleep(seconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000 * seconds);
 }
 
-function isSame(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
 /**
- * What changes with a file. Contents of the same size can come with the same
- * modification time into the same inode (`cp -p`), but not without the time of
- * the change itself.
+ * A text that changes when the file does. `cp -p` can put other contents of the
+ * same size and with the same `mtime` into the same inode, but it can't keep
+ * `ctime` from changing.
  */
 function appearance({ identity, size, mtime, ctime }: FileInfo): string {
   return `${identity} ${size} ${mtime} ${ctime}`;
-}
-
-function readAll(fd: number, size: number): Uint8Array {
-  let buffer = new Uint8Array(size + 1);
-  let length = 0;
-  while (true) {
-    const n = read(fd, buffer.subarray(length));
-    if (n < 0) throw new SysError(-n);
-    if (n === 0) return buffer.subarray(0, length);
-    length += n;
-    if (length < buffer.length) continue;
-    // It has grown meanwhile.
-    const larger = new Uint8Array(2 * length);
-    larger.set(buffer);
-    buffer = larger;
-  }
 }

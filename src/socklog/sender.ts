@@ -39,46 +39,50 @@ import { noteFailure, noteSuccess, type Server } from "./servers.ts";
 import type { TlsConnection } from "./tls.ts";
 
 const BUFFER = 256 * 1024;
-/** How much is sent before somebody else has a turn. */
+/** How many bytes to send before the event loop gets a turn. */
 const QUANTUM = 4 * BUFFER;
 
-/** In the place of a descriptor: the next read returns at once. */
+/** For {@linkcode Source.waits}: the next read returns at once. */
 export const NOW = -1;
-/** The same: there is nothing to read before the source says so. */
+/**
+ * For {@linkcode Source.waits}: the source calls `wake` before a read makes
+ * sense.
+ */
 export const LATER = -2;
 
-/** What is sent. */
+/** Where the bytes that are sent come from. */
 export interface Source {
   /**
-   * The descriptor on which a read may have to wait, {@linkcode NOW}, or
+   * The descriptor to wait for before the next read, {@linkcode NOW}, or
    * {@linkcode LATER}.
    */
   readonly waits: number;
 
   /**
-   * Tells the source, before the first read, what it is to call when there is
-   * something to read after {@linkcode LATER}.
+   * Called before the first read.
+   *
+   * @param wake The function that the source calls when there is something to
+   * read after {@linkcode LATER}
    */
   attach?(wake: () => void): void;
 
   /**
-   * Reads what is there.
+   * Reads what has arrived.
    *
    * @param buffer Where the bytes go
-   * @returns How many bytes; 0 at the end, -1 when there is nothing yet
+   * @returns How many bytes; 0 at the end, -1 when nothing has arrived yet
    * @throws When it can't be read
    */
   read(buffer: Bytes): number;
 
-  /** Goes back to where it began, where it can. */
+  /** Goes back to the beginning; missing when the source can't. */
   rewind?(): void;
 }
 
 /**
- * Makes a descriptor what is sent.
+ * Makes a source of a descriptor.
  *
  * @param fd The descriptor; messages call it standard input
- * @returns What is sent
  */
 export function sourceOf(fd: number): Source {
   const start = isSeekable(fd) ? seek(fd, 0, "here") : undefined;
@@ -100,64 +104,64 @@ export function sourceOf(fd: number): Source {
   };
 }
 
-/** What TLS needs, in PEM. */
+/** The names of the files that TLS needs, which are in PEM. */
 export interface TlsFiles {
-  /** The authorities that are trusted (`-C`); this machine's without it. */
+  /** The authorities to trust (`-C`); by default those of this machine. */
   authorities: string | undefined;
-  /** The key of one's own (`-k`). */
+  /** The key of this client (`-k`). */
   key: string | undefined;
-  /** The certificate for it (`-e`). */
+  /** The certificate of this client (`-e`). */
   certificate: string | undefined;
 }
 
-/** What TLS needs, read already: each is a text in PEM. */
+/** The contents of the files that TLS needs: texts in PEM. */
 export interface TlsTexts {
-  /** The authorities that are trusted beside those that the runtime trusts. */
+  /** The authorities to trust in addition to those that the runtime trusts. */
   readonly caCerts: string[];
-  /** The key of one's own. */
+  /** The key of this client. */
   readonly key?: string;
-  /** The certificate for it. */
+  /** The certificate of this client. */
   readonly cert?: string;
 }
 
 /** Where to send, and how. */
 export interface TransmitOptions extends DialManner {
-  /** The log servers, of which one is enough. */
+  /** The log servers; the bytes are sent to one of them. */
   servers: readonly Server[];
-  /** What TLS needs (`-z`); nothing without it. */
+  /** What TLS needs (`-z`); `undefined` to send without TLS. */
   tls: TlsFiles | TlsTexts | undefined;
-  /** Whether only an acknowledgement of every byte is success (`-a`). */
+  /** Whether it is a failure if not every byte is acknowledged (`-a`). */
   acknowledge: boolean;
 }
 
-/** The same, as the command line asks for it. */
+/** The options of `socklog-tcp send`. */
 export interface SendOptions extends TransmitOptions {
-  /** The files for TLS (`-z`); nothing without it. */
+  /** The files for TLS (`-z`); `undefined` to send without TLS. */
   tls: TlsFiles | undefined;
   /** Which messages are written. */
   verbosity: Verbosity;
 }
 
-/** What a sender has to do with. */
+/** A sender's input, its messages, and what may end it. */
 export interface SenderIo {
-  /** What is sent. */
+  /** Where the bytes that are sent come from. */
   readonly source: Source;
   /** The descriptor that messages go to. */
   readonly errors: number;
-  /** Ends it. */
+  /** Ends the sender when it aborts. */
   readonly signal?: AbortSignal;
-  /** Told why it fails, also when no message may say so. */
+  /** Called with the reason of a failure, also when `-q` forbids messages. */
   onFailure?(why: string): void;
 }
 
 /**
- * Sends something to a log server. It never keeps the event loop from turning,
- * and leaves nothing open.
+ * Sends to a log server. Meanwhile the event loop turns; afterwards nothing is
+ * left open.
  *
- * @param options Where to, and how
- * @param io What, and where to say what happens
- * @returns The exit code: 0 when all has arrived, as far as is known; 111
- * otherwise, which has been told
+ * @param options Where to send, and how
+ * @param io The input, and where messages go
+ * @returns The exit code: 0 when all bytes have arrived, as far as is known;
+ * 111 after a failure, for which a message was written
  * @throws What the source or the signal throws
  */
 export async function send(
@@ -180,13 +184,13 @@ export async function send(
 }
 
 /**
- * Sends to one server after the other, until one has taken everything. What
- * can't be read again is sent to one alone.
+ * Sends to one server after the other, until one has received everything. When
+ * the source can't be rewound, only the first server that answers is tried.
  *
- * @param options Where to, and how
- * @param io What is sent, and what ends it
- * @param messages Where to say what happens
- * @throws {LogferryError} When it hasn't arrived, as far as is known
+ * @param options Where to send, and how
+ * @param io The input, and what may end the sender
+ * @param messages Takes the messages
+ * @throws {LogferryError} When not all bytes have arrived, as far as is known
  * @throws What the source or the signal throws
  */
 export async function transmit(
@@ -231,18 +235,18 @@ export async function transmit(
   }
 }
 
-/** What was sent, in bytes, and what the server said to that. */
+/** How many bytes were sent, and what the server sent. */
 interface Transmitted {
   readonly sent: number;
   readonly answer: string;
 }
 
-/** How bytes get to a server. */
+/** A way to connect and send: with TLS or without. */
 interface Way<T extends { remote: RemoteEnd }> {
   connect(options: DialOptions, signal?: AbortSignal): Promise<T>;
   /**
-   * Sends, and waits until the server has closed the connection: only that is
-   * success.
+   * Sends everything, and waits until the server has closed the connection:
+   * only then has it succeeded.
    */
   transmit(
     connection: T,
@@ -279,7 +283,7 @@ const plain: Way<Dialled> = {
   },
 };
 
-/** The buffer that the last transmission is done with. */
+/** The buffer of an earlier transmission, for reuse. */
 const buffers: Bytes[] = [];
 
 class Transmission {
@@ -289,14 +293,14 @@ class Transmission {
   readonly #poller = new Poller(2);
   readonly #buffer = buffers.pop() ?? new Uint8Array(BUFFER);
   readonly #input = new Uint8Array(4096);
-  /** What of the buffer is still to be sent. */
+  /** Where in the buffer the bytes begin and end that are still to be sent. */
   #first = 0;
   #end = 0;
   #sent = 0;
   #answer = "";
-  /** Whether all that is to be sent has been read. */
+  /** Whether the source has been read to its end. */
   #inputEnded = false;
-  /** Whether the server has been told so. */
+  /** Whether this side of the connection has been closed. */
   #finished = false;
   /** Whether the server has closed its side. */
   #answerEnded = false;
@@ -310,7 +314,7 @@ class Transmission {
 
   async run(): Promise<Transmitted> {
     while (!this.#answerEnded) {
-      // What can be sent is sent before anything is waited for.
+      // Before any wait everything is sent that can be sent now.
       const more = this.#sendAll();
       if (more) await yieldToEventLoop();
       const blocked = this.#first < this.#end;
@@ -325,13 +329,13 @@ class Transmission {
     return { sent: this.#sent, answer: this.#answer };
   }
 
-  /** Ends it, whatever it has come to. */
+  /** Releases what this holds, but doesn't close the connection. */
   close(): void {
     this.#poller.close();
     if (buffers.length === 0) buffers.push(this.#buffer);
   }
 
-  /** Sends what can be sent at once; `true` when that isn't all. */
+  /** Sends until it would have to wait; `true` when it has only paused. */
   #sendAll(): boolean {
     const end = this.#sent + QUANTUM;
     while (this.#sent < end) {
@@ -345,7 +349,7 @@ class Transmission {
     return true;
   }
 
-  /** Reads; `false` when there is nothing yet. */
+  /** Fills the buffer; `false` when the source has nothing yet. */
   #fill(): boolean {
     const { waits } = this.#source;
     if (waits === LATER) return false;
@@ -358,7 +362,7 @@ class Transmission {
     return true;
   }
 
-  /** Sends; `false` when nothing is taken now. */
+  /** Sends from the buffer; `false` when the connection takes nothing now. */
   #send(): boolean {
     const n = write(this.#fd, this.#buffer.subarray(this.#first, this.#end));
     if (n === -EAGAIN) return false;
@@ -390,15 +394,21 @@ class Transmission {
       return;
     }
     this.#answerEnded = true;
-    // The end that the other side has sent carries its word for all that had
-    // arrived by then; without it, these bytes met nobody. Our own end counts
-    // as one, and may still be on its way to a server that knows enough.
+    // With its end of input the other side's kernel has acknowledged all bytes
+    // that had arrived by then. Bytes that aren't acknowledged by now arrived
+    // at no server. Our own end of input counts as one byte; it may still be on
+    // its way, since a server may close as soon as it has what it wants.
     if (!this.#finished || unacknowledgedBytes(this.#fd) > 1) {
-      throw new LogferryError("connection closed before everything was sent", {
-        code: "ECONNABORTED",
-      });
+      throw closedEarly();
     }
   }
+}
+
+/** The server has closed the connection before all bytes had arrived. */
+export function closedEarly(): LogferryError {
+  return new LogferryError("connection closed before everything was sent", {
+    code: "ECONNABORTED",
+  });
 }
 
 function failure(cause: SysError): LogferryError {

@@ -1,5 +1,5 @@
 /**
- * The log server: every connection's lines to one output.
+ * The log server: writes the lines of all connections to one output.
  *
  * @module
  */
@@ -32,59 +32,59 @@ import {
   type ReceptionOptions,
 } from "./reception.ts";
 
-/** How lines are served. */
+/** The options of a log server. */
 export interface LogServerOptions extends ReceptionOptions {
-  /** The variables that each line begins with. */
+  /** The NAMEs: the variables whose values each line begins with. */
   names: readonly string[];
-  /** How lines come out, and may come in (`-r`, `-R`, `-f`). */
+  /** How lines arrive, and what they become (`-r`, `-R`, `-f`). */
   framing: FramerOptions;
   /** After how many idle seconds a connection is ended (`-w`); 0 for never. */
   idle: number;
-  /** Whether the bytes written are acknowledged (`-a`). */
+  /** Whether the bytes received are acknowledged (`-a`). */
   acknowledge: boolean;
-  /** How many descriptors its output can't do without. */
+  /** How many descriptors its output needs at least. */
   descriptors: number;
 }
 
-/** How often a busy server looks whether a signal has come, milliseconds. */
+/** How often a busy server lets the event loop turn, in milliseconds. */
 const TURN_EVERY = 5;
-/** What all connections together have read in one round, in bytes, at most. */
+/** How many bytes to read in one round from all connections together. */
 const ROUND = 256 * 1024;
-/** What each of many connections may have read in one round, in bytes. */
+/** How many bytes to read in one round from each of many connections. */
 const SHARE = 16 * 1024;
-/** What it may have read in any case, however much that becomes. */
+/** How many bytes to read at least, even if they become many more. */
 const LEAST_READ = 2048;
-/** No descriptor: nothing is found there. */
+/** In place of a descriptor: the poller finds nothing there. */
 const NOTHING = -1;
-/** Descriptors that aren't connections. */
+/** Descriptors for everything but connections. */
 const OTHER_DESCRIPTORS = 64;
 
 /** A connection that is served. */
 interface Served extends Connection {
   readonly lines: LineBuffer;
-  /** How many bytes it has sent. */
+  /** How many bytes were received from it. */
   received: number;
-  /** How many bytes come out for each that it sends, as things go. */
+  /** How many bytes of output each byte became that was read last. */
   growth: number;
-  /** When it sent something last, in milliseconds. */
+  /** When it last sent something, on the server's clock. */
   active: number;
-  /** How it has ended, when it has. */
+  /** How it has ended; `undefined` before that. */
   ending: number | undefined;
 }
 
 /**
- * Raises the limit of descriptors to what a server may need, as far as it is
- * allowed to.
+ * Raises the limit of descriptors to what a server may need, as far as this
+ * process may.
  *
- * @param options How it serves
- * @param useful How many its output makes use of
- * @returns How many it needs, and how many of them it may have
+ * @param options The server's options
+ * @param useful How many descriptors its output can use
+ * @returns How many it needs, and how many of these it may have now
  */
 export function raiseLimit(
   options: LogServerOptions,
   useful: number = options.descriptors,
 ): { needed: number; allowed: number } {
-  // One more for each who is asked whose connection it is.
+  // One more for each connection while its host is asked for the user.
   const each = options.askIdentity ? 2 : 1;
   const own = each * options.limit + OTHER_DESCRIPTORS;
   const needed = own + options.descriptors;
@@ -93,11 +93,11 @@ export function raiseLimit(
 }
 
 /**
- * What to say at the start of a NAME that isn't set and looks like a slip of
- * one that always is; such a slip would otherwise be found in the log, one day.
+ * Finds the variable that may be meant by a NAME that isn't set. A misspelt
+ * NAME would otherwise go unnoticed until somebody reads the log.
  *
  * @param name The NAME
- * @returns The one that may be meant
+ * @returns A similar variable, or `undefined`
  */
 export function meantName(name: string): string | undefined {
   const known: readonly string[] = VARIABLES;
@@ -105,14 +105,14 @@ export function meantName(name: string): string | undefined {
   return known.find((one) => distance(name.toUpperCase(), one) <= 2);
 }
 
-/** Whether two descriptors lead to one file; a closed one, or none, doesn't. */
+/** Whether two descriptors are open and lead to the same file. */
 function isSameFile(a: number, b: number): boolean {
   if (!isOpen(a) || !isOpen(b)) return false;
   const identity = stat("", a)?.identity;
   return identity !== undefined && identity === stat("", b)?.identity;
 }
 
-/** How many letters have to be put in, left out or replaced. */
+/** The edit distance: how many letters to insert, remove or replace. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
@@ -127,9 +127,9 @@ function distance(a: string, b: string): number {
 }
 
 /**
- * A log server. All its connections live in one loop: look, read, put lines
- * together, write, wait. What was read in one round is written before the next
- * begins, so when the output is full, nothing is read.
+ * A log server. One loop serves all its connections: look, read, make lines,
+ * write, wait. What was read in one round is written before the next round
+ * begins, so nothing is read while the output is full.
  */
 export class LogServer {
   readonly #options: LogServerOptions;
@@ -140,24 +140,24 @@ export class LogServer {
   readonly #reception: Reception;
   readonly #watched = new Epoll(512);
   readonly #poller = new Poller(3);
-  /** Whether messages and lines go the same way. */
+  /** Whether messages and lines go to the same file or pipe. */
   readonly #together: boolean;
 
-  /** By descriptor. */
+  /** The connections that are served, by descriptor. */
   readonly #served: (Served | undefined)[] = [];
-  /** Those that have ended, to be closed when their lines are written. */
+  /** Connections that have ended, and whose lines may not be written yet. */
   #ended: Served[] = [];
-  /** Those whose lines are written, to be acknowledged when they are safe. */
+  /** Connections whose lines are written, and wait for the next sync. */
   #written: Served[] = [];
-  /** The sync that goes on for some of them. */
+  /** The sync that is under way. */
   #syncing: Promise<void> | undefined;
-  /** What went wrong with it. */
+  /** The error of a sync after which nothing can be written any more. */
   #failure: unknown;
-  /** Whether what connections have sent so far may be lost. */
+  /** Whether a sync has failed, so that lines already written may be lost. */
   #doubtful = false;
   #listening = true;
   #stopping = false;
-  /** For how long the output has been waited for, milliseconds. */
+  /** How long this has waited for the output in all, in milliseconds. */
   #stood = 0;
   /** The server's own clock, see `#readClock`. */
   #now = 0;
@@ -167,10 +167,10 @@ export class LogServer {
   /**
    * Makes the server.
    *
-   * @param options How it serves
-   * @param listener Its open listener
-   * @param output Where lines go
-   * @param messages Where to say what happens
+   * @param options Its options
+   * @param listener The socket that it listens at
+   * @param output Where lines are written to
+   * @param messages Takes the messages
    */
   constructor(
     options: LogServerOptions,
@@ -198,8 +198,8 @@ export class LogServer {
   }
 
   /**
-   * Serves until a signal asks for the end: SIGTERM, SIGINT or SIGHUP, since
-   * all of them would lose what was read.
+   * Serves until SIGTERM, SIGINT or SIGHUP asks for the end. All three are
+   * handled, since each would otherwise lose what was read.
    *
    * @throws {LogferryError} When the output fails; every connection is reset
    */
@@ -230,7 +230,7 @@ export class LogServer {
       await this.#serveUntilStopped();
       await this.#writeRest();
     } catch (error) {
-      // For a sync that still goes on.
+      // So that a sync that is still under way isn't followed by another.
       this.#failure ??= error;
       for (const connection of this.#served.splice(0)) {
         if (connection !== undefined) closeWithReset(connection.fd);
@@ -249,10 +249,12 @@ export class LogServer {
       this.#warn();
       this.#watched.add(this.#listener.fd, READABLE);
       this.#poller.set(0, this.#watched.fd, READABLE);
-      // Asked for nothing, it still tells when the reader is gone.
+      // Without asking for events: FAILED and HUNG_UP are reported all the same
+      // when the reader is gone.
       this.#poller.set(1, this.#output.fd, 0);
       this.#messages.flush();
-      // The first wait takes descriptors, which connections may use up later.
+      // The first wait opens descriptors, so it comes now: connections may use
+      // up all that are left.
       await this.#poller.wait(0);
       while (!this.#stopping && this.#failure === undefined) {
         await this.#round();
@@ -279,7 +281,7 @@ export class LogServer {
     }
   }
 
-  /** Looks, and does what there is to be done; waits when there is nothing. */
+  /** Does what there is to do or, when there is nothing, waits. */
   async #round(): Promise<void> {
     const found = this.#watched.poll();
     if (found === 0 && !this.#reception.hasKnown) {
@@ -287,19 +289,20 @@ export class LogServer {
       this.#poller.set(2, waiting ? fd : NOTHING, WRITABLE);
       await this.#poller.wait(this.#untilNext());
       this.#turned = this.#now = this.#readClock();
-      // A pipe fails when its reader is gone, a socket or terminal hangs up.
+      // When its reader is gone a pipe shows FAILED, a socket or terminal
+      // HUNG_UP.
       if (this.#poller.found(1) & (POLL_FAILED | HUNG_UP)) {
         throw this.#output.gone();
       }
       this.#messages.flush();
       this.#checkListening();
-      // First what came while this server was stopped, or waited: who has sent
-      // isn't idle.
+      // Read first, before the check for idle connections: what arrived while
+      // this process was stopped (SIGSTOP) or waited shows who isn't idle.
       if (this.#poller.found(0) !== 0) return;
     }
     this.#now = this.#readClock();
-    // However much one sends, and of whatever kind, the others wait no longer
-    // for it than it takes to read their part.
+    // However much one connection sends, the others wait only until its share
+    // has been read and written.
     const share = Math.max(SHARE, Math.floor(ROUND / Math.max(found, 1)));
     for (let i = 0; i < found; i++) {
       const fd = this.#watched.fdAt(i);
@@ -309,7 +312,7 @@ export class LogServer {
       }
       const connection = this.#served[fd];
       if (connection === undefined) continue;
-      // Awaited only when there is something to wait for: this is the hot path.
+      // On this hot path there is an `await` only if it has to wait.
       const waiting = this.#receive(connection, share);
       if (waiting !== undefined) await waiting;
     }
@@ -332,14 +335,14 @@ export class LogServer {
   }
 
   /**
-   * The time in milliseconds, without the waits for the output: what nobody
-   * could do meanwhile, nobody is late with.
+   * The server's clock, in milliseconds. It stands still while this waits for
+   * the output, since a connection that isn't read meanwhile isn't idle.
    */
   #readClock(): number {
     return performance.now() - this.#stood;
   }
 
-  /** How long a wait may be, in milliseconds. */
+  /** How long the next wait may be, in milliseconds; -1 for no limit. */
   #untilNext(): number {
     let next = Infinity;
     const { pausedUntil, count } = this.#reception;
@@ -357,7 +360,7 @@ export class LogServer {
     const served = Object.assign(connection, {
       lines: new LineBuffer(prefix),
       received: 0,
-      // Lines of one byte, as far as nobody knows better.
+      // The worst case until something has been read: lines of one byte each.
       growth: 1 + prefix.length / 2,
       active: this.#now,
       ending: undefined,
@@ -368,10 +371,10 @@ export class LogServer {
   }
 
   /**
-   * Reads what a connection has sent.
+   * Reads what a connection has sent, and makes lines of it.
    *
-   * @param share How many bytes at most, and how many are to come out: short
-   * lines come out many times longer than they were sent
+   * @param share How many bytes of lines this may make, roughly: with their
+   * prefix, short lines become many times longer than they were sent
    * @returns A promise only when the output is full
    */
   #receive(connection: Served, share: number): Promise<void> | undefined {
@@ -422,10 +425,10 @@ export class LogServer {
     }
   }
 
-  /** Listens again after a pause, or when there is room for connections. */
+  /** Begins or stops to accept connections, by the limit and the pause. */
   #checkListening(): void {
-    // Each new one would have more to be told of; those that are served don't
-    // wait for it.
+    // While messages wait for their reader no connection is accepted, since
+    // each would add messages. Those that are served go on.
     const wanted = !this.#messages.waiting &&
       this.#reception.accepts(this.#now);
     if (wanted === this.#listening) return;
@@ -433,7 +436,10 @@ export class LogServer {
     this.#watched.change(this.#listener.fd, wanted ? READABLE : 0);
   }
 
-  /** Writes everything, then closes the connections that have ended. */
+  /**
+   * Writes all lines, and then closes the connections that have ended, or has
+   * them acknowledged first.
+   */
   async #write(): Promise<void> {
     if (this.#framer.size > 0) await this.#empty();
     if (this.#ended.length === 0) return;
@@ -449,13 +455,14 @@ export class LogServer {
     this.#written.push(...waiting);
     if (this.#syncing === undefined) this.#sync();
     if (this.#syncing === undefined) return;
-    // Their ends would be found in each round.
+    // Otherwise each round would find their end of input again.
     for (const { fd } of waiting) this.#watched.remove(fd);
   }
 
   /**
-   * Acknowledges what is written: one sync for all that have ended, while
-   * others are read; those that end meanwhile wait for the next.
+   * Syncs the output, and then acknowledges the connections whose lines are
+   * written. One sync serves all of them, while other connections are read.
+   * Those that end meanwhile wait for the next sync.
    */
   #sync(): void {
     if (this.#written.length === 0) return;
@@ -485,7 +492,7 @@ export class LogServer {
 
   #close(connection: Served): void {
     const { fd, ending = FAILED, received } = connection;
-    // Reset already, and the descriptor may be another's.
+    // It was reset already; another connection may have its descriptor.
     if (this.#served[fd] !== connection) return;
     this.#served[fd] = undefined;
     if (ending === ENDED) {
@@ -495,12 +502,13 @@ export class LogServer {
     this.#reception.end(connection, ending);
   }
 
-  /** Writes everything that is finished, however long that takes. */
+  /** Writes all lines that are finished, however long that takes. */
   async #empty(): Promise<void> {
-    // Whose lines these are has been said before them, where both go one way.
+    // Where both go to one pipe, the message about a connection comes before
+    // its lines.
     this.#messages.flush();
     if (this.#together && this.#messages.waiting) {
-      await this.#standing(this.#untilTold());
+      await this.#standing(this.#untilFlushed());
     }
     while (this.#framer.size > 0) {
       const written = this.#output.write(this.#framer.output());
@@ -510,7 +518,8 @@ export class LogServer {
     }
   }
 
-  async #untilTold(): Promise<void> {
+  /** Writes all messages, however long that takes. */
+  async #untilFlushed(): Promise<void> {
     this.#poller.set(0, NOTHING, 0);
     this.#poller.set(2, this.#messages.fd, WRITABLE);
     while (this.#messages.waiting) {
@@ -521,7 +530,7 @@ export class LogServer {
     this.#poller.set(0, this.#watched.fd, READABLE);
   }
 
-  /** Waits for the output; that time is nobody's. */
+  /** Waits for the output; see {@linkcode LogServer.#readClock}. */
   async #standing<T>(waiting: Promise<T>): Promise<T> {
     const since = performance.now();
     const result = await waiting;
@@ -529,7 +538,7 @@ export class LogServer {
     return result;
   }
 
-  /** Writes what was read, and lets nobody believe that more was. */
+  /** Writes what was read, and ends all connections. */
   async #writeRest(): Promise<void> {
     await this.#endAll();
     await this.#write();
@@ -537,7 +546,7 @@ export class LogServer {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Ends all connections as failed ones. */
+  /** Ends all connections as failed, so that their senders send again. */
   async #endAll(): Promise<void> {
     for (const connection of this.#served) {
       if (connection === undefined || connection.ending !== undefined) continue;

@@ -1,15 +1,15 @@
 /**
- * Several log servers, of which one is enough.
+ * Several log servers, to one of which a sender sends.
  *
- * They are tried in turn. One that didn't answer, or with which a transmission
- * failed, is tried after all others for a minute: inside multilog, that saves
- * the files that come next its share of the time.
+ * They are tried in turn. A server that hasn't answered, or to which a
+ * transmission has failed, is tried last for a minute. So, inside multilog, the
+ * next files don't wait for it again.
  *
  * @module
  */
 import { UsageError } from "../getopt.ts";
 
-/** For how long a server that has failed comes last, in milliseconds. */
+/** For how long a server that has failed is tried last, in milliseconds. */
 const LAST_FOR = 60_000;
 
 /** A log server, as the command line names it. */
@@ -23,11 +23,11 @@ export interface Server {
 /**
  * Reads a list of servers.
  *
- * @param list Hosts, with commas between them, each with a port of its own
- * where it has one: `loghost,192.0.2.2:10117,[2001:db8::1]:10116`
- * @param port The port of those that don't say theirs
+ * @param list Hosts with commas between them, each with a port if it has its
+ * own: `loghost,192.0.2.2:10117,[2001:db8::1]:10116`
+ * @param port The port of the hosts without one
  * @returns At least one server
- * @throws {UsageError} When one isn't named
+ * @throws {UsageError} When a host is missing
  *
  * @example
  * ```ts
@@ -42,7 +42,7 @@ export interface Server {
 export function parseServers(list: string, port: string): Server[] {
   return list.split(",").map((word) => {
     const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::([^:]+))?$/.exec(word);
-    // More than one colon is an address of IPv6, which has no port here.
+    // A word with more than one colon is an IPv6 address without a port.
     const host = match?.[1] ?? match?.[2] ?? word;
     const isAddress = /^[^[\]]*:[^[\]]*:[^[\]]*$/.test(word);
     if (match === null && !isAddress) {
@@ -52,7 +52,7 @@ export function parseServers(list: string, port: string): Server[] {
   });
 }
 
-/** Until when each server that has failed comes last. */
+/** Until when each server that has failed is tried last. */
 const failedUntil = new Map<string, number>();
 
 function key({ host, port }: Server): string {
@@ -64,13 +64,14 @@ export function noteFailure(server: Server): void {
   failedUntil.set(key(server), performance.now() + LAST_FOR);
 }
 
-/** Notes that a server has taken everything. */
+/** Notes that a server has received everything. */
 export function noteSuccess(server: Server): void {
   failedUntil.delete(key(server));
 }
 
 /**
- * The order in which to try servers now: those that have just failed come last.
+ * The servers in the order in which to try them now: those that have just
+ * failed come last.
  *
  * @param servers The servers, in the order that was asked for
  */

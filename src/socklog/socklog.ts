@@ -1,6 +1,6 @@
 /**
- * socklog(8): `socklog-tcp unix` and `socklog-tcp inet`, and all of it under
- * the name `socklog`.
+ * socklog(8): two of its modes as `socklog-tcp unix` and `socklog-tcp inet`,
+ * all of it under the name `socklog`.
  *
  * @module
  */
@@ -11,13 +11,14 @@ import { bindUdp, bindUnix } from "../sys/datagrams.ts";
 import { getenv } from "../sys/environment.ts";
 import { SysError } from "../sys/errors.ts";
 import { lstat, umask, unlink } from "../sys/files.ts";
-import { shortage } from "../sys/limits.ts";
+
 import { getaddrinfo } from "../sys/names.ts";
 import { Poller, READABLE } from "../sys/poll.ts";
 import { onTermination, settleSignals } from "../sys/signals.ts";
 import { getsockname, wildcardAddress } from "../sys/sockets.ts";
 import { writeAll } from "../sys/write_all.ts";
 import { VERSION } from "../version.ts";
+import { checkLimits } from "./attempt.ts";
 import { prefixOf } from "./connection_info.ts";
 import { DatagramServer, dropPermissions } from "./datagram_server.ts";
 import { LogferryError } from "../logferry_error.ts";
@@ -25,23 +26,23 @@ import { Framer, type FramerOptions, LineBuffer } from "./framing.ts";
 import { Messages, Verbosity } from "./messages.ts";
 import { DescriptorOutput, type ScriptReader, writingTo } from "./output.ts";
 
-/** Where a local service sends its lines, as in syslog(3). */
+/** The socket that syslog(3) sends to. */
 const DEFAULT_PATH = "/dev/log";
 const DEFAULT_PORT = "514";
-/** How many bytes of datagrams may wait to be read. */
+/** The size of the receive buffer of the UDP socket, in bytes. */
 const RECEIVE_BUFFER = 8 * 1024 * 1024;
-/** Descriptors to receive with. */
+/** Descriptors for everything but logs. */
 const DESCRIPTORS = 8;
 
-/** How to use it, in the original's words. */
+/** The usage line, in the original's words. */
 export const SOCKLOG_USAGE = "[-rRU] [unix|inet|ucspi] [args]";
 
-/** What socklog is asked to be. */
+/** A mode of socklog, and its options. */
 export type SocklogOptions =
   & {
-    /** How lines come out. */
+    /** The form of the lines; see {@linkcode FramerOptions.form}. */
     readonly form: NonNullable<FramerOptions["form"]>;
-    /** Where they go instead of standard output (`multilog script…`). */
+    /** The script that writes them, if any (`multilog script…`). */
     readonly script?: readonly string[] | undefined;
   }
   & (
@@ -49,12 +50,12 @@ export type SocklogOptions =
       readonly mode: "unix";
       /** The socket's name. */
       readonly path: string;
-      /** Whether the umask is left as it is; else everybody may send. */
+      /** Whether the umask is used (`-U`); otherwise every user may send. */
       readonly keepUmask: boolean;
     }
     | {
       readonly mode: "inet";
-      /** The address; what begins with `0` is any. */
+      /** The address; one that begins with `0` stands for any. */
       readonly ip: string;
       /** The port. */
       readonly port: string;
@@ -70,8 +71,8 @@ export type SocklogOptions =
  * Reads socklog's command line.
  *
  * @param args The arguments, options first
- * @returns What it is asked to be
- * @throws {UsageError} When they make no sense
+ * @returns The mode and its options
+ * @throws {UsageError} When the arguments are wrong
  */
 export function parseSocklog(args: readonly string[]): SocklogOptions {
   const { options, rest } = getopt(args, "rRUV");
@@ -81,7 +82,7 @@ export function parseSocklog(args: readonly string[]): SocklogOptions {
   const last = letters.findLast((letter) => letter !== "U");
   const form = last === "R" ? "raw" : last === "r" ? "both" : "cooked";
   const [mode = "unix", ...words] = rest;
-  // As in the original, the first letters say it.
+  // As in the original, a mode's first letters are enough.
   if (mode.startsWith("uc")) return { mode: "ucspi", form, names: words };
   if (mode.startsWith("un") && words.length <= 1) {
     const [path = DEFAULT_PATH] = words;
@@ -95,11 +96,11 @@ export function parseSocklog(args: readonly string[]): SocklogOptions {
 }
 
 /**
- * Reads what comes after `socklog-tcp`: the mode first, then options.
+ * Reads what comes after `socklog-tcp` when that is a mode of socklog.
  *
- * @param args `unix` or `inet`, options, and the mode's own words
- * @returns What it is asked to be
- * @throws {UsageError} When they make no sense
+ * @param args `unix` or `inet`, options, and the mode's arguments
+ * @returns The mode and its options
+ * @throws {UsageError} When the arguments are wrong
  */
 export function parseOwn(args: readonly string[]): SocklogOptions {
   const [mode = "", ...more] = args;
@@ -114,7 +115,8 @@ export function parseOwn(args: readonly string[]): SocklogOptions {
  * Finds `multilog script…` among the words of a command line.
  *
  * @param words The words
- * @returns Those before it, and the script; none where there is no `multilog`
+ * @returns The words before `multilog`, and the script after it; without a
+ * `multilog`, all words and `undefined`
  */
 export function splitAtScript(
   words: readonly string[],
@@ -125,10 +127,9 @@ export function splitAtScript(
 }
 
 /**
- * Makes sure that there is a script at all; without an action every line would
- * be thrown away.
+ * Makes sure that a script has an action: otherwise every line would be thrown
+ * away.
  *
- * @param script The script
  * @throws {UsageError} When it is empty
  */
 export function checkScript(script: readonly string[]): void {
@@ -136,9 +137,9 @@ export function checkScript(script: readonly string[]): void {
 }
 
 /**
- * Runs it until a signal, or until the input of `ucspi` ends.
+ * Runs socklog until a signal ends it or, for `ucspi`, its input ends.
  *
- * @param options What it is asked to be
+ * @param options The mode and its options
  * @param program The name that messages begin with
  * @param readScript Reads `multilog script…`
  * @throws {LogferryError} When it can't start, or can't go on
@@ -150,14 +151,13 @@ export async function socklog(
 ): Promise<void> {
   if (options.mode === "ucspi") return await readUcspi(options.names);
   const messages = new Messages(program, Verbosity.Errors);
-  // Standard output may be root's, which this process won't be for long; logs
-  // belong to the user that it becomes.
+  // Standard output may belong to root, so it is opened before this gives up
+  // root; logs are opened afterwards, since they belong to the other user.
   const standard = options.script === undefined
     ? await DescriptorOutput.open(1, messages)
     : await readScript(options.script, messages, program);
   const logs = "open" in standard ? standard.descriptors : 0;
-  const little = shortage({ descriptors: DESCRIPTORS + logs, data: 0 });
-  if (little !== undefined) throw new LogferryError(little, { code: "EMFILE" });
+  checkLimits({ descriptors: DESCRIPTORS + logs, data: 0 });
   const { fd, where } = options.mode === "unix"
     ? openUnix(options.path, options.keepUmask)
     : await openInet(options.ip, options.port);
@@ -197,9 +197,9 @@ function openUnix(
 }
 
 /**
- * Removes the socket that an earlier run has left, or the link that somebody
- * else's is reached by. The original removes whatever has the name; a file
- * that isn't meant stays here, and bind tells.
+ * Removes a socket that an earlier run has left, or a symbolic link to another
+ * program's socket. The original removes whatever has the name; here any other
+ * file stays, and bind fails.
  */
 function makeRoom(path: string): void {
   const found = lstat(path);
@@ -229,9 +229,9 @@ async function openInet(
 }
 
 /**
- * Reads lines from standard input, a connection that a UCSPI server has taken
- * or `/proc/kmsg`, and writes them to standard error: standard output is the
- * connection.
+ * Reads lines from standard input (a connection that a UCSPI server has
+ * accepted, or `/proc/kmsg`) and writes them to standard error, since standard
+ * output is the connection.
  */
 async function readUcspi(names: readonly string[]): Promise<void> {
   const framer = new Framer();

@@ -1,5 +1,5 @@
 /**
- * Connecting for another program, as tcpclient does.
+ * Connecting on behalf of another program, as tcpclient does.
  *
  * @module
  */
@@ -13,21 +13,23 @@ import { attempt } from "./attempt.ts";
 import { lookUp, type LookUpOptions } from "./lookups.ts";
 import type { Messages } from "./messages.ts";
 
-/** Where to connect to, and for which program. */
+/** Where to connect to, and the program to run. */
 export interface ClientOptions extends DialOptions, LookUpOptions {
   /** The program and its arguments. */
   program: readonly string[];
 }
 
-/** Where a UCSPI client has the network: it reads from 6 and writes to 7. */
+/**
+ * The descriptors by which a UCSPI client reads from and writes to the network.
+ */
 const FROM_NETWORK = 6;
 const TO_NETWORK = 7;
 
 /**
- * Connects, and becomes the program.
+ * Connects, and replaces this process by the program (exec).
  *
- * @param options Where to, and for which program
- * @param messages Where to say what happens
+ * @param options Where to connect to, and the program
+ * @param messages Takes the messages
  * @throws {LogferryError} When it can't connect, or there is no such program;
  * otherwise this never returns
  */
@@ -43,7 +45,7 @@ export async function connectFor(
   );
   const local = attempt("get local address", () => getsockname(fd));
   const info = connectionInfo(local, remote, options.localName);
-  // The program sees all.
+  // The program sees all variables, so everything is looked up.
   await lookUp(info, options, {
     localHost: true,
     remoteHost: true,
@@ -51,7 +53,7 @@ export async function connectFor(
   });
   await messages.flushPatiently();
   setNonblocking(fd, false);
-  // Out of the way of both, whatever number it has.
+  // To a number above both, since it may have one of the two.
   const source = dup(fd, TO_NETWORK + 1);
   close(fd);
   attempt("set up descriptor 6", () => dup2(source, FROM_NETWORK));

@@ -21,13 +21,13 @@ import {
   type ReceptionOptions,
 } from "./reception.ts";
 
-/** Where programs are looked for when the environment doesn't say. */
+/** Where execvp(3) looks for programs when `$PATH` isn't set. */
 const DEFAULT_PATH = "/bin:/usr/bin";
 
 /**
- * Whether a program is there to be run.
+ * Whether a program exists and is executable.
  *
- * @param name Its path, or its name, to be found in `$PATH`
+ * @param name Its path; or its name, which is searched for in `$PATH`
  */
 export function canRun(name: string): boolean {
   const path = getenv("PATH");
@@ -40,20 +40,20 @@ export function canRun(name: string): boolean {
       const info = stat(`${folder}${name}`);
       return info?.isFile === true && (info.mode & 0o111) !== 0;
     } catch (error) {
-      // Not a directory, or not for us to look into.
+      // No such directory, or one that this user may not search.
       if (error instanceof SysError) return false;
       throw error;
     }
   });
 }
 
-/** How programs are served. */
+/** The options of a server that runs a program for each connection. */
 export interface ProgramServerOptions extends ReceptionOptions {
   /** The program and its arguments. */
   program: readonly string[];
 }
 
-/** A server of programs. */
+/** A server that runs a program for each connection. */
 export class ProgramServer {
   readonly #program: readonly string[];
   readonly #listener: Listener;
@@ -61,16 +61,16 @@ export class ProgramServer {
   readonly #reception: Reception;
   readonly #poller = new Poller(2);
   readonly #environment = environ();
-  /** The connections whose programs run, by process id. */
+  /** The connections whose programs are running, by process id. */
   readonly #running = new Map<number, Connection>();
   #stopping = false;
 
   /**
    * Makes the server.
    *
-   * @param options How it serves
-   * @param listener Its open listener
-   * @param messages Where to say what happens
+   * @param options Its options
+   * @param listener The socket that it listens at
+   * @param messages Takes the messages
    */
   constructor(
     options: ProgramServerOptions,
@@ -81,14 +81,14 @@ export class ProgramServer {
     this.#listener = listener;
     this.#messages = messages;
     this.#reception = new Reception(options, listener, messages, {
-      // A program sees all.
+      // A program sees all variables, so everything is looked up.
       shown: { localHost: true, remoteHost: true, remoteInfo: true },
       numbering: false,
       wake: () => this.#poller.wake(),
     });
   }
 
-  /** Serves until SIGTERM. Programs that run then go on. */
+  /** Serves until SIGTERM. Programs that are running then go on. */
   async run(): Promise<void> {
     const stop = () => {
       this.#stopping = true;
@@ -99,7 +99,8 @@ export class ProgramServer {
     listen("SIGCHLD", child);
     settleSignals();
     try {
-      // The first wait takes descriptors, which connections may use up later.
+      // The first wait opens descriptors, so it comes now: connections may use
+      // up all that are left.
       await this.#poller.wait(0);
       while (!this.#stopping) await this.#round();
     } finally {
@@ -120,7 +121,8 @@ export class ProgramServer {
     if (hasKnown) this.#poller.look();
     else await this.#poller.wait(pausedUntil > 0 ? pausedUntil - now : -1);
     for (let one = waitForAny(); one !== undefined; one = waitForAny()) {
-      // Whoever became this server, or is its child, may have left more.
+      // A child may be none of these programs: the process that became this
+      // server by exec, or a child of ours, may have left it.
       const connection = this.#running.get(one.pid);
       this.#running.delete(one.pid);
       if (connection !== undefined) this.#reception.end(connection, one.status);

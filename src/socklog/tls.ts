@@ -1,19 +1,21 @@
 /**
- * Sending through TLS, by the runtime's own library. Nobody loads this module
- * who doesn't ask for it.
+ * Sending through TLS, with the runtime's own library. This module is loaded
+ * only with `-z`.
  *
- * The program trusts only the authorities of `-C`, or else those of this
- * machine: the runtime would add its own to them. And the runtime makes the
- * connection itself, so of a name with several addresses it tries the first.
+ * The program trusts only the authorities of `-C` or, without `-C`, those of
+ * this machine. The runtime has a list of its own, which is turned off. The
+ * runtime itself also makes the connection; when a name has several addresses
+ * it tries the first one.
  *
  * @module
  */
 import { latin1 } from "../bytes.ts";
-import { close, read } from "../sys/descriptors.ts";
+import { close } from "../sys/descriptors.ts";
 import { setenv } from "../sys/environment.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import { open, openDirectory, readdir } from "../sys/files.ts";
 import { Poller, READABLE } from "../sys/poll.ts";
+import { readAll } from "../sys/read_all.ts";
 import {
   getsockname,
   setKeepAlive,
@@ -30,31 +32,35 @@ import {
   waitOn,
 } from "./dialling.ts";
 import { LogferryError } from "../logferry_error.ts";
-import { NOW, type Source, type TlsFiles, type TlsTexts } from "./sender.ts";
+import {
+  closedEarly,
+  NOW,
+  type Source,
+  type TlsFiles,
+  type TlsTexts,
+} from "./sender.ts";
 
-/** Where this machine's authorities may be: Debian's place, and Fedora's. */
+/**
+ * The files that may have this machine's authorities: Debian's, and Fedora's.
+ */
 const OWN_AUTHORITIES = [
   "/etc/ssl/certs/ca-certificates.crt",
   "/etc/pki/tls/certs/ca-bundle.crt",
 ];
 const ETIMEDOUT = errorNumber("ETIMEDOUT");
 const BUFFER = 256 * 1024;
-/** What the runtime can be told in place of a store of its own. */
+/** The value of `$DENO_TLS_CA_STORE` for no list of authorities. */
 const NO_STORE = "";
 
-/** A file of certificates or keys. */
+/** Reads a file of certificates or keys. */
 function pem(path: string, what: string): string {
   const unreadable = (why: string) =>
     new LogferryError(`unable to read ${path}: ${why}`);
-  const parts: string[] = [];
+  let text: string;
   try {
     const fd = open(path, "read");
     try {
-      const buffer = new Uint8Array(65536);
-      for (let n; (n = read(fd, buffer)) !== 0;) {
-        if (n < 0) throw new SysError(-n);
-        parts.push(latin1(buffer.subarray(0, n)));
-      }
+      text = latin1(readAll(fd));
     } finally {
       close(fd);
     }
@@ -62,7 +68,6 @@ function pem(path: string, what: string): string {
     if (!(error instanceof SysError)) throw error;
     throw unreadable(error.message);
   }
-  const text = parts.join("");
   if (new RegExp(`^-----BEGIN [A-Z0-9 ]*${what}-----`, "m").test(text)) {
     return text;
   }
@@ -70,11 +75,11 @@ function pem(path: string, what: string): string {
 }
 
 /**
- * Reads the files that the command line names. From then on this process's own
- * trust is in nothing else.
+ * Reads the files that the command line names. From then on this process trusts
+ * no authorities but those.
  *
- * @param files The files
- * @returns What is in them
+ * @param files The files' names
+ * @returns The files' contents
  * @throws {LogferryError} When one can't be read
  */
 export function readTexts(files: TlsFiles): TlsTexts {
@@ -84,7 +89,7 @@ export function readTexts(files: TlsFiles): TlsTexts {
       ? ownAuthorities()
       : pem(authorities, "CERTIFICATE"),
   ];
-  // Read when the first connection is made.
+  // The runtime reads this variable when it makes the first connection.
   setenv("DENO_TLS_CA_STORE", NO_STORE);
   if (key === undefined || certificate === undefined) return { caCerts };
   return {
@@ -107,9 +112,10 @@ function ownAuthorities(): string {
   );
 }
 
-/** What the library says, in words for whoever reads the log. */
+/** What the runtime's library says, and what our messages say instead. */
 const REASONS: [pattern: RegExp, reason: string][] = [
-  // What the other side says of ours first: the words are alike.
+  // First what the server says about our certificate: what the library says
+  // about the server's is worded alike.
   [/CertificateRequired/, "it wants a certificate (-k and -e)"],
   [
     /alert: \w*(Certificate|UnknownCA)\w*|DecryptError|AccessDenied/,
@@ -129,18 +135,18 @@ const REASONS: [pattern: RegExp, reason: string][] = [
   [/end of file|eof|close_notify/, "it cut the connection off"],
 ];
 
-/** Whether it is the runtime's network that has failed. */
+/** Whether an error comes from the runtime's network calls. */
 function isRuntimes(error: unknown): boolean {
   return Object.values(Deno.errors).some((kind) => error instanceof kind);
 }
 
-/** Why the runtime's network has failed. */
+/** Why a network call of the runtime has failed. */
 interface Reason {
-  /** In words. */
+  /** The reason in our words. */
   readonly message: string;
-  /** As {@linkcode LogferryError.code} has it. */
+  /** The code for {@linkcode LogferryError.code}. */
   readonly code: string;
-  /** The error that says so. */
+  /** The error itself. */
   readonly cause: unknown;
 }
 
@@ -156,16 +162,16 @@ function reasonOf(error: unknown): Reason {
   return { message, code: "EPROTO", cause: error };
 }
 
-/** A connection that is being made. */
+/** A connection that the runtime is making. */
 class Opening {
-  /** The connection, when the other side has shown who it is. */
+  /** The connection, after the handshake: the server's certificate is valid. */
   readonly done: Promise<Deno.TlsConn>;
   #conn: Deno.TlsConn | undefined;
   #closed = false;
 
   constructor(to: Deno.ConnectTlsOptions & Partial<Deno.TlsCertifiedKeyPem>) {
     this.done = this.#open(to);
-    // It may fail when nobody waits for it any more.
+    // After a timeout its failure would be an unhandled rejection.
     this.done.catch(() => {});
   }
 
@@ -177,7 +183,7 @@ class Opening {
     return conn;
   }
 
-  /** What comes of it within a time; `undefined` when that is over. */
+  /** Waits for the connection; returns `undefined` when the time is over. */
   async within(
     seconds: number,
     signal?: AbortSignal,
@@ -202,14 +208,15 @@ class Opening {
 }
 
 /**
- * Connects to a server, and knows then who it is.
+ * Connects to a server, and checks its certificate.
  *
  * @param options Where to, and how
  * @param texts The certificates and the key
  * @param signal Ends the attempt
  * @returns The connection
- * @throws {Unreachable} When it doesn't answer, or isn't the one
- * @throws {LogferryError} When it has no address
+ * @throws {Unreachable} When the server doesn't answer, or its certificate
+ * isn't valid
+ * @throws {LogferryError} When the host has no address
  * @throws The signal's reason
  */
 export async function dialTls(
@@ -245,11 +252,11 @@ export async function dialTls(
 
 /** A connection through TLS. */
 export interface TlsConnection {
-  /** The runtime's own, with its handshake done. */
+  /** The runtime's connection, after the handshake. */
   readonly conn: Deno.TlsConn;
-  /** Its descriptor, where that can be found. */
+  /** Its descriptor; `undefined` when it can't be found. */
   readonly fd: number | undefined;
-  /** Where it leads. */
+  /** The remote address and port. */
   readonly remote: RemoteEnd;
 }
 
@@ -263,7 +270,10 @@ function connectionOf(conn: Deno.TlsConn, noDelay: boolean): TlsConnection {
   return { conn, fd, remote: { ip, port } };
 }
 
-/** The runtime keeps the descriptor to itself; the local end tells it. */
+/**
+ * Finds a connection's descriptor, which the runtime doesn't give away: the
+ * socket that has its local address and port.
+ */
 function descriptorOf({ hostname, port }: Deno.NetAddr): number | undefined {
   const folder = openDirectory("/proc/self/fd");
   try {
@@ -272,7 +282,7 @@ function descriptorOf({ hostname, port }: Deno.NetAddr): number | undefined {
         const own = getsockname(fd);
         return own.port === port && own.ip === hostname;
       } catch (error) {
-        // No socket.
+        // This descriptor is no socket.
         if (error instanceof SysError) return false;
         throw error;
       }
@@ -283,12 +293,13 @@ function descriptorOf({ hostname, port }: Deno.NetAddr): number | undefined {
 }
 
 /**
- * Sends, and waits until the server has closed: only that is success.
+ * Sends everything, and waits until the server has closed the connection: only
+ * then has it succeeded.
  *
- * @param connection The connection; it is closed in the end
- * @param source What is sent
- * @param signal Ends it
- * @returns How many bytes were sent, and what the server said to that
+ * @param connection The connection, which this closes
+ * @param source Where the bytes come from
+ * @param signal Ends the transmission
+ * @returns How many bytes were sent, and what the server sent
  * @throws {LogferryError} When it fails
  * @throws What the source or the signal throws
  */
@@ -307,7 +318,7 @@ export async function transmitTls(
     heard = true;
     poller.wake();
   });
-  // A failure is waited for below.
+  // A failure is dealt with below, where this is awaited.
   hearing.catch(() => {});
   try {
     source.attach?.(() => poller.wake());
@@ -317,7 +328,7 @@ export async function transmitTls(
       if (waits !== NOW) await waitOn(poller, -1, signal);
       if (heard) {
         await hearing;
-        throw early();
+        throw closedEarly();
       }
       const ready = waits >= 0 ? poller.found(0) !== 0 : source.waits === NOW;
       const n = ready ? source.read(buffer) : -1;
@@ -327,13 +338,14 @@ export async function transmitTls(
     }
     await conn.closeWrite();
     const answer = await hearing;
-    // As without TLS: what lay in its way when it closed met nobody.
-    if (fd !== undefined && unacknowledgedBytes(fd) > 1) throw early();
+    // As without TLS: bytes that aren't acknowledged by now arrived at no
+    // server.
+    if (fd !== undefined && unacknowledgedBytes(fd) > 1) throw closedEarly();
     return { sent, answer };
   } catch (error) {
     signal?.throwIfAborted();
     if (!isRuntimes(error)) throw error;
-    // Why a write failed is what the other side has said.
+    // Why a write has failed is known only from what the server has sent.
     const first = await hearing.then(() => error, (why) => why);
     const { message, code, cause } = reasonOf(first);
     throw new LogferryError(`unable to send: ${message}`, { cause, code });
@@ -344,7 +356,7 @@ export async function transmitTls(
   }
 }
 
-/** Reads until the server has closed; the beginning of what it says is kept. */
+/** Reads until the server has closed; returns the beginning of what it sent. */
 async function hear(conn: Deno.TlsConn): Promise<string> {
   const buffer = new Uint8Array(4096);
   let text = "";
@@ -353,15 +365,10 @@ async function hear(conn: Deno.TlsConn): Promise<string> {
       if (text.length < LONGEST_ANSWER) text += latin1(buffer.subarray(0, n));
     }
   } catch (error) {
-    // Some, rsyslog with GnuTLS among them, never take leave as TLS wants it.
-    // So anybody may forge this end; not the answer that `-a` expects.
+    // Some servers, such as rsyslog with GnuTLS, end without TLS's
+    // close_notify. So anybody on the way may forge this end, but not the
+    // acknowledgement that `-a` expects.
     if (!(error instanceof Deno.errors.UnexpectedEof)) throw error;
   }
   return text;
-}
-
-function early(): LogferryError {
-  return new LogferryError("connection closed before everything was sent", {
-    code: "ECONNABORTED",
-  });
 }

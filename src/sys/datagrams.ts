@@ -33,7 +33,9 @@ const SO_RCVBUF = 8;
 const SO_RCVBUFFORCE = 33;
 const SO_RXQ_OVFL = 40;
 const SO_MEMINFO = 55;
-/** The index of the number of dropped datagrams in what `SO_MEMINFO` returns. */
+/**
+ * The index of the number of dropped datagrams in what `SO_MEMINFO` returns.
+ */
 const SK_MEMINFO_DROPS = 8;
 
 const EINTR = errorNumber("EINTR");
@@ -94,7 +96,9 @@ function bound(family: number, address: Bytes): number {
   }
 }
 
-/** The size of a `struct mmsghdr`, and its fields' offsets, in bytes (64 bit). */
+/**
+ * The size of a `struct mmsghdr`, and its fields' offsets, in bytes (64 bit).
+ */
 const HEADER = 64;
 const NAME = 0;
 const NAME_LENGTH = 8;
@@ -111,7 +115,9 @@ const ADDRESS = 32;
 const CONTROL_ROOM = 24;
 const CONTROL_VALUE = 16;
 
-/** Receives a socket's datagrams, many in one call, into one block of memory. */
+/**
+ * Receives a socket's datagrams, many in one call, into one block of memory.
+ */
 export class DatagramReader {
   /**
    * The block of memory. {@linkcode DatagramReader.start} says where in it a

@@ -1,5 +1,6 @@
 /**
- * Syncing files in other threads, so that the program doesn't wait for the disk.
+ * Syncing files in other threads, so that the program doesn't wait for the
+ * disk.
  *
  * @module
  */

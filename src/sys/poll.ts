@@ -44,7 +44,9 @@ const LONGEST_STOP = 20;
  */
 const LONGEST_WATCHED_STOP = 500;
 
-/** After this many turns of the event loop a signal's handler has surely run. */
+/**
+ * After this many turns of the event loop a signal's handler has surely run.
+ */
 export const TURNS_FOR_SIGNALS = 5;
 
 /**
@@ -62,12 +64,14 @@ const SLICE = 50;
  * everything that can happen, and no thread is left waiting when it goes on.
  *
  * To hand a wait to a thread and get the result back takes longer than most
- * waits of a busy program. So {@linkcode Poller.waitHere} begins to wait in this
- * thread.
+ * waits of a busy program. So {@linkcode Poller.waitHere} begins to wait in
+ * this thread.
  */
 export class Poller {
   readonly #size: number;
-  /** One `struct pollfd` for each of the caller's places, and one for `#wake`. */
+  /**
+   * One `struct pollfd` for each of the caller's places, and one for `#wake`.
+   */
   #words: Int32Array<ArrayBuffer>;
   #bytes: Uint8Array<ArrayBuffer>;
   #wake: { reader: number; writer: number } | undefined;
@@ -118,7 +122,9 @@ export class Poller {
     for (let i = 1; i < this.#words.length; i += 2) this.#words[i]! &= 0xffff;
   }
 
-  /** Polls in this thread. When a signal interrupts it, it has found nothing. */
+  /**
+   * Polls in this thread. When a signal interrupts it, it has found nothing.
+   */
   #poll(count: number, milliseconds: number): number {
     const n = lib.now(this.#bytes, BigInt(count), milliseconds);
     this.#interrupted = n < 0;
@@ -206,9 +212,9 @@ export class Poller {
    *
    * A signal doesn't reliably interrupt this thread, since the runtime may
    * receive it in another one. But it makes the descriptor readable that the
-   * event loop waits for, and this waits for that descriptor, too. Only a signal
-   * that came just as the loop stopped turning doesn't show there. Therefore
-   * the loop turns again soon, whether anything is found or not.
+   * event loop waits for, and this waits for that descriptor, too. Only a
+   * signal that came just as the loop stopped turning doesn't show there.
+   * Therefore the loop turns again soon, whether anything is found or not.
    *
    * @param milliseconds How long; -1 for as long as it takes
    * @throws {SysError} When the kernel has no memory

@@ -65,7 +65,9 @@ const { SIGCHLD, SIGPIPE } = signals;
 
 /** A program to start. */
 export interface Program {
-  /** Its name, searched for in `$PATH` when it has no slash, and its arguments. */
+  /**
+   * Its name, searched for in `$PATH` when it has no slash, and its arguments.
+   */
   args: readonly (string | Uint8Array)[];
   /** The file to run, where it isn't the one that `args[0]` names. */
   file?: string;
@@ -189,7 +191,8 @@ const status = new Int32Array(1);
 const statusBytes = new Uint8Array(status.buffer);
 
 /**
- * Collects a child that has ended, without waiting; puts its status in `status`.
+ * Collects a child that has ended, without waiting; puts its status in
+ * `status`.
  *
  * @returns Its process id; 0 when no child has ended, -1 when there is none
  */
@@ -271,8 +274,8 @@ export function kill(pid: number, signal: number): boolean {
 
 /**
  * Makes this process the parent of those of its descendants whose own parents
- * end from now on (otherwise init would be), so that {@linkcode groupExists} can
- * wait for them.
+ * end from now on (otherwise init would be), so that {@linkcode groupExists}
+ * can wait for them.
  */
 export function setChildSubreaper(): void {
   const PR_SET_CHILD_SUBREAPER = 36;

@@ -19,7 +19,9 @@ const lib = load({
 
 const EPOLL_CTL_DEL = 2;
 const ENOENT = errorNumber("ENOENT");
-/** The event loop's descriptor is smaller than this, since it is opened early. */
+/**
+ * The event loop's descriptor is smaller than this, since it is opened early.
+ */
 const FIRST_DESCRIPTORS = 64;
 
 /** The runtime keeps an idle thread for 10 seconds; half of it is safe. */
@@ -37,9 +39,9 @@ let events: number | undefined;
 /**
  * The epoll descriptor at which the event loop waits for work: a signal, or the
  * return of a call in another thread. It becomes readable when there is some,
- * so this thread can wait for it, while the event loop stands still, and let the
- * loop turn in time. It doesn't show an event that the loop has already taken
- * from it but not yet acted on.
+ * so this thread can wait for it, while the event loop stands still, and let
+ * the loop turn in time. It doesn't show an event that the loop has already
+ * taken from it but not yet acted on.
  *
  * @returns The descriptor, which may only be polled; -1 when it can't be found
  */

@@ -32,6 +32,11 @@ export class Semaphore {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
+  /** How many may pass now without waiting. */
+  get free(): number {
+    return this.#free;
+  }
+
   /** Lets the one that has waited longest pass. */
   post(): void {
     const next = this.#waiting.shift();

@@ -54,8 +54,8 @@ export function listen(name: Deno.Signal, listener: () => void): void {
 
 /**
  * Deals with the signals that a program doesn't listen for itself: none is
- * blocked, and at the limit of a file's size (`RLIMIT_FSIZE`) a write fails with
- * `EFBIG` instead of SIGXFSZ ending the program.
+ * blocked, and at the limit of a file's size (`RLIMIT_FSIZE`) a write fails
+ * with `EFBIG` instead of SIGXFSZ ending the program.
  */
 export function settleSignals(): void {
   listen("SIGXFSZ", () => {});
@@ -138,8 +138,8 @@ export function isIgnored(signal: number): boolean {
 
 /**
  * Listens for the signals that ask a program to end: SIGTERM, and SIGINT and
- * SIGHUP unless these were ignored when it was started, as `nohup` and a shell's
- * `&` have it.
+ * SIGHUP unless these were ignored when it was started, as `nohup` and a
+ * shell's `&` have it.
  *
  * @param handler Called with the signal's name
  * @returns A function that stops listening

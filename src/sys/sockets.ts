@@ -274,8 +274,8 @@ export function connect(fd: number, to: Endpoint): number {
  *
  * @param writable Waits until the socket is writable; returns `false` when that
  * takes too long
- * @returns `undefined` when it is connected; otherwise why it isn't: `ETIMEDOUT`
- * when `writable` returned `false`
+ * @returns `undefined` when it is connected; otherwise why it isn't:
+ * `ETIMEDOUT` when `writable` returned `false`
  * @throws Whatever `writable` throws
  */
 export async function connectAndWait(

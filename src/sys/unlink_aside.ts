@@ -23,8 +23,9 @@ const MOST = 2;
 const freeing = new Set<Promise<unknown>>();
 
 /**
- * Removes a file. When this returns its name is gone; the blocks of a large file
- * are freed in another thread, when there is one, since that takes milliseconds.
+ * Removes a file. When this returns its name is gone; the blocks of a large
+ * file are freed in another thread, when there is one, since that takes
+ * milliseconds.
  *
  * @param directory An open directory that the name is relative to
  * @throws {SysError} `ENOENT` when it isn't there; others
