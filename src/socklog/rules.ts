@@ -232,16 +232,18 @@ export class Rules {
       let last: Uint8Array | undefined;
       for (let i = 0; i < READINGS; i++) {
         // New rules may just be being written over the old ones in place. A
-        // mixture of both could let in a client that neither lets in. After
-        // this wait no write is under way, and one that begins from now on
-        // changes the file's times, unless the last write was in this same tick
-        // of the clock.
+        // mixture of both could let in a client that neither lets in. This
+        // waits for a write that is under way. One that begins later changes
+        // the file's times, unless the last change was in the same tick of the
+        // clock. The clock is read before the wait, since this process may be
+        // held up after it for longer than a tick.
+        const now = Date.now() / 1000;
         waitForWrite(fd);
         const before = stat("", fd)!;
         const age = Date.now() / 1000 - before.ctime;
-        if (age >= 0 && age < TICK) {
+        if (age >= 0 && before.ctime > now - TICK) {
           // A millisecond more, since Date.now() counts whole ones.
-          sleep(TICK - age + 0.001);
+          sleep(Math.max(TICK - age, 0) + 0.001);
           continue;
         }
         seek(fd, 0);
