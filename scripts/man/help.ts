@@ -4,15 +4,15 @@
  * @module
  */
 
-/** What `--help` says of an option, or of a few that belong together. */
+/** A line of `--help`: an option, or a few that belong together. */
 export interface HelpItem {
   /** The options as they are written, such as `-t seconds`. */
   readonly tags: readonly string[];
-  /** What it says of them. */
+  /** The text after them. */
   readonly text: string;
 }
 
-/** What `--help` says. */
+/** The parts of a text of `--help`. */
 export interface Help {
   /** The ways to start the program. */
   readonly usage: readonly string[];
@@ -20,17 +20,17 @@ export interface Help {
   readonly items: readonly HelpItem[];
 }
 
-/** Begins like an option or an action, and is no sentence. */
+/** Matches an option or an action, but no sentence. */
 const TAG = /^(?:[-+=.!/]\S+|[A-Z]|[a-z]+)(?: [a-z]+(?:\+[a-z]+)?)?$/;
-/** How far a line is indented that only goes on. */
+/** Matches a line that continues the one before it. */
 const CONTINUED = /^ {8,}(\S.*)$/;
 
 /**
- * Takes a help text apart. A line of options is indented by two; two spaces
- * and more stand between an option and its text, and between two of them.
+ * Takes a help text apart. A line of options is indented by two spaces. At least
+ * two spaces come between an option and its text, and between two options.
  *
  * @param help The text
- * @returns What it says
+ * @returns Its parts
  */
 export function parseHelp(help: string): Help {
   const usage: string[] = [];
@@ -40,7 +40,7 @@ export function parseHelp(help: string): Help {
   for (const line of help.split("\n")) {
     if (inUsage) {
       inUsage = line !== "";
-      // What a way is for stands far to the right.
+      // After many spaces comes a remark on this way to start the program.
       const [way] = line.slice(7).split(/ {2,}/);
       if (way) usage.push(way);
       continue;

@@ -1,5 +1,5 @@
 /**
- * The manual page for those who come from svlogd, s6-log or daemontools-encore.
+ * The manual page for users of svlogd, s6-log or daemontools-encore.
  *
  * @module
  */
@@ -14,74 +14,77 @@ export const migrate: Page = {
     {
       title: "DESCRIPTION",
       text: `
-What a line of svlogd's \`config\`, or a word of s6-log's script, becomes in a
-script of multilog(8). Run scripts of both kinds, side by side, are in
-\`svlogd\` and \`s6-log\` of \`share/doc/logferry/examples\`: \`svlogd/run\` with its
-\`config\`, or \`s6-log/run\`, and \`run\`, which takes its place.
+This page says what each line of svlogd's \`config\`, and each word of s6-log's script,
+becomes in a script of multilog(8). \`share/doc/logferry/examples\` has run scripts to
+compare: in \`svlogd\`, \`svlogd/run\` with its \`config\`, and \`run\`, which takes their
+place; in \`s6-log\`, \`s6-log/run\` and \`run\`.
 
-The files of a log directory are alike: \`multilog\` goes on with a directory of
-theirs, \`current\` included, once they have ended. A \`config\` in it is ignored.
+The log directories have the same files. When svlogd or s6-log has ended, \`multilog\`
+goes on in the same directory, with the same \`current\`. It ignores a \`config\` there.
 
-In all scripts of \`multilog\`, \`t\`, \`T\` or \`i\` is the first word, and patterns see
-the timestamp: put \`* \` before a simple pattern that begins with the line, and
-\`^[^ ]* \` in place of the \`^\` of a regular expression.`,
+In a script of \`multilog\`, \`t\`, \`T\` or \`i\` is the first word, and patterns see the
+timestamp. So put \`* \` before a simple pattern that matches from the beginning of the
+line, and write \`^[^ ]* \` for the \`^\` of a regular expression.`,
     },
     {
       title: "FROM SVLOGD",
       text: `
-\`svlogd\` _log_ \`...\` becomes \`multilog\` _script_ \`/log\`, the lines of \`config\` being
-words before the directory. For a second log, begin with \`+*\`: what is selected
-stays so.`,
+\`svlogd\` _log_ \`...\` becomes \`multilog\` _script_ \`/log\`: each line of \`config\` becomes a
+word before the directory. Before the words of a second log put \`+*\`, since the patterns
+of the first one hold for it, too.`,
       items: [
         {
           tag: "ssize",
           text:
-            `\`ssize\`. Write \`s1000000\` for svlogd's default. \`s0\`, no bound,
-becomes \`s16777215\`, the largest.`,
+            `\`ssize\`. svlogd's default is \`s1000000\`. \`s0\`, no bound, becomes
+\`s16777215\`, the largest.`,
         },
         {
           tag: "nnum",
           text:
-            `\`n\` with one more, since \`current\` counts. \`n0\`, which keeps all,
-becomes a large number, \`n1000000\`.`,
+            `\`n\` with a number greater by one, since \`current\` counts. \`n0\`, which keeps
+all files, becomes a large number, such as \`n1000000\`.`,
         },
         {
           tag: "Nmin",
           text:
-            `Nothing: on a full disk \`multilog\` waits, and removes nothing for it.
-\`bbytes\` bounds a log beforehand.`,
+            `Nothing. On a full disk \`multilog\` waits, and removes no file to make room.
+\`bbytes\` keeps a log small enough beforehand.`,
         },
         { tag: "ttimeout", text: "`asec`." },
         {
           tag: "!processor",
           text:
-            `The same. A file that waits is \`.u\` until it is processed; nothing
-is named \`.t\`. \`wgz\` after \`!gzip\` gives the names that gzip(1) knows.`,
+            `The same. The name of a file that waits ends in \`.u\` until it is processed;
+none ends in \`.t\`. With \`!gzip\`, \`wgz\` gives old files the ending that gzip(1) knows.`,
         },
         {
           tag: "ua.b.c.d[:port]",
           text:
-            `Not taken over, nor \`U\`: a datagram that is lost is lost in silence.
-\`!tryto -v socklog-tcp send -a\` _host port_ sends each finished file until the
-server has written it; \`a60\` has that be once a minute. \`U\`, which writes no log, is
-this with a small \`n\`: what was sent leaves an empty file.`,
+            `Not available, nor is \`U\`: nobody notices when a datagram is lost. Instead,
+\`!tryto -v socklog-tcp send -a\` _host port_ sends each finished file again and again until
+the server has written it; with \`a60\`, a file is finished every minute. For \`U\`, which
+keeps no log, use the same with a small \`n\`: a file that was sent leaves only an empty
+file.`,
         },
         {
           tag: "pprefix",
           text:
-            `Nothing: lines are logged as they came. \`socklog-tcp\` puts the
+            `Nothing: lines are logged as they were written. \`socklog-tcp\` puts the
 sender's address before each line.`,
         },
         {
           tag: "-pattern +pattern",
-          text: `The same, where the pattern has no plus. A plus in it, svlogd's
-for "one or more", is a regular expression's: \`R '+^a+b'\`.`,
+          text:
+            `The same, unless the pattern has a plus, with which svlogd means "one or
+more". Then use a regular expression: \`R '+^a+b'\`.`,
         },
         {
           tag: "epattern Epattern",
           text:
-            `\`e\` prints what is selected where it stands. So first what goes to
-standard error, \`'-*' '+pattern' e\`, then \`'+*'\` and what goes to the log.`,
+            `\`e\` prints the lines that are selected at its place in the script. So write
+first what goes to standard error, \`'-*' '+pattern' e\`, and then \`'+*'\` and what goes to
+the log.`,
         },
         {
           tag: "-t",
@@ -101,60 +104,62 @@ and \`--cat\` write control characters as \`\\x1b\`.`,
         {
           tag: "HUP",
           text:
-            `A changed script is a restart, \`sv term\`: TERM loses no line.`,
+            `Restart \`multilog\` to change its script: \`sv term\`. TERM loses no line.`,
         },
       ],
     },
     {
       title: "FROM S6-LOG",
       text: `
-Put \`R\` before the first pattern: both have POSIX's extended regular expressions.`,
+Put \`R\` before the first pattern. Both then use POSIX's extended regular expressions.`,
       items: [
         {
           tag: "+regexp -regexp",
-          text: "The same, after `R`, but for the timestamp; see above.",
+          text: "The same, after `R`, except for the timestamp; see above.",
         },
         {
           tag: "f",
           text:
-            `Select all, and take away what had an action: \`+ '-first' '-second'\`.`,
+            `Select all lines, and deselect those that had an action already: \`+ '-first'
+'-second'\`.`,
         },
         {
           tag: "nnumber",
           text:
-            `\`n\` with one more, since \`current\` counts. It is 2 at least, so
+            `\`n\` with a number greater by one, since \`current\` counts. The least is 2, so
 \`n0\` becomes \`n2\`.`,
         },
         { tag: "sfilesize", text: "The same, up to 16777215." },
         {
           tag: "Stotalsize",
-          text: "`b` with one more: files stay below it. Waiting files count.",
+          text:
+            "`b` with a number greater by one, since old files stay below it. Waiting files count.",
         },
         {
           tag: "ltolerance rcooldown",
-          text: "Nothing: they are 2000 bytes, and 5 seconds.",
+          text: "Nothing: these are always 2000 bytes and 5 seconds.",
         },
         {
           tag: "Ealertsize ^statussize",
-          text: "Nothing: they are 200 bytes, and 1001.",
+          text: "Nothing: these are always 200 and 1001 bytes.",
         },
         {
           tag: "?processor",
           text:
-            `\`!processor\`: both run \`sh -c\`. s6-log's \`!processor\` is one for
-execlineb, which is the same where it has plain words, and otherwise \`!execlineb
--Pc\` with it in quotes.`,
+            `\`!processor\`: both run \`sh -c\`. s6-log gives its own \`!processor\` to
+execlineb. If that has only plain words, write the same; otherwise \`!execlineb -Pc\` with
+the processor in quotes.`,
         },
         {
           tag: "t",
           text:
-            `\`t\`, but as the first word, and for all actions. Its \`T\` becomes
-\`i\`, which is in UTC; \`multilog --follow --local\` and \`--cat --local\` show local
+            `\`t\`, but as the first word of the script, and for all actions. s6-log's \`T\`
+becomes \`i\`, which is in UTC; \`multilog --follow --local\` and \`--cat --local\` show local
 time.`,
         },
         {
           tag: "2 e",
-          text: "`e`, which puts nothing before the line.",
+          text: "`e`, which prints nothing before the line.",
         },
         {
           tag: "1",
@@ -163,25 +168,26 @@ time.`,
         {
           tag: "=statusfile",
           text:
-            `The same; but it is written over in place. Its name is relative to
-where \`multilog\` was started.`,
+            `The same, but the file is overwritten in place. Its name is relative to the
+directory in which \`multilog\` was started.`,
         },
         {
           tag: "-b",
           text:
-            "As ever. There is nothing for `-d`, `-p`, `-q`, `-v` and `-l`.",
+            "Nothing: \`multilog\` always does that. There is nothing for `-d`, `-p`, `-q`, `-v` and `-l`.",
         },
         {
           tag: "HUP TERM",
-          text: "TERM is both: the line in hand is finished.",
+          text:
+            "TERM does what both do: it ends after the line that it has begun to read.",
         },
       ],
     },
     {
       title: "FROM DAEMONTOOLS-ENCORE",
       text: `
-Nothing changes: \`F\`, \`S\`, \`T\` and \`wcode\` are there. \`s\` is 16777215 at most, and
-\`F\` and \`S\` hold for the patterns after them, in all lines.`,
+Scripts stay as they are: \`F\`, \`S\`, \`T\` and \`wcode\` are the same. \`s\` is 16777215 at
+most, and \`F\` and \`S\` hold for the patterns after them, for all lines.`,
     },
     {
       title: "SEE ALSO",

@@ -1,14 +1,14 @@
 /**
- * Makes a manual page of a program: what `--help` says, and what there is to
- * say beyond it.
+ * Makes a program's manual page of the text of `--help`, and of what there is to
+ * add to it.
  *
  * @module
  */
 import { type Help, parseHelp } from "./help.ts";
 
 /**
- * Text in paragraphs, an empty line between two. In it, `code` is bold and
- * _word_ is in italics; lines that are indented by four are an example.
+ * Paragraphs with empty lines between them. `code` becomes bold, and _word_
+ * italic; lines that are indented by four spaces are an example.
  */
 export type Text = string;
 
@@ -16,9 +16,9 @@ export type Text = string;
 export interface Item {
   /** How it is written, such as `-t seconds`. */
   readonly tag: string;
-  /** What there is to say beyond `--help`'s sentence. */
+  /** The text after `--help`'s own sentence. */
   readonly text: Text;
-  /** Whether `--help`'s sentence is left out, too short to stand alone. */
+  /** Whether `--help`'s sentence is left out, as too short to be one. */
   readonly alone?: boolean;
 }
 
@@ -40,7 +40,7 @@ export interface Page {
   readonly name: string;
   /** The part of the manual. */
   readonly part: 1 | 7 | 8;
-  /** What lists say after its name. */
+  /** The line after its name, which whatis(1) shows. */
   readonly summary: string;
   /** What `--help` prints; `undefined` for a page that is no program's. */
   readonly help?: string;
@@ -48,13 +48,12 @@ export interface Page {
   readonly sections: readonly Section[];
 }
 
-/** A page and its program's `--help` don't fit. */
+/** `--help` has an option that the page doesn't describe. */
 export class PageError extends Error {
-  /** The class's name. */
   override name = "PageError";
 }
 
-/** The day that the pages show: that of their last change. */
+/** The date on the pages: that of their last change. */
 const DATE = "2026-11-27";
 
 /**
@@ -63,7 +62,7 @@ const DATE = "2026-11-27";
  * @param page The page
  * @param version The program's version
  * @returns The page's source
- * @throws {PageError} When `--help` has an option that the page hasn't
+ * @throws {PageError} When `--help` has an option that the page doesn't describe
  */
 export function render(page: Page, version: string): string {
   const help = parseHelp(page.help ?? "");
@@ -96,7 +95,7 @@ export function render(page: Page, version: string): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** The options' beginnings: `-t` of `-t seconds`, `-h`, `-p` of `-h -p`. */
+/** The options without their values: `-t` of `-t seconds`; `-h` and `-p`. */
 function* beginnings(tags: readonly string[]): Generator<string> {
   for (const tag of tags) {
     const words = tag.split(" ");
@@ -115,7 +114,7 @@ function checkComplete({ name, sections }: Page, help: Help): void {
   }
 }
 
-/** What `--help` says of one option alone, as a sentence. */
+/** Makes a sentence of the text that `--help` has for this option alone. */
 function sentenceOf(help: Help, tag: string): string {
   const found = help.items.find(({ tags }) => tags.join(" ") === tag);
   if (found === undefined) return "";
@@ -143,7 +142,7 @@ function paragraphs(text: Text, separator = ".PP"): string[] {
   return lines;
 }
 
-/** Roff fills lines by itself; its own are as short as anybody's. */
+/** Breaks lines for those who read the source; roff fills them anew anyway. */
 function wrap(text: string): string[] {
   const lines = [""];
   for (const word of text.split(/\s+/)) {
@@ -164,7 +163,7 @@ function markup(text: string): string {
   ).join("");
 }
 
-/** A line that begins with a dot or a quote would be a request. */
+/** Keeps roff from taking a line with a leading dot or quote for a request. */
 function guard(line: string): string {
   return /^[.']/.test(line) ? `\\&${line}` : line;
 }
@@ -173,7 +172,7 @@ function escape(text: string): string {
   return text.replaceAll("\\", "\\e");
 }
 
-/** Text that may be typed, or copied from the page: nothing made pretty. */
+/** Keeps roff from replacing ASCII characters in text that readers may copy. */
 function literal(text: string): string {
   return escape(text).replaceAll("-", "\\-").replaceAll("'", "\\(aq")
     .replaceAll("^", "\\(ha").replaceAll("~", "\\(ti");

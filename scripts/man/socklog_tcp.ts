@@ -21,170 +21,185 @@ The first form is the log server. It takes the place of
     tcpserver [options] host port socklog ucspi NAME...
 
 and knows the same options: see tcpserver(1) and socklog(8). It writes each line
-that it gets to standard output. The second form runs _program_ for each
-connection, with descriptors 0 and 1 as the network, as tcpserver(1) does.
-\`send\` sends standard input to a log server. \`connect\` runs _program_ with
-descriptor 6 reading from the network and 7 writing to it, as tcpclient(1) does.
+that it receives to standard output, or to logs of its own. The second form runs
+_program_ for each connection, with descriptors 0 and 1 as the network, as
+tcpserver(1) does. \`send\` sends standard input to a log server. \`connect\` runs
+_program_ with descriptor 6 reading from the network and 7 writing to it, as
+tcpclient(1) does.
 
-Where it differs from those, this page says "Different from the original".
+Where it differs from those programs, this page says "Different from the original";
+where it has something that they don't have, it says "Not in the original".
 
-_host_ is a name or an address; 0 is any address for a server, and 127.0.0.1 for
-the others. \`::\` is any address of IPv6, too. _port_ is a number or a name from
-services(5); 0 is any free one.
+_host_ is a name or an address. For a server, 0 is any address of the machine, and
+\`::\` any IPv4 or IPv6 address; for \`send\` and \`connect\`, 0 is 127.0.0.1. _port_ is a
+number or a name from services(5); for a server, 0 is any free port.
 
-Started under the name \`tcpserver\`, \`tcpclient\` or \`socklog\`, by a link say, it has
-that program's command line.`,
+Under the name \`tcpserver\`, \`tcpclient\` or \`socklog\`, by a link to it for example, it
+takes that program's command line.`,
     },
     {
       title: "LINES",
       text: `
-Lines end with a newline, with a NUL, or with the connection; empty ones are
-dropped. A line comes out as
+A line ends with a newline, with a NUL, or with the end of its connection; empty lines
+are dropped. The server writes a line as
 
     $NAME: facility.priority: line
 
-with the value of each _NAME_ that is set, eight of them at the most, and
-with the names of the facility and the priority in place of a \`<\`_number_\`>\` at
-its beginning, where they are known. A _NAME_ is a variable of tcp-environ(5),
-such as TCPREMOTEIP, or of the server's own environment. The word after
-_port_ is taken for a _program_ unless it is \`socklog\`, \`ucspi\`, or written in
-capitals.`,
+with the value of each _NAME_ that is set, eight of them at the most. The names of the
+facility and the priority replace a \`<\`_number_\`>\` at the line's beginning, if it is a
+known one. A _NAME_ is a variable of tcp-environ(5), such as TCPREMOTEIP, or of the
+server's own environment. The words after _port_ are taken for a _program_ unless the
+first is \`socklog\` or \`ucspi\`, or all are in capitals.`,
       items: [
         {
           tag: "socklog -r",
-          text: "Write each line once more, as it came.",
+          text:
+            "Write each line twice: first as it was sent, and then as above.",
         },
         {
           tag: "socklog -R",
-          text: "Write each line only as it came.",
+          text: "Write each line only as it was sent.",
         },
       ],
       more: `
-Different from the original, which mixes lines that are long or arrive in
-pieces: lines are always whole. One of more than 65536 bytes comes out in pieces
-of that length, each after the same names.
+Different from the original, which mixes lines that are long or arrive in pieces:
+lines are always whole. A line of more than 65536 bytes is written in pieces of that
+length, each of them a line with the same names.
 
-Different from the original: lines go to standard output, and messages to
-standard error. With \`exec 2>&1\` in the run script both go one way, as ever.
+Different from the original: lines go to standard output, and messages to standard
+error. With \`exec 2>&1\` in the run script both go to one pipe, as in the original.
 
-Different from the original: all connections are served by one process, whose
-memory is bounded, whatever the clients do. While standard output takes nothing,
-nothing is read, and the clients have to wait. A connection is closed only after
-its lines were written.`,
+Different from the original: one process serves all connections, and its memory is
+bounded, whatever the clients send. While standard output takes nothing, nothing is
+read, and the clients have to wait. A connection is closed only after its lines were
+written.`,
     },
     {
       title: "LOGS",
       text: `
-The words after \`multilog\`, after the last _NAME_, are a script of multilog(8).
-The lines go straight into its logs, in this process: there is no pipe, and no
-other multilog. Everything that the script may say works as there: selection,
-timestamps, alerts, rotation, processors, those inside included. ALRM finishes
-each \`current\`. What is wrong with a script or a log is told as multilog tells
-it, in this program's name, and where a log can't be opened the exit code is
-111. Different from the original, which has no such thing.
+After the last _NAME_ may come \`multilog\` and a script of multilog(8). The server then
+writes the lines to the script's logs itself: there is no pipe, and no other multilog.
+Everything in the script works as in multilog(8): selection, timestamps, alerts,
+rotation, and processors, also those that need no process. ALRM finishes each
+\`current\`. Messages about the script and its logs are multilog's, but begin with this
+program's name. If a log can't be opened, the exit code is 111. Not in the original.
 
-The logs are opened after the server has become the user that \`-U\`, \`-u\` and
-\`-g\` name, and belong to that user; so must the folder that they are made in.
+The logs are opened after the server has become the user and group of \`-U\`, \`-u\` and
+\`-g\`, and belong to that user. The directory that a log is made in must belong to that
+user, too.
 
 With \`-a\` a transmission is acknowledged when every log that got a line of it is
-synced. There is one sync for all that ended meanwhile, and others are read while
-it goes on. Where a sync fails, the connections are reset, since what they sent
-may be lost: their senders send it again.
+synced. One sync serves all transmissions that have ended while the sync before it ran;
+meanwhile others are read. If a sync fails, all connections are reset, since what they
+sent may be lost: their senders send it again.
 
-A log that waits, for its disk or for room in its queue, holds the senders. What
-still can't be written 3 seconds after TERM isn't acknowledged; the exit code is
+While a log waits, for its disk or for room in its queue, the senders have to wait.
+What can't be written within 3 seconds after TERM isn't acknowledged; the exit code is
 then 111.
 
-Under the name \`tcpserver\`, and among the words of a _program_, \`multilog\` is
-a program like any other.`,
+Under the name \`tcpserver\`, and among the words of a _program_, \`multilog\` is a program
+like any other.`,
     },
     {
       title: "DATAGRAMS",
       text: `
-\`socklog-tcp unix\` takes the datagrams that syslog(3) sends to the socket
-_path_, \`/dev/log\` unless given; \`socklog-tcp inet\` those of syslog over UDP at
-_ip_ and _port_, and each line then begins with the sender's address. Started
-under the name \`socklog\` it has all of socklog(8)'s command line, \`ucspi\`
-included. \`-r\` and \`-R\` are as for LINES; a line that is written as it came has
-no address before it. Where
-\`$UID\` or \`$GID\` is set, the user or the group becomes that one once the socket
-is there. \`-U\` respects the umask; without it everybody may send.
+\`socklog-tcp unix\` takes the datagrams that syslog(3) sends to the socket _path_, by
+default \`/dev/log\`. \`socklog-tcp inet\` takes those of syslog over UDP at _ip_ and
+_port_, by default any address and 514; each line then begins with the sender's
+address. Both take \`multilog script...\` after their other words; see LOGS. Under the
+name \`socklog\` it takes all of socklog(8)'s command line, \`ucspi\` included.
 
-As in the original, 1024 bytes of a datagram are read, and one that is longer
-ends in \`...\`. Different from the original, every line of a datagram has the
-address and the priority of its first, so that no sender can make up another
-one's line; a file that isn't a socket is not removed for its name; and what the
-kernel had to drop of UDP is counted and told. TERM, INT and HUP end it with
-exit code 0, when what had arrived is written. Both take \`multilog script...\`
-after their own words, see LOGS.`,
+\`-r\` and \`-R\` are as in LINES; a line that is written as it was sent has no address
+before it. With \`-U\` the umask applies to the socket; without it every user may send.
+When the socket is open, the program becomes the user \`$UID\` and the group \`$GID\`, if
+these are set. TERM, INT and HUP end it with exit code 0, after everything that had
+arrived was written.
+
+As in the original, only the first 1024 bytes of a datagram are read, and the line of a
+longer one ends in \`...\`. Different from the original: every line of a datagram has
+the address and the priority of its first line, so that no sender can forge another
+host's line; a file that isn't a socket is not removed to make room for one; and there
+is a warning that says how many UDP datagrams the kernel had to drop.`,
     },
     {
       title: "OPTIONS OF A SERVER",
       items: [
-        { tag: "-c n", text: "Further ones wait." },
+        { tag: "-c n", text: "More connections wait." },
         {
           tag: "-b n",
           text:
-            `The kernel completes so many connections before the server accepts
+            `The kernel completes this many connections before the server accepts
 them. (1024) Different from the original, whose default is 20.`,
         },
         {
           tag: "-x cdb",
-          text: `They are compiled by tcprules(1), may change while the server
-runs, and set variables or deny connections, by address or name. A client's name
-is what its own name server says, so let nobody in by it without \`-p\`. tcprules(1)
-knows no IPv6 addresses; a file made by cdbmake(1) may: the key is the address,
-or a part of it that ends in a colon, and the data \`D\`, or nothing.`,
+          text: `The rules, which tcprules(1) compiles, deny connections or set
+variables by a client's address or name. They may be replaced while the server runs.
+A client's name is whatever its own name server says, so let nobody in by a name
+without \`-p\`. tcprules(1) doesn't know IPv6 addresses, but a file made by cdbmake(1)
+may have them: a key is the address, or a part of it that ends in a colon, and the data
+is \`D\` to deny, or nothing.`,
         },
         {
           tag: "-X",
           alone: true,
           text:
-            "With \`-x\`, allow all connections when there is no such file.",
+            "With \`-x\`: when there is no such file, allow all connections.",
         },
         {
           tag: "-B text",
-          text: "It is sent first, before names are looked up.",
+          text: "This is done before names are looked up.",
         },
-        { tag: "-1", text: "On standard output, when it is listening." },
-        { tag: "-g gid", text: "Become this group, when it is listening." },
-        { tag: "-u uid", text: "Become this user, when it is listening." },
+        {
+          tag: "-1",
+          alone: true,
+          text:
+            "Print the port on standard output once the server is listening.",
+        },
+        {
+          tag: "-g gid",
+          text: "Become this group once the server is listening.",
+        },
+        {
+          tag: "-u uid",
+          text: "Become this user once the server is listening.",
+        },
         {
           tag: "-U",
           text: "Like `-g $GID -u $UID`, which envuidgid(8) sets.",
         },
         {
           tag: "-o",
-          text: "Answers then take the route that a client chose.",
+          text: "Replies then take the route that the client has chosen.",
         },
         { tag: "-O", text: "Remove IP options. This is the default." },
         {
           tag: "-p",
-          text: `Be paranoid: forget the client's name unless it leads back to
-the client's address.`,
+          text: `Be paranoid: drop the client's name unless one of the name's
+addresses is the client's.`,
         },
-        { tag: "-P", text: "Don't. This is the default." },
+        { tag: "-P", text: "Don't be paranoid. This is the default." },
         {
           tag: "-w n",
-          text: `What they had sent of a line is written. Different from the
-original, which has no such option.`,
+          text: `The beginning of a line that they have sent is written. Not in
+the original.`,
         },
         {
           tag: "-f",
           alone: true,
           text:
-            `Read lines that are octet-counted (RFC 6587), as syslog daemons and
-routers send them, on connections whose first bytes are a length and a space
-before \`<\`. Different from the original, which has no such option.`,
+            `Read octet-counted messages (RFC 6587), as syslog daemons and routers
+send them, on connections whose first bytes are a length and a space before \`<\`.
+Other connections are read as ever. Not in the original.`,
         },
         {
           tag: "-a",
           alone: true,
-          text: `When the client has sent everything, and all lines of the
-connection were written, with a script to the disk, tell it the number of bytes.
-Clients that know nothing
-of it take no notice. Not with \`-B\`, whose text would be the answer. Different
-from the original, which has no such option.`,
+          text:
+            `Acknowledge: when a client has closed its side, and all lines of the
+connection were written (with a script: synced to the disk), send it the number of
+bytes received. Clients that don't expect that ignore it. \`-a\` can't be used with
+\`-B\`, whose text would be taken for the acknowledgement. Not in the original.`,
         },
       ],
     },
@@ -193,34 +208,45 @@ from the original, which has no such option.`,
       items: [
         {
           tag: "-v",
-          text: `Say more: each connection's beginning and end, on standard
-error. Different from the original: connections are numbered from 1, where it
-shows process numbers.`,
+          text:
+            `Also report the beginning and end of each connection, on standard
+error. Different from the original: connections are numbered from 1, where the original
+shows process ids.`,
         },
-        { tag: "-q", text: "Say nothing, not even errors." },
-        { tag: "-Q", text: "Say errors. This is the default." },
+        { tag: "-q", text: "Write no messages, not even about errors." },
+        {
+          tag: "-Q",
+          text: "Write messages about errors. This is the default.",
+        },
         {
           tag: "-h",
-          text: `Look up the other host's name, for TCPREMOTEHOST. This is the
-default. Different from the original: a log server looks nothing up that neither
-a _NAME_, nor the rules, nor \`-v\` needs.`,
+          text: `Look up the remote host's name, for TCPREMOTEHOST. This is the
+default. Different from the original: a log server doesn't look up what no _NAME_, no
+rule and no \`-v\` needs.`,
         },
-        { tag: "-H", text: "Don't." },
+        { tag: "-H", text: "Don't look up the remote host's name." },
         {
           tag: "-r",
-          text: `Ask the other host whose connection it is, for TCPREMOTEINFO.
-This is the default. Different from the original: a log server doesn't ask what
-nobody wants to know.`,
+          text:
+            `Ask the remote host which of its users has made the connection (RFC
+1413), for TCPREMOTEINFO. This is the default. Different from the original: a log server
+doesn't ask when no _NAME_, no rule and no \`-v\` needs the answer.`,
         },
-        { tag: "-R", text: "Don't." },
-        { tag: "-t n", text: "Wait for that answer for _n_ seconds. (26)" },
+        { tag: "-R", text: "Don't ask the remote host for the user." },
+        {
+          tag: "-t n",
+          text: "Wait _n_ seconds for the answer about the user. (26)",
+        },
         {
           tag: "-l name",
           alone: true,
-          text: "This host's name, for TCPLOCALHOST; it isn't looked up.",
+          text: "This host's name, for TCPLOCALHOST. It isn't looked up then.",
         },
-        { tag: "-D", text: "That is, TCP_NODELAY." },
-        { tag: "-d", text: "Let them wait a little. This is the default." },
+        { tag: "-D", text: "This sets TCP_NODELAY." },
+        {
+          tag: "-d",
+          text: "Let the kernel collect small writes. This is the default.",
+        },
         {
           tag: "--help",
           text: "Different from the original: a summary.",
@@ -236,8 +262,9 @@ nobody wants to know.`,
       items: [
         {
           tag: "-T x+y",
-          text: `Try each address of the host for _x_ seconds, and then those
-that didn't answer for _y_ seconds each; without \`+\`_y_ only once. (2+58)`,
+          text:
+            `Try each address of the host for _x_ seconds, and then once more,
+for _y_ seconds, each that hasn't answered; without \`+\`_y_, only once. (2+58)`,
         },
         { tag: "-i address", text: "The connection's local address." },
         { tag: "-p port", text: "The connection's local port." },
@@ -245,71 +272,72 @@ that didn't answer for _y_ seconds each; without \`+\`_y_ only once. (2+58)`,
           tag: "-a",
           alone: true,
           text:
-            `\`send\` only: succeed only when the server acknowledges exactly
-the bytes that were sent. The server needs \`-a\`, too.`,
+            `\`send\` only: fail unless the server acknowledges exactly the number of
+bytes that were sent. The server needs \`-a\`, too.`,
         },
         {
           tag: "-z",
           alone: true,
-          text: `\`send\` only: speak TLS. The server's certificate must be for
-_host_ as it is given, name or address (a subjectAltName), or nothing is sent.
-Of a name with several addresses only the first is tried, and \`-i\` and \`-p\`
-can't be used.`,
+          text:
+            `\`send\` only: use TLS. The server's certificate must have _host_, as
+it is given, as a subjectAltName, whether that is a name or an address; otherwise nothing
+is sent. If _host_ has several addresses, only the first is tried. \`-i\` and \`-p\` can't
+be used.`,
         },
         {
           tag: "-C file",
           alone: true,
-          text: `With \`-z\`: trust only these authorities, in PEM. Without it
-those in /etc/ssl/certs/ca-certificates.crt, or Fedora's, are.`,
+          text:
+            `With \`-z\`: trust only the authorities in this file, in PEM. By
+default those in /etc/ssl/certs/ca-certificates.crt, or Fedora's file, are trusted.`,
         },
         {
           tag: "-k file",
           alone: true,
-          text: "With `-z`: the sender's own key, in PEM, with `-e`.",
+          text: "With `-z` and `-e`: the sender's own key, in PEM.",
         },
         {
           tag: "-e file",
           alone: true,
-          text: "With `-z`: the certificate for that key, in PEM.",
+          text: "With `-z` and `-k`: the certificate for that key, in PEM.",
         },
       ],
       more: `
-\`send\` sends all of its input, closes its side of the connection, and waits for
-the server to close the other: only that is success. A connection that is refused,
-that times out, is reset, or is closed before everything was sent, is a failure.
+\`send\` sends all of its input, closes its side of the connection, and succeeds when the
+server then closes the other side. It fails when the connection is refused, times out,
+is reset, or is closed before everything was sent. Different from the original,
+\`tcpclient\` with \`cat >&7\`, which succeeds as soon as the kernel has the bytes, though
+they may never arrive.
 
-_host_ of \`send\` may be several log servers, with commas between them, each with
-a port of its own where it has one: \`192.0.2.1,192.0.2.2:10117\`, or
-\`[2001:db8::1]:10117\`. They are tried in turn, each for its share of the time
-that \`-T\` gives, and each message names the one that was used. Standard input
-that is a file goes to the next one also when a transmission has failed. Inside
-multilog(8), a server that has failed is tried after the others for a minute.
-Different from the original, which knows one.
+Without \`-a\`, \`send\` can't know of lines that the server had read, but not yet written,
+when it was killed.
 
-Different from the original, \`tcpclient\` with \`cat >&7\`, which takes it for a
-success when the kernel has the bytes, though they may never arrive.
-
-Without \`-a\`, \`send\` can't know of lines that a server had read, but not yet
-written, when it was killed.`,
+The _host_ of \`send\` may be several log servers with commas between them, each with a
+port if it has its own: \`192.0.2.1,192.0.2.2:10117\`, or \`[2001:db8::1]:10117\`. They are
+tried in turn, each for its share of the time of \`-T\`; messages name the server that they
+are about. If standard input is a file, and the transmission to one server fails, the
+next server is tried. Inside multilog(8), a server that has failed is tried last for a
+minute. Not in the original.`,
     },
     {
       title: "SIGNALS",
       text: `
-TERM, INT or HUP: the log server stops listening, writes what it has read, closes the
-connections so that \`send\` knows that it failed, ends its logs well within 5
-seconds, and exits 0. ALRM: with a script, it finishes each log. Different from the
-original, which leaves connections to processes of their own. A server that runs
-programs does it on TERM alone, and leaves those to themselves, as the original
-does.`,
+TERM, INT or HUP: the log server stops listening, writes what it has read, resets the
+connections, so that \`send\` fails, and exits 0 within 5 seconds, with its logs synced
+and complete. Different from the original, where each connection has a process of its
+own, which goes on. A server that runs programs ends on TERM alone, and its programs go
+on, as in the original.
+
+ALRM: with a script, the log server finishes each \`current\`.`,
     },
     {
       title: "EXIT CODES",
       text: `
-100 for wrong usage, also for a word after _port_ that is neither a program nor
-a name: different from the original, which finds out when the first client
-comes. 111 for trouble: an address in use, a connection that can't be made, a
-transmission that failed, or a standard output that nobody reads. 0 otherwise;
-\`connect\` becomes _program_.`,
+100 for wrong usage, also when the word after _port_ is neither a program nor a _NAME_;
+different from the original, where that shows when the first client connects. 111 for
+trouble: an address in use, a connection that can't be made, a transmission that
+failed, or a standard output that nobody reads. Otherwise 0. The exit code of
+\`connect\` is that of _program_, which takes its place.`,
     },
     {
       title: "EXAMPLES",

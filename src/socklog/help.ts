@@ -1,5 +1,5 @@
 /**
- * What `--help` says: one screen.
+ * The text of `--help`: one screen.
  *
  * @module
  */
@@ -12,22 +12,22 @@ export const HELP =
        socklog-tcp connect [options] host port program...    on 6 and 7
        socklog-tcp unix [-rRU] [path] [LOGS] | inet [-rR] [ip [port]] [LOGS]
 
-The log server writes each line it gets to standard output, or, with "multilog
-script..." as LOGS, into the script's logs, after "$NAME: " for each NAME that
-is set, such as TCPREMOTEIP. Logs are opened after -u and -g. Options:
+The log server writes each line to standard output or, with "multilog script..."
+as LOGS, to the script's logs, after "$NAME: " for each NAME that is set, such
+as TCPREMOTEIP. host 0 is any address; for send and connect, 127.0.0.1.
   -c n      serve n connections at once (40)     -b n    n may queue
-  -x cdb    follow access rules                  -X      which may be missing
-  -B text   greet with text                      -1      print the port
+  -x cdb    obey the access rules in cdb         -X      cdb may be missing
+  -B text   first send text to each client       -1      print the port
   -u uid  -g gid  -U   become this user, group; those in $UID and $GID
   -h -p -H  look up the client's name (paranoidly), or don't
-  -r -t n -R  ask who the client is, n seconds long (26), or don't
-  -l name   is this host's name                  -v -q   say more, nothing
+  -r -t n -R  ask the client's host for its user, for n seconds (26), or don't
+  -l name   this host's name                     -v -q   say more, nothing
   -D        send small writes at once            -o      keep IP options
-  -w n      end connections idle for n seconds     -f      read RFC 6587, too
+  -w n      end connections idle for n seconds   -f      read RFC 6587, too
   -a        acknowledge what is written; with a script, what is synced
 
-send and connect know -v -q -D -h -H -r -R -t -l, -i and -p (local address and
-port), and -T x+y (seconds to try each address, first and again: 2+58); send -a
-(fail unless all is acknowledged), -z [-C ca] [-k key -e cert] (TLS, files in
-PEM), and servers to try in turn: host,host2:port port. host 0: any, this one.
+send and connect take -v -q -D -h -H -r -R -t -l, -i and -p (local address and
+port) and -T x+y (seconds for the first and second try of each address: 2+58).
+send takes -a (fail unless all is acknowledged), -z [-C ca] [-k key -e cert]
+(TLS, with files in PEM), and servers to try in turn: host,host2:port port.
 `;
