@@ -62,7 +62,7 @@ none ends in \`.t\`. With \`!gzip\`, \`wgz\` gives old files the ending that gzi
           tag: "ua.b.c.d[:port]",
           text:
             `Not available, nor is \`U\`: nobody notices when a datagram is lost. Instead,
-\`!tryto -v socklog-tcp send -a\` _host port_ sends each finished file again and again until
+\`!tryto -v socklog-tcp send -a\` _host_ _port_ sends each finished file again and again until
 the server has written it; with \`a60\`, a file is finished every minute. For \`U\`, which
 keeps no log, use the same with a small \`n\`: a file that was sent leaves only an empty
 file.`,
