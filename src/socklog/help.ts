@@ -12,9 +12,9 @@ export const HELP =
        socklog-tcp connect [options] host port program...    on 6 and 7
        socklog-tcp unix [-rRU] [path] [LOGS] | inet [-rR] [ip [port]] [LOGS]
 
-The log server writes each line to standard output or, with "multilog script..."
-as LOGS, to the script's logs, after "$NAME: " for each NAME that is set, such
-as TCPREMOTEIP. host 0 is any address; for send and connect, 127.0.0.1.
+The log server writes each line to standard output or, with "multilog
+script..." as LOGS, to the script's logs, after "$NAME: " for each NAME that is
+set, such as TCPREMOTEIP. host 0 is any address; for send, connect: 127.0.0.1.
   -c n      serve n connections at once (40)     -b n    n may queue
   -x cdb    obey the access rules in cdb         -X      cdb may be missing
   -B text   first send text to each client       -1      print the port
