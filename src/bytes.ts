@@ -41,7 +41,9 @@ export function latin1(bytes: Uint8Array): string {
  * @returns Its bytes, one for each character
  */
 export function fromLatin1(text: string): Bytes {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
 
 /** The byte that ends a line. */

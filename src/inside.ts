@@ -80,12 +80,16 @@ export const findProcessor: FindProcessor = (command) => {
   const inside = words && processorInside(words);
   if (words === undefined || inside === undefined) return outside;
   const [program] = words as [string, ...string[]];
-  // Whoever replaces the program means it: the next file is for the new one.
+  let here = leadsHere(program);
   return {
     get keepsUnsent() {
-      return inside.keepsUnsent && leadsHere(program);
+      return inside.keepsUnsent && here;
     },
-    start: (job) => (leadsHere(program) ? inside : outside).start(job),
+    start(job) {
+      // Whoever replaces the program means it: the next file is for the new one.
+      here = leadsHere(program);
+      return (here ? inside : outside).start(job);
+    },
     ...(inside.keep && { keep: inside.keep }),
   };
 };
@@ -371,6 +375,8 @@ function infoOf(name: Name): FileInfo | undefined {
 }
 
 const SELF = "/proc/self/exe";
+/** The file that this process runs. It stays the same, whatever its name leads to. */
+let own: FileInfo | undefined;
 /** How much of two files is compared before somebody else has a turn. */
 const SLICE = 1024 * 1024;
 
@@ -379,7 +385,7 @@ const compared = new Map<string, boolean>();
 
 /** Files that are large are compared aside; until it is known they differ. */
 function isThis(name: Name, info: FileInfo): boolean {
-  const self = infoOf(SELF);
+  const self = own ??= infoOf(SELF);
   if (self === undefined) return false;
   if (self.identity === info.identity) return true;
   if (self.size !== info.size) return false;

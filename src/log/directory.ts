@@ -7,6 +7,7 @@ import { fromLatin1 } from "../bytes.ts";
 import { close, fsyncDirectory } from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import {
+  chmod,
   type FileInfo,
   open,
   openDirectory,
@@ -140,6 +141,15 @@ export class Directory {
     );
   }
 
+  /** Sets the mode of a file; somebody may have removed it. */
+  chmod(name: string, mode: number): void {
+    try {
+      chmod(fromLatin1(name), mode, this.fd);
+    } catch (error) {
+      if (!(error instanceof SysError) || error.code !== "ENOENT") throw error;
+    }
+  }
+
   /** Makes a file anew: whoever has the former one open has another one. */
   create(name: string): number {
     this.unlink(name);
@@ -148,15 +158,7 @@ export class Directory {
 
   /** Removes a file; somebody else may have done it. */
   unlink(name: string): void {
-    this.#change(() => {
-      try {
-        unlinkAside(fromLatin1(name), this.fd);
-      } catch (error) {
-        if (!(error instanceof SysError) || error.code !== "ENOENT") {
-          throw error;
-        }
-      }
-    });
+    this.#change(() => unlinkAside(fromLatin1(name), this.fd));
   }
 
   /**

@@ -254,12 +254,14 @@ export function isSeekable(fd: number): boolean {
 /**
  * Makes a pipe whose ends other programs don't inherit.
  *
+ * @param waits Whether reads and writes wait; otherwise they return at once
  * @returns The end to read from and the end to write to
  * @throws {SysError} When there are no descriptors left
  */
-export function pipe(): { reader: number; writer: number } {
+export function pipe(waits = true): { reader: number; writer: number } {
   const ends = new Int32Array(2);
-  check(lib.pipe2(new Uint8Array(ends.buffer), O_CLOEXEC));
+  const flags = waits ? O_CLOEXEC : O_CLOEXEC | O_NONBLOCK;
+  check(lib.pipe2(new Uint8Array(ends.buffer), flags));
   const [reader, writer] = ends as unknown as [number, number];
   return { reader, writer };
 }

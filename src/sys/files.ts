@@ -8,7 +8,7 @@
  */
 import { type Bytes, latin1 } from "../bytes.ts";
 import { check, lastErrno } from "./errno.ts";
-import { SysError } from "./errors.ts";
+import { errorNumber, SysError } from "./errors.ts";
 import {
   close,
   isOpen,
@@ -64,6 +64,7 @@ const O_APPEND = 0o2000;
 const AT_EACCESS = 0x200;
 const AT_EMPTY_PATH = 0x1000;
 const AT_SYMLINK_NOFOLLOW = 0x100;
+const ENOENT = errorNumber("ENOENT");
 const STATX_BTIME = 0x800;
 /** The basic fields, and the time when the file was made. */
 const STATX_ALL = 0x7ff | STATX_BTIME;
@@ -247,18 +248,21 @@ export function lstat(name: Name): FileInfo | undefined {
   return statx(name, AT_FDCWD, AT_SYMLINK_NOFOLLOW);
 }
 
+/** `struct statx` of the call that goes on. */
+const found = new Uint8Array(256);
+const foundView = new DataView(found.buffer);
+
 function statx(
   name: Name,
   directory: number,
   flags: number,
 ): FileInfo | undefined {
-  const buffer = new Uint8Array(256);
-  if (lib.statx(directory, cString(name), flags, STATX_ALL, buffer) < 0) {
-    const error = new SysError(lastErrno());
-    if (error.code === "ENOENT") return undefined;
-    throw error;
+  if (lib.statx(directory, cString(name), flags, STATX_ALL, found) < 0) {
+    // Often, and what an error is made of takes longer than the call.
+    if (lastErrno() === ENOENT) return undefined;
+    throw new SysError(lastErrno());
   }
-  const view = new DataView(buffer.buffer);
+  const view = foundView;
   const time = (at: number) =>
     Number(view.getBigInt64(at, true)) + view.getUint32(at + 8, true) / 1e9;
   const mode = view.getUint16(28, true);

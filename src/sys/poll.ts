@@ -6,7 +6,7 @@
  */
 import { check, lastErrno } from "./errno.ts";
 import { errorNumber, SysError } from "./errors.ts";
-import { close, pipe, read, setNonblocking, write } from "./descriptors.ts";
+import { close, pipe, read, write } from "./descriptors.ts";
 import { load } from "./libc.ts";
 import { hasThread, inThread, loopEvents } from "./runtime.ts";
 
@@ -192,9 +192,7 @@ export class Poller {
 
   #openWake(): { reader: number; writer: number } | undefined {
     try {
-      const ends = pipe();
-      setNonblocking(ends.reader, true);
-      setNonblocking(ends.writer, true);
+      const ends = pipe(false);
       this.set(this.#size, ends.reader, READABLE);
       return ends;
     } catch (error) {

@@ -28,12 +28,21 @@ const freeing = new Set<Promise<unknown>>();
  * milliseconds.
  *
  * @param directory An open directory that the name is relative to
- * @throws {SysError} `ENOENT` when it isn't there; others
+ * @returns Whether it was there
+ * @throws {SysError} When it can't be removed
  */
-export function unlinkAside(name: Name, directory: number): void {
-  const held = freeing.size < MOST ? hold(name, directory) : undefined;
+export function unlinkAside(name: Name, directory: number): boolean {
+  const info = stat(name, directory);
+  if (info === undefined) return false;
+  const large = info.isFile && info.size >= LARGE && freeing.size < MOST;
+  const held = large ? hold(name, directory) : undefined;
   try {
     unlink(name, directory);
+    return true;
+  } catch (error) {
+    // Somebody else was faster.
+    if (error instanceof SysError && error.code === "ENOENT") return false;
+    throw error;
   } finally {
     if (held !== undefined) free(held);
   }
@@ -42,8 +51,6 @@ export function unlinkAside(name: Name, directory: number): void {
 /** Opens the file if it is large: its blocks aren't freed while it is open. */
 function hold(name: Name, directory: number): number | undefined {
   try {
-    const info = stat(name, directory);
-    if (!info?.isFile || info.size < LARGE) return undefined;
     return open(name, "read", 0, directory);
   } catch (error) {
     if (error instanceof SysError) return undefined;
