@@ -105,6 +105,8 @@ export class Queue {
   #waitsForTurn = false;
   /** Whether a file that was processed is being put into its place. */
   #completing = false;
+  /** A sync of the names that goes on while the next file is processed. */
+  #syncing: Promise<void> | undefined;
   /** Resolved when a file has come, was taken in hand, or has left. */
   #change = Promise.withResolvers<void>();
   /** A file that is being kept unsent, and what was said of others. */
@@ -256,10 +258,8 @@ export class Queue {
         this.#discard(oldest);
       } else {
         this.#keeping = this.#keep(oldest, `${count} files wait`)
-          .catch((error) => {
-            // The log is to end: the file goes on waiting.
-            if (!(error instanceof Stopped)) throw error;
-          });
+          // The file goes on waiting.
+          .catch(unlessStopped);
         await this.#keeping;
         this.#keeping = undefined;
       }
@@ -307,6 +307,7 @@ export class Queue {
     }
     this.tidy();
     await this.#keeping;
+    await this.#syncing;
   }
 
   /** Waits for this log's turn; `false` where there is to be none. */
@@ -552,10 +553,14 @@ export class Queue {
 
   /** A `state` that somebody removed is an empty one. */
   #openState(): number {
-    if (this.#directory.stat("state") === undefined) {
-      close(this.#directory.open("state", "append"));
+    const directory = this.#directory;
+    try {
+      return directory.open("state", "read");
+    } catch (error) {
+      if (!(error instanceof SysError) || error.code !== "ENOENT") throw error;
     }
-    return this.#directory.open("state", "read");
+    close(directory.open("state", "append"));
+    return directory.open("state", "read");
   }
 
   /** The processor has exited 0; see the table. */
@@ -573,17 +578,16 @@ export class Queue {
       const before = directory.stat("state")?.size ?? 0;
       return !this.#syncFile("newstate", before > 0) || before > 0;
     }, `unable to write ${path}/newstate to disk`);
-    const sync = () =>
-      this.#insist(
-        () => directory.sync(),
-        `unable to write ${path} to disk`,
-      );
-    if (stateful) await sync();
+    // Of one file at a time the disk may not know yet that it is done.
+    await this.#syncing;
+    if (stateful) await this.#syncNames();
     await this.#insist(
       () => directory.rename("processed", next),
       `unable to rename ${path}/processed`,
     );
-    await sync();
+    // Lines are never without a name on the disk; without lines there is
+    // nothing to wait for.
+    if (stateful || !empty) await this.#syncNames();
     // Not before: `processed` of that mode would be taken for another file.
     await this.#setComplete(next);
     await this.#insist(
@@ -592,7 +596,7 @@ export class Queue {
     );
     if (stateful) {
       await this.#insist(
-        () => this.#setMode("state", MODE_RUNNING),
+        () => directory.chmod("state", MODE_RUNNING),
         `unable to set mode of ${path}/state`,
       );
     }
@@ -605,8 +609,26 @@ export class Queue {
     this.#old.processed(name, empty);
     // Where it isn't on the disk yet that the file is gone, the next start
     // sees by the other name that it is done. The state has no such mark.
-    if (stateful) await sync();
+    if (stateful) await this.#syncNames();
+    else if (empty) {
+      this.#syncing = this.#syncNames().catch(unlessStopped);
+      // Other logs take their turn when nothing of this one goes on.
+      if (this.#turns) await this.#syncing;
+    }
     await this.#trim();
+  }
+
+  /** Waits until the names, as they are, are on the disk. */
+  async #syncNames(): Promise<void> {
+    const directory = this.#directory;
+    const { changes } = directory;
+    while (!directory.isSynced(changes)) {
+      if (await directory.syncAside()) continue;
+      await this.#insist(
+        () => directory.sync(),
+        `unable to write ${directory.path} to disk`,
+      );
+    }
   }
 
   /** Removes old files that are too many. */
@@ -625,11 +647,11 @@ export class Queue {
    * @returns Whether the file is empty
    */
   #syncFile(name: "processed" | "newstate", also: boolean): boolean {
+    const empty = this.#directory.stat(name)?.size === 0;
+    if (empty && !also) return true;
     // The processor may have removed it, or made another one.
     const fd = this.#directory.open(name, "append");
     try {
-      const empty = this.#directory.stat(name)?.size === 0;
-      if (empty && !also) return true;
       if (name === "newstate") fchmod(fd, MODE_COMPLETE);
       fsync(fd);
       return empty;
@@ -657,18 +679,9 @@ export class Queue {
 
   #setComplete(name: string): Promise<void> {
     return this.#insist(
-      () => this.#setMode(name, MODE_COMPLETE),
+      () => this.#directory.chmod(name, MODE_COMPLETE),
       `unable to set mode of ${this.#directory.path}/${name}`,
     );
-  }
-
-  #setMode(name: string, mode: number): void {
-    const fd = this.#directory.open(name, "append");
-    try {
-      fchmod(fd, mode);
-    } finally {
-      close(fd);
-    }
   }
 
   /** Makes a waiting file an old one, untried, and has its notice written. */
@@ -757,6 +770,11 @@ export class Queue {
     this.#directory.rename(KEPT, "state");
     this.#directory.sync();
   }
+}
+
+/** That the log is to end is no failure. */
+function unlessStopped(error: unknown): void {
+  if (!(error instanceof Stopped)) throw error;
 }
 
 function writeOrThrow(fd: number, bytes: Bytes): void {

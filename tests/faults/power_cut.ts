@@ -351,6 +351,11 @@ export class Model {
         if (node) node.mode = parseInt(args[1]!, 8);
         break;
       }
+      case "fchmodat": {
+        const node = this.#lookUp(process, args[0]!, text(args[1]!));
+        if (node) node.mode = parseInt(args[2]!, 8);
+        break;
+      }
       case "mkdir":
         return this.#mkdir(process, AT_FDCWD, args[0]!);
       case "mkdirat":
