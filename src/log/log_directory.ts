@@ -38,7 +38,10 @@
  * 11. the directory is synced; old files go while there are too many.
  *
  * Where there is neither a state nor a new one, nothing is done for them in 7,
- * and the sync of 11 is left to the next one of the directory.
+ * and the sync of 11 is left to the next one of the directory. Where `processed`
+ * is empty, too, as a sender leaves it, there is nothing to lose, and the sync
+ * of 8 comes after 10, while the next file is processed, and before that one's
+ * 8: a power cut may have the last two files sent again.
  *
  * The original, and older versions of this, leave other things: `previous` is
  * a file whose processor was at work, and `processed` of mode 0744 is complete.
