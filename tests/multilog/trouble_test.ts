@@ -218,8 +218,7 @@ const FAULTS: [inject: string, script: string[], said: string][] = [
   [
     "unlinkat:error=EIO",
     ["!cat", "./log"],
-    "run processor in ./log, pausing: input/output error; " +
-    "waiting: 1 file, 3007 bytes",
+    "remove ./log/@TIME.u, pausing: input/output error",
   ],
 ];
 
