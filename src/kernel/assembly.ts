@@ -57,7 +57,6 @@ export let alerted: i32 = 0;
 
 let classes: i32 = 0;
 let endClass: i32 = 0;
-let longRun: i32 = 0;
 let gatherRoom: i32 = 0;
 let alerts: i32 = 0;
 let alertRoom: i32 = 0;
@@ -100,14 +99,12 @@ export function setSelection(
   classesAt: i32,
   classOfEnd: i32,
   gather: i32,
-  run: i32,
   alertsAt: i32,
   alertBytes: i32,
 ): void {
   classes = classesAt;
   endClass = classOfEnd;
   gatherRoom = gather;
-  longRun = run;
   alerts = alertsAt;
   alertRoom = alertBytes;
 }
@@ -327,9 +324,7 @@ function hand(from: i32, to: i32): bool {
     const last = load<i32>(log, RUN_TO);
     if (last == from) continue;
     const run = last - load<i32>(log, RUN_FROM);
-    if (run > longRun || load<i32>(log, GATHERED) + run > gatherRoom) {
-      return false;
-    }
+    if (load<i32>(log, GATHERED) + run > gatherRoom) return false;
   }
   if (!decided && !show(from, to, list, files)) return false;
   for (let each = files; each < end; each += 4) {

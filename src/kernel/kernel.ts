@@ -44,7 +44,6 @@ export interface Kernel {
     classes: number,
     endClass: number,
     gatherRoom: number,
-    longRun: number,
     alerts: number,
     alertRoom: number,
   ) => void;

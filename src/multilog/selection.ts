@@ -26,14 +26,15 @@ import type { Action } from "./script.ts";
 /** How many bytes of a line may wait for its decision; a little over. */
 const HOLD = 1024;
 /** Room for stamped lines. What doesn't fit goes through in a second round. */
-const STAMPED = 384 * 1024;
-/** Room to put a log's lines side by side when they weren't in the input. */
-const GATHER = 64 * 1024;
+const STAMPED = 1.5 * INPUT;
+/**
+ * Room to put a log's lines side by side when they weren't in the input. To copy
+ * them takes less than to write them piece by piece.
+ */
+const GATHER = INPUT;
 /** The same for all logs together, where there are many, but a page for each. */
 const GATHER_ALL = 4 * 1024 * 1024;
 const PAGE = 4096;
-/** Longer runs are written from where they are. */
-const LONG_RUN = 8192;
 /** Room for alerts, unless one line makes more. */
 const ALERTS = 16 * 1024;
 /** How many bytes a status file has. */
@@ -176,7 +177,6 @@ class Selection implements Block {
       classes,
       this.#automaton.endClass,
       this.#gatherRoom,
-      Math.min(LONG_RUN, this.#gatherRoom / 2),
       this.#alerts,
       alertRoom,
     );
@@ -277,9 +277,8 @@ class Selection implements Block {
     words[record + RUN_FROM] = 0;
     words[record + RUN_TO] = 0;
     if (end === area) return this.#append(log, from, to);
-    // A short run goes with what is before it where there is room, a long one
-    // by itself.
-    if (run <= LONG_RUN && end + run <= area + this.#gatherRoom) {
+    // The run goes with what is before it where there is room.
+    if (end + run <= area + this.#gatherRoom) {
       this.memory.copyWithin(end, from, to);
       return this.#append(log, area, end + run);
     }
