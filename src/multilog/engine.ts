@@ -32,16 +32,17 @@ export interface Outputs {
 }
 
 /**
- * How many bytes are read at once: many, since so many fewer reads and writes are
- * made, and no more than stay, with what is made of them, in a processor's cache.
+ * How many bytes are read at once: many, so that there are few reads and writes,
+ * and no more than stay, with what is made of them, in a processor's cache.
  */
 export const INPUT = 512 * 1024;
 
 /** The block of memory, and what happens to what is read into it. */
 export interface Block {
   readonly memory: Bytes;
-  /** Where input is put: there is room for {@linkcode INPUT} and a newline. */
+  /** Where input is put: there is room for `room` bytes and a newline. */
   readonly input: number;
+  readonly room: number;
   /**
    * Carries out the actions for the bytes from `input` to `to`, where a newline
    * stands. `within`: whether the first one is inside a line.
@@ -63,8 +64,8 @@ export class LineEngine {
   private constructor(block: Block, selective: boolean) {
     this.selective = selective;
     this.#block = block;
-    const { memory, input } = block;
-    this.#space = memory.subarray(input, input + INPUT);
+    const { memory, input, room } = block;
+    this.#space = memory.subarray(input, input + room);
   }
 
   /**
@@ -133,6 +134,7 @@ function plainBlock(logs: number, outputs: Outputs): Block {
   return {
     memory,
     input: 0,
+    room: INPUT,
     pass: (to) => appendToAll(logs, outputs, memory, 0, to),
   };
 }
