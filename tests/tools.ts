@@ -55,6 +55,39 @@ function isThere(path: string): boolean {
   }
 }
 
+/** Whether everything is tested, however long it takes: `deno task test --all`. */
+const ALL = Deno.env.has("LOGFERRY_ALL");
+
+/**
+ * How often a test does something, or how much of it.
+ *
+ * @param few What shows within seconds that it works
+ * @param all What `deno task test --all` does
+ * @returns Which of them it is in this run
+ */
+export function howMany(few: number, all: number): number {
+  return ALL ? all : few;
+}
+
+/**
+ * Chooses what a test tries of all that there is to try: all of it with
+ * `deno task test --all`, and otherwise some, others in each run. It prints the
+ * seed that chooses the same ones again.
+ *
+ * @param list All that there is
+ * @param few How many of it
+ * @returns Those chosen, in the list's order
+ */
+export function someOf<T>(list: readonly T[], few: number): T[] {
+  if (ALL || list.length <= few) return [...list];
+  const seed = chosenSeed();
+  console.log(`${few} of ${list.length}: LOGFERRY_SEED=${seed}`);
+  const random = seeded(seed);
+  return list.map((_, i) => ({ i, order: random() }))
+    .sort((a, b) => a.order - b.order).slice(0, few)
+    .sort((a, b) => a.i - b.i).map(({ i }) => list[i]!);
+}
+
 /** What a test needs: programs that must be installed, root, or time. */
 export type Need = string;
 
@@ -76,7 +109,7 @@ export function testWith(
     need === "root"
       ? Deno.uid() !== 0
       : need === "--all"
-      ? !Deno.env.has("LOGFERRY_ALL")
+      ? !ALL
       : installed(need) === undefined
   );
   Deno.test({
