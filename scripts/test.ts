@@ -18,12 +18,12 @@ const PATIENCE = 15 * 60_000;
 const SLOW = /\(needs .*--all/;
 
 /**
- * How many at a time: tests wait more than they work. More than three would
+ * How many at a time: tests wait more than they work. More than four would
  * leave too little for those that look at the time.
  */
 function workers(): number {
   return Number(Deno.env.get("DENO_JOBS")) ||
-    Math.min(navigator.hardwareConcurrency + 1, 3);
+    Math.min(navigator.hardwareConcurrency + 2, 4);
 }
 
 const running = new Set<Deno.ChildProcess>();

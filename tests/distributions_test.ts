@@ -145,10 +145,10 @@ testWith(
       [VERSION, inCheckout("")],
       [NEXT, clone],
     ];
-    for (const [, checkout] of checkouts) {
+    await Promise.all(checkouts.map(async ([, checkout]) => {
       const made = await script(checkout, "package");
       assertEquals([made.code, made.stderr], [0, ""]);
-    }
+    }));
     for (const kind of KINDS) {
       await t.step(kind.program, async () => {
         const [first, second] = checkouts.map(([version, checkout]) =>

@@ -169,13 +169,17 @@ export function seeded(seed: number): () => number {
   };
 }
 
+/** Undefined until it is asked for. */
+let seedOfThisRun: number | undefined;
+
 /**
- * The seed of this run: `$LOGFERRY_SEED`, or a new one. A test that uses it
- * prints it.
+ * The seed of this run: `$LOGFERRY_SEED`, or a new one, the same for all tests
+ * of a file. A test that uses it prints it.
  *
  * @returns The seed
  */
 export function chosenSeed(): number {
   const given = Deno.env.get("LOGFERRY_SEED");
-  return given ? Number(given) : Math.floor(Math.random() * 2 ** 31);
+  seedOfThisRun ??= given ? Number(given) : Math.floor(Math.random() * 2 ** 31);
+  return seedOfThisRun;
 }

@@ -7,6 +7,7 @@ import { startOurs } from "../socklog/servers.ts";
 import {
   chosenSeed,
   folder,
+  howMany,
   inParallel,
   installed,
   ours,
@@ -27,11 +28,10 @@ import {
   wholeLines,
 } from "./power_cut.ts";
 
-const ALL = Deno.env.has("LOGFERRY_ALL");
 /** How many disks are started on at the most. */
-const SAMPLE = ALL ? 400 : 60;
+const SAMPLE = howMany(24, 400);
 /** How many disks are looked at, at random, for each call. */
-const AT_RANDOM = ALL ? 6 : 2;
+const AT_RANDOM = howMany(2, 6);
 
 /** A disk after the power went, and what has to be on it. */
 interface Cut {
@@ -55,6 +55,7 @@ function cutsOf(
   becameDue: (call: Call, model: Model) => Iterable<string>,
 ): { cuts: Cut[]; lines: string[] } {
   const model = new Model(base);
+  console.log(`LOGFERRY_SEED=${chosenSeed()}`);
   const random = seeded(chosenSeed());
   const cuts = new Map<string, Cut>();
   const lines = new Set<string>();

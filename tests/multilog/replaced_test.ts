@@ -4,11 +4,11 @@
  * heard within 5 seconds.
  */
 import { assert, assertEquals } from "@std/assert";
-import { folder, peakMemory, run, testWith, until } from "../tools.ts";
+import { folder, howMany, peakMemory, run, testWith, until } from "../tools.ts";
 import { numbered, start, text } from "./harness.ts";
 
 /** How many old files there are. */
-const FILES = Deno.env.has("LOGFERRY_ALL") ? 600_000 : 200_000;
+const FILES = howMany(200_000, 600_000);
 const FILE = "x".repeat(3000) + "\n";
 
 /** What somebody does. */

@@ -5,6 +5,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   chosenSeed,
   folder,
+  howMany,
   ours,
   seeded,
   sleep,
@@ -147,7 +148,7 @@ class Writer {
 }
 
 /** How many times multilog is ended and started again at one fifo. */
-const RESTARTS = 20;
+const RESTARTS = howMany(10, 20);
 
 Deno.test(`TERM under full load: ${RESTARTS} restarts on each of three pipes`, async () => {
   const seed = chosenSeed();
@@ -165,6 +166,10 @@ Deno.test(`TERM under full load: ${RESTARTS} restarts on each of three pipes`, a
     let busy = 0;
     for (let n = 0; n < RESTARTS; n++) {
       await using log = await start(script, { cwd: at.path, fifo: "fifo" });
+      if (n % 4 > 0) {
+        // A busy machine may take its time until it reads.
+        await until("it reads", () => text(`${at.path}/log/current`) !== "");
+      }
       await sleep(40 * random());
       log.signal("SIGTERM");
       assertEquals(await log.code(), 0, log.said);

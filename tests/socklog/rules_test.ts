@@ -4,6 +4,7 @@
 import { assertEquals } from "@std/assert";
 import {
   folder,
+  howMany,
   inParallel,
   installed,
   run,
@@ -35,7 +36,7 @@ const WAYS = {
  * How often. Few changes would hit the moment in which a file is read, so
  * many clients come meanwhile.
  */
-const CHANGES = Deno.env.has("LOGFERRY_ALL") ? 2000 : 60;
+const CHANGES = howMany(60, 2000);
 /** How many clients come at the same time. */
 const CLIENTS = 6;
 /** Before these changes so long a pause that the file counts as known. */
