@@ -63,6 +63,37 @@ export async function soon<T>(
 }
 
 /**
+ * Measures how long something takes that has to be done in time, and how late
+ * this machine was at the worst meanwhile: whoever had to be in time was that
+ * late several times, for no fault of its own.
+ *
+ * @param work What is measured
+ * @returns Seconds: how long it took, and what more than its time is granted
+ */
+export async function timed(
+  work: () => Promise<unknown>,
+): Promise<{ seconds: number; granted: number }> {
+  const period = 50;
+  const begin = performance.now();
+  let last = begin;
+  let late = 0;
+  const look = () => {
+    const now = performance.now();
+    late = Math.max(late, now - last - period);
+    last = now;
+  };
+  const timer = setInterval(look, period);
+  try {
+    await work();
+  } finally {
+    clearInterval(timer);
+  }
+  look();
+  const seconds = (performance.now() - begin) / 1000;
+  return { seconds, granted: 1 + 5 * late / 1000 };
+}
+
+/**
  * Does something for each of a list, a few at a time: that keeps two cores busy
  * with programs that also wait, and leaves each of them enough to be in time.
  *

@@ -25,6 +25,7 @@ import {
   run,
   sleep,
   testWith,
+  timed,
   until,
   withHosts,
 } from "../tools.ts";
@@ -1188,7 +1189,7 @@ testWith(
         ...["sh", "-c"].concat(
           'mount --bind "$0" /etc/resolv.conf; ' +
             'mount --bind "$1" /etc/nsswitch.conf; shift; exec "$@"',
-          put("resolv", `nameserver ${silent.ip}\noptions timeout:3\n`),
+          put("resolv", `nameserver ${silent.ip}\noptions timeout:20\n`),
           put("nsswitch", "hosts: files dns\n"),
         ),
       ],
@@ -1213,7 +1214,7 @@ testWith(
       await until("its line is there", () => server.data === "innocent: x\n");
       const seconds = (performance.now() - began) / 1000;
       // The first of the others have still to wait for an answer.
-      assert(seconds < 3, `${seconds} s`);
+      assert(seconds < 20, `${seconds} s`);
     } finally {
       for (const fd of clients) close(fd);
       close(nameServer);
@@ -1247,11 +1248,12 @@ Deno.test("messages that nobody reads hold up no connection that is served, nor 
   for (let i = 0; i < 100; i++) visit();
   await sleep(200);
   await say(served, "second\n");
-  await until("it goes on", () => server.data === "first\nsecond\n", 20);
-  const began = performance.now();
-  server.kill("SIGTERM");
-  assertEquals((await server.status).code, 0);
-  assert(performance.now() - began < 5000);
+  await until("it goes on", () => server.data === "first\nsecond\n");
+  const { seconds, granted } = await timed(async () => {
+    server.kill("SIGTERM");
+    assertEquals((await server.status).code, 0);
+  });
+  assert(seconds < 4 + granted, `${seconds} s, ${granted} granted`);
   served.close();
   close(reader);
   close(writer);
