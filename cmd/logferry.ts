@@ -1,45 +1,42 @@
 /**
  * The executable: all programs, each by the name that it is started under, or
- * by the first argument.
+ * by the first argument. Each is loaded when it is asked for, so that a start
+ * costs no more than that program's.
  *
  * @module
  */
-import { Diagnostics } from "../src/diagnostics.ts";
-import { invokedName, type Program, run } from "../src/program.ts";
-import { VERSION } from "../src/version.ts";
-import { programs } from "./programs.ts";
+import { invokedName } from "../src/sys/invocation.ts";
 
-const OWN_NAME = "logferry";
-const HELP = `usage: logferry program [argument ...]
+/** A program's module. */
+interface Loaded {
+  /**
+   * Runs the program, and ends this process.
+   *
+   * @param args Its arguments
+   * @param name The name that it was started under
+   */
+  start(args: readonly string[], name: string): Promise<never>;
+}
 
-  multilog      read lines, and write them to rotated logs
-  tryto         run a program with a time limit and a number of tries
-  socklog-tcp   the log server, and the log sender
+const multilog = (): Promise<Loaded> => import("./multilog.ts");
+const tryto = (): Promise<Loaded> => import("./tryto.ts");
+const socklogTcp = (): Promise<Loaded> => import("./socklog-tcp.ts");
+const overview = (): Promise<Loaded> => import("./overview.ts");
 
-Each is also run by its own name, through a link to this file say, and takes
---help. By the names tcpserver, tcpclient and socklog it takes their places.
-`;
-/** The exit code for wrong usage. */
-const WRONG_USAGE = 100;
-
-/** What is none of the programs, or the wish to know what they are. */
-const logferry: Program = (args) => {
-  const diagnostics = new Diagnostics(OWN_NAME);
-  const [first] = args;
-  if (first === "--help") return diagnostics.print(HELP);
-  if (first === "--version") {
-    return diagnostics.print(`${OWN_NAME} ${VERSION}\n`);
-  }
-  if (first !== undefined) {
-    diagnostics.say(`fatal: no such program: ${first}; see --help`);
-  } else diagnostics.say("usage: logferry program [argument ...]");
-  return WRONG_USAGE;
-};
+/** How to load each program, by the names that it may be started under. */
+const programs: ReadonlyMap<string, () => Promise<Loaded>> = new Map([
+  ["multilog", multilog],
+  ["tryto", tryto],
+  ["socklog-tcp", socklogTcp],
+  ["tcpserver", socklogTcp],
+  ["tcpclient", socklogTcp],
+  ["socklog", socklogTcp],
+]);
 
 const invoked = invokedName();
 const byName = programs.get(invoked);
 const [first = "", ...rest] = Deno.args;
 const byArgument = programs.get(first);
-if (byName !== undefined) await run(await byName(), Deno.args, invoked);
-else if (byArgument !== undefined) await run(await byArgument(), rest, first);
-else await run(logferry, Deno.args, OWN_NAME);
+if (byName) await (await byName()).start(Deno.args, invoked);
+else if (byArgument) await (await byArgument()).start(rest, first);
+else await (await overview()).start(Deno.args, "logferry");

@@ -1,10 +1,22 @@
 /**
- * The `multilog` program, to be run from its sources.
+ * The `multilog` program.
  *
  * @module
  */
+import { multilog } from "../src/multilog/main.ts";
 import { run } from "../src/program.ts";
-import { programs } from "./programs.ts";
 
-const load = programs.get("multilog")!;
-await run(await load(), Deno.args, "multilog");
+/** Runs it, and ends this process. */
+export function start(args: readonly string[], name: string): Promise<never> {
+  return run(
+    async (args, name) => {
+      // What may run inside is loaded where there is a processor at all.
+      const inside = args.some((arg) => arg.startsWith("!"))
+        ? await import("../src/inside.ts")
+        : undefined;
+      return await multilog(args, name, inside?.findProcessor);
+    },
+    args,
+    name,
+  );
+}

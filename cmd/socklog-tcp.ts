@@ -1,10 +1,23 @@
 /**
- * The `socklog-tcp` program, to be run from its sources.
+ * The `socklog-tcp` program.
  *
  * @module
  */
 import { run } from "../src/program.ts";
-import { programs } from "./programs.ts";
+import { socklogTcp } from "../src/socklog/main.ts";
+import type { ScriptReader } from "../src/socklog/output.ts";
 
-const load = programs.get("socklog-tcp")!;
-await run(await load(), Deno.args, "socklog-tcp");
+/** Loaded when it is asked for: a server that has no script has no use for it. */
+const readScript: ScriptReader = async (...args) => {
+  const { readScript } = await import("../src/script_output.ts");
+  return await readScript(...args);
+};
+
+/** Runs it, and ends this process. */
+export function start(args: readonly string[], name: string): Promise<never> {
+  return run(
+    (args, name) => socklogTcp(args, name, readScript),
+    args,
+    name,
+  );
+}

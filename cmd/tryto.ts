@@ -1,10 +1,12 @@
 /**
- * The `tryto` program, to be run from its sources.
+ * The `tryto` program.
  *
  * @module
  */
 import { run } from "../src/program.ts";
-import { programs } from "./programs.ts";
+import { tryto } from "../src/tryto/main.ts";
 
-const load = programs.get("tryto")!;
-await run(await load(), Deno.args, "tryto");
+/** Runs it, and ends this process. */
+export function start(args: readonly string[], name: string): Promise<never> {
+  return run(tryto, args, name);
+}

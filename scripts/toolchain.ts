@@ -1,7 +1,7 @@
 // Makes Deno's other half out of the npm packages that scripts/deno has fetched
-// and checked: the runtime that `deno compile` needs, and the @std modules in
-// the shape of a vendor folder. It runs before any module can be imported, so it
-// imports none.
+// and checked: the runtime that `deno compile` needs, the esbuild that `deno
+// bundle` needs, and the @std modules in the shape of a vendor folder. It runs
+// before any module can be imported, so it imports none.
 //
 //   toolchain.ts fill WORK TOOLCHAIN MACHINE  finish WORK/toolchain, rename it
 //   toolchain.ts vendor TOOLCHAIN VENDOR      add what VENDOR lacks
@@ -30,6 +30,12 @@ const RUNTIMES: Record<string, [from: Carrier, sum: string]> = {
     "9c888d915647ff971a497acd39ee45ea63da5f19d12d4363124942c257c055ef",
   ],
 };
+/** The esbuild that each machine's Deno bundles with, and its name there. */
+const BUNDLERS: Record<string, string> = {
+  x86_64: "linux-x64",
+  aarch64: "linux-arm64",
+};
+const BUNDLER_VERSION = "0.25.5";
 const PARSE_ARGS_SHA256 =
   "1c971913479b011d42303421840548aa0fc73725816fad10c44b68dfa4897235";
 
@@ -246,10 +252,25 @@ async function makeStd(work: string) {
   }
 }
 
+/** Places esbuild as `deno bundle` does in its cache, where it looks for it. */
+async function placeBundler(work: string, platform: string) {
+  const file = "package/bin/esbuild";
+  if (!await unpack(work, `@esbuild/${platform}`, [file])) {
+    throw new ToolchainError("no esbuild was fetched");
+  }
+  const folder = `${work}/toolchain/dl/esbuild-${BUNDLER_VERSION}`;
+  await Deno.mkdir(folder, { recursive: true });
+  await Deno.rename(`${work}/${file}`, `${folder}/esbuild-${platform}`);
+}
+
 async function fill(work: string, toolchain: string, machine: string) {
   const [own, other] = machine.split("-") as [string, string?];
   // To compile for another machine is all that its toolchain is for.
-  if (other === undefined) await makeStd(work);
+  if (other === undefined) {
+    await makeStd(work);
+    const bundler = BUNDLERS[own];
+    if (bundler !== undefined) await placeBundler(work, bundler);
+  }
   const runtime = RUNTIMES[other ?? own];
   // Without one all but `deno compile` works.
   if (runtime !== undefined) {

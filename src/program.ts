@@ -3,9 +3,7 @@
  *
  * @module
  */
-import { latin1 } from "./bytes.ts";
 import { Diagnostics } from "./diagnostics.ts";
-import { programInvocationShortName } from "./sys/environment.ts";
 
 /**
  * A program: from its arguments and the name that it was started under to its
@@ -33,14 +31,6 @@ const takers = new Set<(error: unknown) => boolean>();
 export function takeUncaught(take: (error: unknown) => boolean): () => void {
   takers.add(take);
   return () => takers.delete(take);
-}
-
-/**
- * The last part of the name that this process was started under, through a
- * link too. Neither `/proc` nor a free descriptor is needed to know it.
- */
-export function invokedName(): string {
-  return latin1(programInvocationShortName());
 }
 
 /**

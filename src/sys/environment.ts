@@ -4,6 +4,7 @@
  * @module
  */
 import { check } from "./errno.ts";
+import { bytesAt } from "./invocation.ts";
 import { cString, load } from "./libc.ts";
 
 const lib = load({
@@ -16,13 +17,6 @@ const lib = load({
  * read each time, since setenv(3) may make it point elsewhere.
  */
 const pointerToEnviron = load({ environ: { type: "pointer" } }).environ;
-
-function bytesAt(pointer: Deno.PointerObject): Uint8Array<ArrayBuffer> {
-  const view = new Deno.UnsafePointerView(pointer);
-  let length = 0;
-  while (view.getUint8(length) !== 0) length++;
-  return new Uint8Array(view.getArrayBuffer(length).slice(0));
-}
 
 /**
  * The value of an environment variable.
@@ -60,17 +54,4 @@ export function environ(): Uint8Array<ArrayBuffer>[] {
     if (pointer === null) return entries;
     entries.push(bytesAt(pointer));
   }
-}
-
-/**
- * The last part of the name that this process was started under, `argv[0]`.
- *
- * @returns Its bytes (program_invocation_short_name(3))
- */
-export function programInvocationShortName(): Uint8Array<ArrayBuffer> {
-  const { program_invocation_short_name: where } = load({
-    program_invocation_short_name: { type: "pointer" },
-  });
-  const name = where && new Deno.UnsafePointerView(where).getPointer(0);
-  return name ? bytesAt(name) : new Uint8Array(0);
 }

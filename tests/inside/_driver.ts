@@ -10,9 +10,9 @@
  * @module
  */
 import { processorInside } from "../../src/inside.ts";
-import { invokedName } from "../../src/program.ts";
 import { isInherited } from "../../src/sys/descriptors.ts";
 import { environ } from "../../src/sys/environment.ts";
+import { invokedName } from "../../src/sys/invocation.ts";
 import { open, openDirectory } from "../../src/sys/files.ts";
 import { exec } from "../../src/sys/process.ts";
 
