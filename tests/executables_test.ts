@@ -103,8 +103,26 @@ Deno.test("the executable is as large as an empty program and its sources", asyn
   assertEquals(code, 0, stderr);
   const { size } = Deno.statSync(`${at.path}/empty`);
   const more = Deno.statSync(ours.multilog).size - size;
-  assert(more < 2_500_000, `it has ${more} bytes more`);
+  assert(more < 600_000, `it has ${more} bytes more`);
 });
+
+testWith(
+  ["strace"],
+  "a multilog that finds the end of its input starts nothing to wait for it",
+  async () => {
+    using at = folder();
+    const { code } = await run(
+      ["strace", "-f", "-o", "trace", "-e", "trace=/clone|fork|prctl|exit"]
+        .concat(ours.multilog, "./log"),
+      { cwd: at.path },
+    );
+    assertEquals(code, 0);
+    const trace = Deno.readTextFileSync(`${at.path}/trace`);
+    assert(trace.includes("exit_group(0)"), trace);
+    // A process that is tried before a thread, and the thread.
+    assert(!/VFORK|PR_SET_NAME, "tokio/.test(trace), trace);
+  },
+);
 
 Deno.test("the tasks run the programs from their sources, where they are called", async () => {
   using at = folder();

@@ -98,11 +98,6 @@ const ERRORS: Record<number, readonly [string, string]> = {
   122: ["EDQUOT", "disk quota exceeded"],
 };
 
-const numbers = new Map<string, number>();
-for (const [number, [name]] of Object.entries(ERRORS)) {
-  numbers.set(name, Number(number));
-}
-
 /**
  * The number of an error on this system.
  *
@@ -110,7 +105,11 @@ for (const [number, [name]] of Object.entries(ERRORS)) {
  * @returns Its number, or 0 where the name is unknown
  */
 export function errorNumber(name: string): number {
-  return numbers.get(name) ?? 0;
+  // Few are asked for, so a table of them all would cost a start more.
+  for (const number in ERRORS) {
+    if (ERRORS[number]![0] === name) return Number(number);
+  }
+  return 0;
 }
 
 /**

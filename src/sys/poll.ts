@@ -8,7 +8,7 @@ import { check, lastErrno } from "./errno.ts";
 import { errorNumber, SysError } from "./errors.ts";
 import { close, pipe, read, write } from "./descriptors.ts";
 import { load } from "./libc.ts";
-import { hasThread, inThread, loopEvents } from "./runtime.ts";
+import { hasThread, inThread, isThreadIdle, loopEvents } from "./runtime.ts";
 
 const lib = load({
   now: { name: "poll", parameters: ["buffer", "usize", "i32"], result: "i32" },
@@ -47,7 +47,7 @@ const LONGEST_WATCHED_STOP = 500;
 /**
  * After this many turns of the event loop a signal's handler has surely run.
  */
-export const TURNS_FOR_SIGNALS = 5;
+const TURNS_FOR_SIGNALS = 5;
 
 /**
  * For how many milliseconds at a time to wait when a wake-up can't end the
@@ -219,10 +219,14 @@ export class Poller {
    */
   async waitHere(milliseconds = -1): Promise<void> {
     const start = performance.now();
+    if (this.#turnBy === undefined) {
+      this.#turnBy = start + LONGEST_STOP;
+      // What a program finds as it starts, the end of its input perhaps, it
+      // shall have before it starts a thread. The loop has work by then that
+      // the runtime has left in it.
+      if (!this.#woken && this.look()) return;
+    }
     const events = loopEvents();
-    // The first stop is a short one: before the loop has waited for the first
-    // time its descriptor shows nothing.
-    this.#turnBy ??= start + LONGEST_STOP;
     const still = this.#turnBy - start;
     if (still > 0 && !this.#woken) {
       const whole = milliseconds >= 0 && milliseconds <= still;
@@ -278,6 +282,17 @@ export async function yieldToEventLoop(): Promise<void> {
   // A timer needs no thread, but takes a millisecond.
   if (hasThread()) await pollInThread(turns, 0n, 0);
   else await timerTurn();
+}
+
+/**
+ * Lets the event loop turn until all that it had to do, signals that have
+ * arrived included, is done.
+ */
+export async function settleEventLoop(): Promise<void> {
+  // While a timer runs the loop turns as often as it has work; a thread that is
+  // started for that costs more than a millisecond.
+  if (!isThreadIdle()) return await timerTurn();
+  for (let i = 0; i < TURNS_FOR_SIGNALS; i++) await yieldToEventLoop();
 }
 
 function pollInThread(

@@ -97,9 +97,14 @@ export function canStartThread(): boolean {
   return true;
 }
 
+/** Whether there is an idle thread for one more call already. */
+export function isThreadIdle(): boolean {
+  return performance.now() < (threadsUntil[calls] ?? -1);
+}
+
 /** Whether there is an idle thread for one more call, or one can be started. */
 export function hasThread(): boolean {
-  return performance.now() < (threadsUntil[calls] ?? -1) || canStartThread();
+  return isThreadIdle() || canStartThread();
 }
 
 /**

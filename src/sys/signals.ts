@@ -4,7 +4,7 @@
  * @module
  */
 import { load } from "./libc.ts";
-import { TURNS_FOR_SIGNALS, yieldToEventLoop } from "./poll.ts";
+import { settleEventLoop } from "./poll.ts";
 
 const lib = load({
   sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
@@ -82,7 +82,7 @@ export async function seeSignals(): Promise<void> {
   await promise;
   clearTimeout(timer);
   Deno.removeSignalListener("SIGURG", resolve);
-  for (let i = 0; i < TURNS_FOR_SIGNALS; i++) await yieldToEventLoop();
+  await settleEventLoop();
 }
 
 /** The numbers of the signals that the programs send, handle, or name. */
