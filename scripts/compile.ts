@@ -3,8 +3,9 @@
 //
 //   deno task compile [--force] [--target TRIPLE]
 import { parseArgs } from "@std/cli/parse-args";
-import { copy, exists, walk } from "@std/fs";
+import { exists, walk } from "@std/fs";
 import { encode } from "../src/bytes.ts";
+import { bundleAll, BundleError, SOURCE_FOLDERS } from "./bundle.ts";
 import { endRunning, run } from "./child.ts";
 import { cleaningUp } from "./clean_up.ts";
 
@@ -26,9 +27,9 @@ const TARGETS = [
   "aarch64-unknown-linux-gnu",
 ];
 
-const SOURCE_FOLDERS = ["cmd", "src"];
 const SOURCE_FILES = [
   "deno.json",
+  "scripts/bundle.ts",
   "scripts/compile.ts",
   "scripts/toolchain.txt",
 ];
@@ -93,9 +94,8 @@ async function deno(
   args: string[],
   target: string = Deno.build.target,
   cwd: string = Deno.cwd(),
-  more: Record<string, string> = {},
 ) {
-  const env = { ...Deno.env.toObject(), ...more };
+  const env = Deno.env.toObject();
   let program = Deno.execPath();
   if (target !== Deno.build.target && env.DENORT_BIN !== undefined) {
     // That is this machine's. What came from npm has a Deno for the other's.
@@ -117,95 +117,6 @@ async function deno(
     );
   }
   throw new CompileError(output);
-}
-
-/** The times that the executable has of its sources, in place of their own. */
-const SOURCE_TIME = new Date(Date.UTC(2020, 0, 1));
-
-/** A module that is loaded when it is asked for. */
-const ON_DEMAND = /\bimport\(\s*"([^"]+)"\s*\)/g;
-
-/** The folder that a path leads into. */
-function folderIn(path: string): string {
-  return path.slice(0, path.lastIndexOf("/"));
-}
-
-/**
- * Makes few modules of many, since a start costs as much for each of them as
- * for what is in it. Each program gets one that has all that its start needs,
- * and one for each thing that is loaded when it is asked for.
- *
- * @param work A folder for it
- * @returns The folder that the executable's main module is in
- */
-async function bundle(work: string): Promise<string> {
-  await copy("deno.json", `${work}/deno.json`);
-  // Programs that had modules in common would be cut where those end. So each
-  // has sources of its own.
-  for (const program of [EXECUTABLE, ...LINKS]) {
-    for (const folder of SOURCE_FOLDERS) {
-      await Deno.mkdir(`${work}/${program}`, { recursive: true });
-      await copy(folder, `${work}/${program}/${folder}`);
-    }
-  }
-  const main = `${work}/${EXECUTABLE}/cmd/${EXECUTABLE}.ts`;
-  const text = await Deno.readTextFile(main);
-  await Deno.writeTextFile(
-    main,
-    text.replaceAll(ON_DEMAND, (whole, path: string) => {
-      const program = path.slice("./".length, -".ts".length);
-      return LINKS.includes(program)
-        ? `import("../../${program}/cmd/${program}.ts")`
-        : whole;
-    }),
-  );
-  for (const program of LINKS) {
-    await Deno.remove(`${work}/${program}/cmd/${EXECUTABLE}.ts`);
-    await joinOnDemand(`${work}/${program}`);
-  }
-  const env: Record<string, string> = {};
-  const fetched = `${folderIn(Deno.execPath())}/dl`;
-  if (await exists(fetched)) {
-    // What scripts/deno has fetched for it.
-    env.DENO_DIR = `${work}/cache`;
-    await Deno.mkdir(env.DENO_DIR);
-    await Deno.symlink(fetched, `${env.DENO_DIR}/dl`);
-  }
-  const folder = `${work}/bundle`;
-  await deno(
-    ["bundle", "--quiet", "--no-remote", "--minify", "--code-splitting"]
-      .concat("--outdir", folder, main),
-    Deno.build.target,
-    work,
-    env,
-  );
-  // The executable remembers when each of its files was saved; of these, all at
-  // the same time, always the same one comes out.
-  for await (const { path } of walk(folder)) {
-    await Deno.utime(path, SOURCE_TIME, SOURCE_TIME);
-  }
-  return folder;
-}
-
-/**
- * Has each module that is loaded when it is asked for import the one that asks,
- * which is there by then. So the bundler sees that all that a start needs is
- * needed by everything else, too, and leaves it in one piece.
- */
-async function joinOnDemand(folder: string): Promise<void> {
-  const imports = new Map<string, Set<string>>();
-  for await (const { path, isFile } of walk(folder)) {
-    if (!isFile) continue;
-    for (const [, to] of (await Deno.readTextFile(path)).matchAll(ON_DEMAND)) {
-      const loaded = await Deno.realPath(`${folderIn(path)}/${to}`);
-      const asking = imports.get(loaded) ?? new Set();
-      imports.set(loaded, asking.add(path));
-    }
-  }
-  for (const [loaded, asking] of imports) {
-    const lines = [...asking].sort().map((path) => `import "${path}";\n`);
-    await Deno.writeTextFile(loaded, lines.join(""), { append: true });
-  }
 }
 
 function temporaryOf(folder: string): string {
@@ -307,7 +218,12 @@ export async function compileAll(args: string[] = []): Promise<string> {
     // A new folder goes, too; one with files in it stays.
     await Deno.remove(folder).catch(() => {});
   });
-  await compile(target, await bundle(work), of);
+  await Deno.copyFile("deno.json", `${work}/deno.json`);
+  const sources = await bundleAll(LINKS, work).catch((error) => {
+    if (!(error instanceof BundleError)) throw error;
+    throw new CompileError(error.message);
+  });
+  await compile(target, sources, of);
   await link(folder);
   const { size } = await Deno.stat(path);
   console.log(

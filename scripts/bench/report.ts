@@ -93,8 +93,24 @@ export function bar(value: number, largest: number, width = 24): string {
 export interface Cost {
   /** Time from its start to its end, in seconds. */
   seconds: number;
+  /** Processor time, in seconds. */
+  cpu: number;
   /** The largest memory that it had, in MiB. */
   peak: number;
+}
+
+const RUSAGE_CHILDREN = -1;
+
+const { getrusage } = Deno.dlopen("libc.so.6", {
+  getrusage: { parameters: ["i32", "buffer"], result: "i32" },
+}).symbols;
+
+/** The processor time of all programs that have ended so far, in seconds. */
+function childrenCpu(): number {
+  const words = new BigInt64Array(18);
+  getrusage(RUSAGE_CHILDREN, new Uint8Array(words.buffer));
+  const [user, userMicro, system, systemMicro] = Array.from(words, Number);
+  return user! + system! + (userMicro! + systemMicro!) / 1e6;
 }
 
 /** The largest memory that a process has had so far, in MiB. */
@@ -122,6 +138,7 @@ export async function cost(
   watched = false,
 ): Promise<Cost> {
   const start = performance.now();
+  const cpu = childrenCpu();
   // `exec`, so that the shell that opens the file becomes the program.
   const child = new Deno.Command("/bin/sh", {
     args: ["-c", 'exec "$@" <"$0"', input, ...command],
@@ -137,5 +154,5 @@ export async function cost(
   const seconds = (performance.now() - start) / 1000;
   clearInterval(timer);
   if (code !== 0) throw new Error(`${command.join(" ")}: exit ${code}`);
-  return { seconds, peak };
+  return { seconds, cpu: childrenCpu() - cpu, peak };
 }

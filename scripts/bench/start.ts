@@ -4,20 +4,44 @@
  *
  * @module
  */
-import { copy } from "@std/fs";
 import { inCheckout, ours, sleep } from "../../tests/tools.ts";
-import { compileSource, inTurn, milliseconds, times } from "./programs.ts";
+import { bundle, copyProgram } from "../bundle.ts";
+import {
+  compileModule,
+  compileSource,
+  inTurn,
+  milliseconds,
+  times,
+} from "./programs.ts";
 import { type BenchOptions, median, table } from "./report.ts";
 
 /**
- * A program's name, its module and export, and arguments, for a folder that it
- * may write to, with which it ends at once.
+ * A program's name, and arguments, for a folder that it may write to, with
+ * which it ends at once.
  */
 const PROGRAMS = [
-  ["multilog", "multilog/main.ts", "multilog", (dir: string) => [`${dir}/log`]],
-  ["tryto", "tryto/main.ts", "tryto", () => ["true"]],
-  ["socklog-tcp", "socklog/main.ts", "socklogTcp", () => ["--version"]],
+  ["multilog", (dir: string) => [`${dir}/log`]],
+  ["tryto", () => ["true"]],
+  ["socklog-tcp", () => ["--version"]],
 ] as const;
+
+/** The least, in milliseconds, with its unit: nothing else ran beside it. */
+function least(taken: readonly number[]): string {
+  return `${Math.min(...taken).toFixed(1)} ms`;
+}
+
+/** Makes an executable that is one program alone, as ours is made. */
+async function compileAlone(name: string, folder: string): Promise<string> {
+  const sources = `${folder}/${name}`;
+  await copyProgram(name, sources);
+  await Deno.writeTextFile(
+    `${sources}/alone.ts`,
+    `import { start } from "./cmd/${name}.ts";\n` +
+      `await start(Deno.args, "${name}");\n`,
+  );
+  const modules = await bundle(`${sources}/alone.ts`, sources);
+  return await compileModule(`${sources}/${name}`, `${modules}/alone.js`);
+}
 
 /** The memory that a program has while it waits for input, in MiB. */
 async function idle(path: string, folder: string): Promise<number> {
@@ -41,49 +65,60 @@ async function idle(path: string, folder: string): Promise<number> {
  */
 export async function bench(options: BenchOptions): Promise<void> {
   const rounds = Math.max(4 * options.rounds, 20);
-  const folder = await Deno.makeTempDir({ prefix: "logferry-" });
+  Deno.chdir(inCheckout("."));
+  const folder = await Deno.realPath(
+    await Deno.makeTempDir({ prefix: "logferry-" }),
+  );
   try {
     const empty = await compileSource(folder, "empty", "");
     const commands: Parameters<typeof inTurn>[1] = {
       "an empty program": { command: [empty], input: "/dev/null" },
     };
     const alone: Record<string, string> = {};
-    await copy(inCheckout("src"), `${folder}/src`);
-    for (const [name, module, main, argsIn] of PROGRAMS) {
-      const source = [
-        `import { run } from "./src/program.ts";`,
-        `import { ${main} } from "./src/${module}";`,
-        `await run(${main}, Deno.args, "${name}");`,
-      ].join("\n");
-      alone[name] = await compileSource(folder, name, source);
+    for (const [name, argsIn] of PROGRAMS) {
+      alone[name] = await compileAlone(name, folder);
       const one = ours[name === "socklog-tcp" ? "socklogTcp" : name];
       const input = "/dev/null";
       const args = argsIn(folder);
       commands[`${name} alone`] = { command: [alone[name], ...args], input };
       commands[name] = { command: [one, ...args], input };
     }
-    const found = await inTurn(rounds, commands);
+    const found = await inTurn(rounds, commands, "cpu");
     const base = found["an empty program"]!;
-    const rows = [["start", "time", "of an empty one's", "of it alone"]];
+    const rows = [
+      ["start", "least", "median", "of an empty one's", "of it alone"],
+    ];
     for (const [name, taken] of Object.entries(found)) {
       const separate = found[`${name} alone`];
       rows.push([
         name,
+        least(taken),
         milliseconds(taken),
         times(taken, base),
         separate === undefined ? "" : times(taken, separate),
       ]);
     }
-    console.log("\nstart: to start, and to end at once");
+    console.log("\nstart: processor time to start, and to end at once");
     console.log(table(rows));
 
-    const memory: Record<string, number[]> = { alone: [], multilog: [] };
+    const waiting = await compileSource(
+      folder,
+      "waiting",
+      "await new Promise((resolve) => setTimeout(resolve, 1000));",
+    );
+    const memory: Record<string, number[]> = {
+      empty: [],
+      alone: [],
+      multilog: [],
+    };
     for (let round = 0; round < 5; round++) {
+      memory.empty!.push(await idle(waiting, folder));
       memory.alone!.push(await idle(alone.multilog!, folder));
       memory.multilog!.push(await idle(ours.multilog, folder));
     }
     console.log("\nstart: a multilog that waits for input");
     console.log(table([
+      ["an empty program", `${median(memory.empty!).toFixed(1)} MiB`],
       ["alone", `${median(memory.alone!).toFixed(1)} MiB`],
       ["multilog", `${median(memory.multilog!).toFixed(1)} MiB`],
     ]));
