@@ -75,7 +75,7 @@ testWith(
     const processing = numberAfter("or `-o` ");
     const [more, moreProcessing] = [12, 22];
     assert(
-      readme.includes(`needs ${more} descriptors, or ${moreProcessing}, `),
+      readme.includes(`needs ${more} descriptors more, or ${moreProcessing}.`),
     );
     await using server = await startOurs(["-RHl0", "@"]);
     const rows: [number, string[]][] = [
@@ -141,7 +141,7 @@ testWith(
   "with the stack and the processes that README says multilog goes on under load",
   async () => {
     const stack = numberAfter("need `-s` ");
-    const processes = numberAfter("and `-p` ");
+    const processes = numberAfter("and a `-p` of ");
     using bin = folder();
     const multilog = forOthers(bin.path, ours.multilog);
     // A user that nobody is: whatever else it ran would count as well.
@@ -207,8 +207,8 @@ testWith(
   ["root", "setpriv"],
   "with the descriptors that README says a log server with a script goes on under load, and with one less it doesn't begin",
   async () => {
-    const script = numberAfter("and with a script of one log `-o` ");
-    const processing = numberAfter("a script of one log `-o` 46, or `-o` ");
+    const script = numberAfter("and, with a script of one log, `-o` ");
+    const processing = numberAfter("a script of one log, `-o` 46, or `-o` ");
     const rows: [number, string[]][] = [
       [script, ["multilog", "s4096", "n9999", "./log"]],
       [script + 12, ["multilog", "s4096", "n9999", "./log", "./other"]],

@@ -51,7 +51,6 @@
  */
 import { type Bytes, NEWLINE } from "../bytes.ts";
 import {
-  beginSync,
   close,
   fchmod,
   flock,
@@ -80,8 +79,6 @@ import { type Current, recover } from "./recovery.ts";
 import { hasMadeRoom, type Retrier, StartError, startStep } from "./retrier.ts";
 import { checkSettings, type LogSettings } from "./settings.ts";
 
-/** How many bytes are worth being brought on their way to the disk. */
-const BEGIN_SYNC = 256 * 1024;
 /** How often it is looked whether the directory is still there, in ms. */
 const LOOK = 1000;
 /** For how long a disk that has made trouble is expected to go on, in ms. */
@@ -186,8 +183,6 @@ export class LogDirectory {
   #grown = false;
   /** How many of its bytes are on the disk. */
   #synced = 0;
-  /** How many of its bytes are at least on their way there. */
-  #begun = 0;
   /** Whether a sync has failed since lines were last known to be safe. */
   #doubtful = false;
   /** Whether it is getting another name. */
@@ -502,10 +497,6 @@ export class LogDirectory {
       at += n;
       this.#grown = true;
       this.#partial = bytes[at - 1] !== NEWLINE;
-    }
-    if (this.#length - this.#begun >= BEGIN_SYNC) {
-      beginSync(this.#current, this.#begun, this.#length);
-      this.#begun = this.#length;
     }
     return at;
   }

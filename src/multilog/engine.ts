@@ -32,17 +32,16 @@ export interface Outputs {
 }
 
 /**
- * How many bytes are read at once: many, so that there are few reads and writes,
- * and no more than stay, with what is made of them, in a processor's cache.
+ * How many bytes are read at once. More would be a little faster; but this is
+ * what a KILL loses.
  */
-export const INPUT = 512 * 1024;
+export const INPUT = 256 * 1024;
 
 /** The block of memory, and what happens to what is read into it. */
 export interface Block {
   readonly memory: Bytes;
-  /** Where input is put: there is room for `room` bytes and a newline. */
+  /** Where input is put: there is room for {@linkcode INPUT} and a newline. */
   readonly input: number;
-  readonly room: number;
   /**
    * Carries out the actions for the bytes from `input` to `to`, where a newline
    * stands. `within`: whether the first one is inside a line.
@@ -64,8 +63,8 @@ export class LineEngine {
   private constructor(block: Block, selective: boolean) {
     this.selective = selective;
     this.#block = block;
-    const { memory, input, room } = block;
-    this.#space = memory.subarray(input, input + room);
+    const { memory, input } = block;
+    this.#space = memory.subarray(input, input + INPUT);
   }
 
   /**
@@ -134,7 +133,6 @@ function plainBlock(logs: number, outputs: Outputs): Block {
   return {
     memory,
     input: 0,
-    room: INPUT,
     pass: (to) => appendToAll(logs, outputs, memory, 0, to),
   };
 }

@@ -25,8 +25,11 @@ const STANDARD_ERROR = 2;
 const NOTHING = -1;
 /** A read of so many bytes shows that the pipe was full. */
 const FULL_PIPE = 64 * 1024;
-/** The size that a full pipe is given, in bytes: more than is read at once. */
-const WIDE_PIPE = 1024 * 1024;
+/**
+ * The size that a full pipe is given, in bytes: what is read at once. The kernel
+ * gives each user 64 MiB for pipes, other programs' included.
+ */
+const WIDE_PIPE = 256 * 1024;
 
 /** How long a processor may have to wait for lines that come, milliseconds. */
 const TURN = 1;

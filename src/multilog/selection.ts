@@ -25,10 +25,8 @@ import type { Action } from "./script.ts";
 
 /** How many bytes of a line may wait for its decision; a little over. */
 const HOLD = 1024;
-/** How many bytes are read at once that are to be stamped: copied, that is. */
-const UNSTAMPED = INPUT / 2;
 /** Room for stamped lines. What doesn't fit goes through in a second round. */
-const STAMPED = 1.5 * UNSTAMPED;
+const STAMPED = 384 * 1024;
 /**
  * Room to put a log's lines side by side when they weren't in the input. To copy
  * them takes less than to write them piece by piece.
@@ -84,7 +82,6 @@ class Layout {
 class Selection implements Block {
   readonly memory: Bytes;
   readonly input: number;
-  readonly room: number;
   readonly #outputs: Outputs;
   readonly #kernel: Kernel;
   readonly #words: Int32Array;
@@ -133,9 +130,8 @@ class Selection implements Block {
     this.#base = layout.add(HOLD) + HOLD;
     // Input is read to the base itself where nothing is stamped.
     layout.size = this.#base;
-    this.room = timestamp ? UNSTAMPED : INPUT;
     const base = layout.add(timestamp ? STAMPED : INPUT);
-    this.input = timestamp ? layout.add(UNSTAMPED) : base;
+    this.input = timestamp ? layout.add(INPUT) : base;
     this.#logRecords = layout.add(4 * LOG_WORDS * logs) / 4;
     this.#fileRecords = layout.add(4 * FILE_WORDS * files) / 4;
     const share = Math.floor(GATHER_ALL / logs / PAGE) * PAGE;

@@ -17,7 +17,6 @@ const lib = load({
   close: { parameters: ["i32"], result: "i32" },
   dup2: { parameters: ["i32", "i32"], result: "i32" },
   fsync: { parameters: ["i32"], result: "i32" },
-  sync_file_range: { parameters: ["i32", "i64", "i64", "u32"], result: "i32" },
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
   flock: { parameters: ["i32", "i32"], result: "i32" },
   ftruncate: { parameters: ["i32", "i64"], result: "i32" },
@@ -53,7 +52,6 @@ export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
 const O_ACCMODE = 3;
 const O_RDWR = 2;
-const SYNC_FILE_RANGE_WRITE = 2;
 const SEEK_SET = 0;
 const SEEK_CUR = 1;
 const SEEK_HOLE = 4;
@@ -156,19 +154,6 @@ export function dup2(fd: number, at: number): void {
  */
 export function fsync(fd: number): void {
   check(lib.fsync(fd));
-}
-
-/**
- * Has the kernel begin to write a part of a file to the disk, so that a later
- * {@linkcode fsync} has less to wait for. On file systems that can't do this,
- * nothing happens.
- *
- * @param from The offset of the part's first byte
- * @param to The offset after its last
- */
-export function beginSync(fd: number, from: number, to: number): void {
-  const length = BigInt(to - from);
-  lib.sync_file_range(fd, BigInt(from), length, SYNC_FILE_RANGE_WRITE);
 }
 
 /**

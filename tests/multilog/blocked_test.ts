@@ -234,8 +234,13 @@ async function lostBy(program: string, state: State): Promise<number> {
 }
 
 /** What README says. */
-const README = ["the original's 1 KiB", "at most 256 KiB"];
-const readme = Deno.readTextFileSync(inCheckout("README.md"));
+const README = [
+  "it loses, at most:",
+  "- the original's 1 KiB while multilog pauses",
+  "- 256 KiB while it is busy; also while it pauses because a write has failed",
+];
+const readme = Deno.readTextFileSync(inCheckout("README.md"))
+  .replace(/\s+/g, " ");
 
 for (const [name, state] of Object.entries(STATES)) {
   const needs: Need[] = state.inject ? ["strace"] : [];

@@ -305,23 +305,3 @@ Deno.test("rotation: bytes that are no text go through as they are", async () =>
   // The last line has got its newline.
   assert(whole(`${at.path}/log`) === latin1(every) + "\n");
 });
-
-testWith(
-  ["strace"],
-  "a large file is on its way to the disk before it is synced",
-  async () => {
-    using at = folder();
-    const { code } = await run(
-      ["strace", "-f", "-qq", "-y", "-o", "trace"]
-        .concat("-e", "trace=sync_file_range,fsync")
-        .concat(ours.multilog, "s1500000", "./log"),
-      { cwd: at.path, stdin: "x".repeat(99).concat("\n").repeat(10_000) },
-    );
-    assertEquals(code, 0);
-    const calls = text(`${at.path}/trace`).split("\n")
-      .filter((call) => call.includes("/log/current>"))
-      .map((call) => /(\w+)\(/.exec(call)![1]!);
-    assertEquals(calls.at(-1), "fsync");
-    assert(calls.filter((call) => call === "sync_file_range").length >= 3);
-  },
-);
