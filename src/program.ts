@@ -1,13 +1,13 @@
 /**
- * What the programs' starts and ends have in common.
+ * How every program starts and ends.
  *
  * @module
  */
 import { Diagnostics } from "./diagnostics.ts";
 
 /**
- * A program: from its arguments and the name that it was started under to its
- * exit code.
+ * A program: a function of its arguments, and the name that it was started
+ * under, which returns its exit code.
  */
 export type Program = (
   args: readonly string[],
@@ -17,28 +17,29 @@ export type Program = (
 /** The exit code for trouble. */
 export const TROUBLE = 111;
 
-/** Those that what nobody has caught is told. */
-const takers = new Set<(error: unknown) => boolean>();
+/** The handlers of errors that nothing has caught. */
+const uncaughtHandlers = new Set<(error: unknown) => boolean>();
 
 /**
- * Takes what nobody has caught from now on: it doesn't end the program then.
- * For those that run what mustn't end it.
+ * Adds a handler of errors that nothing has caught. As long as there is one,
+ * such an error doesn't end the program. This is for callers that run a
+ * processor inside this process, where a fault of it mustn't end everything.
  *
- * @param take Told what was thrown; answers whether it may be the cause of
- * that, and says so itself
- * @returns Ends that
+ * @param handle Gets what was thrown; returns whether the error may come from
+ * what its owner runs. If so, the owner reports it
+ * @returns A function that removes the handler
  */
-export function takeUncaught(take: (error: unknown) => boolean): () => void {
-  takers.add(take);
-  return () => takers.delete(take);
+export function handleUncaught(
+  handle: (error: unknown) => boolean,
+): () => void {
+  uncaughtHandlers.add(handle);
+  return () => uncaughtHandlers.delete(handle);
 }
 
 /**
- * The first line of an error's message. What a program doesn't expect is told
- * by this; where it came from is of no use to the reader of a log.
- *
- * @param error What was thrown
- * @returns One line
+ * The first line of an error's message, which is how a program reports an error
+ * that it didn't expect. The stack trace would be of no use to the reader of a
+ * log.
  */
 export function inOneLine(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
@@ -46,12 +47,10 @@ export function inOneLine(error: unknown): string {
 }
 
 /**
- * Runs a program, and ends this process with its exit code: 111, and a message
- * of one line, where it didn't expect what happened.
+ * Runs a program, and ends this process with the program's exit code. After an
+ * error that the program didn't expect, that is 111, with a message of one line.
  *
- * @param program The program
- * @param args Its arguments
- * @param name The name that it was started under
+ * @param name The name that the program was started under
  */
 export async function run(
   program: Program,
@@ -64,9 +63,11 @@ export async function run(
   }
   function uncaught(event: Event, error: unknown): void {
     event.preventDefault();
-    if (takers.size === 0) unexpected(error);
-    const taken = [...takers].filter((take) => take(error)).length > 0;
-    if (taken) return;
+    if (uncaughtHandlers.size === 0) unexpected(error);
+    // Every handler gets it: more than one processor may run inside.
+    const handled =
+      [...uncaughtHandlers].filter((handle) => handle(error)).length > 0;
+    if (handled) return;
     new Diagnostics(name).warn("trouble inside: ", inOneLine(error));
   }
   globalThis.addEventListener(

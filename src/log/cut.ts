@@ -1,21 +1,23 @@
 /**
- * Where a log is cut into files. It depends on the bytes alone, not on how
- * many of them come at once.
+ * Where a log's lines are cut into files. That depends on the bytes alone, not
+ * on how many of them come in one read.
  *
  * @module
  */
 import { type Bytes, NEWLINE } from "../bytes.ts";
 
-/** A file that ends in a newline may be this much smaller than its size. */
+/**
+ * A file that ends in a newline is big enough when it is smaller than the log's
+ * size by this many bytes, or by fewer.
+ */
 export const SLACK = 2000;
 
 /**
- * Whether a file is big enough.
+ * Whether a file is big enough to be finished.
  *
  * @param length How many bytes it has
  * @param partial Whether it ends inside a line
  * @param size The size of the log's files
- * @returns Whether nothing more goes into it
  */
 export function isBigEnough(
   length: number,
@@ -26,16 +28,16 @@ export function isBigEnough(
 }
 
 /**
- * How much of some bytes goes into a file that isn't big enough yet: up to the
- * newline that makes it so, or as many as there is room for.
+ * How many of the next bytes go into a file that isn't big enough yet: those up
+ * to the first newline that makes it big enough, or as many as it has room for.
  *
- * @param bytes Where they are
- * @param from The offset of the first
- * @param to The offset after the last
+ * @param bytes The array that the next bytes are in
+ * @param from The offset of the first of them
+ * @param to The offset after the last of them
  * @param length How many bytes the file has
  * @param size The size of the log's files
- * @param least How many bytes are enough for a file that ends in a newline
- * @returns The offset after the last that goes into the file
+ * @param least How many bytes make a file big enough that ends in a newline
+ * @returns The offset after the last byte that goes into the file
  */
 export function cut(
   bytes: Bytes,
@@ -46,7 +48,7 @@ export function cut(
   least: number = size - SLACK,
 ): number {
   const end = Math.min(to, from + size - length);
-  // The newline itself is the last byte of what is enough.
+  // The newline itself counts: it may be the last of the `least` bytes.
   const first = from + Math.max(least - length - 1, 0);
   if (first >= end) return end;
   const newline = bytes.subarray(first, end).indexOf(NEWLINE);

@@ -1,5 +1,5 @@
 /**
- * An open log directory, in which names are changed.
+ * An open log directory: all changes of the names in it are made here.
  *
  * @module
  */
@@ -19,23 +19,25 @@ import { fsyncAside } from "../sys/fsync_aside.ts";
 import { unlinkAside } from "../sys/unlink_aside.ts";
 
 /**
- * A directory's names. It knows which of its own changes are on the disk, and
- * whether somebody else has made any. Names have a character for each byte.
+ * An open directory. It knows which of the changes that it has made to names are
+ * on the disk, and whether another process has made any. A name is text with one
+ * character for each byte.
  */
 export class Directory {
   /** The directory's name, as it was given. */
   readonly path: string;
-  /** The descriptor; -1 while it rests. */
+  /** The descriptor; -1 while the directory rests. */
   #fd: number;
-  /** Which directory it is, once it has rested. */
+  /** Device and inode of the directory, known once it has rested. */
   #identity: string | undefined;
   /** How many changes were made, and how many of them are on the disk. */
   #changes = 0;
   #synced = 0;
-  /** The time of the last change, where that is looked at. */
-  #changed: number | undefined;
+  /** The directory's mtime after our last change; only while it is watched. */
+  #mtime: number | undefined;
+  /** Whether another process may have changed names since it was watched. */
   #foreign = false;
-  /** A sync that goes on in a thread. */
+  /** The sync that goes on in a thread. */
   #syncing: Promise<boolean> | undefined;
 
   constructor(path: string, fd: number) {
@@ -44,7 +46,7 @@ export class Directory {
   }
 
   /**
-   * The open directory, opened again where it rests.
+   * The directory's descriptor. A resting directory is opened again.
    *
    * @throws {SysError} `ENOENT` when its name doesn't lead to it any more
    */
@@ -60,7 +62,7 @@ export class Directory {
     return this.#fd;
   }
 
-  /** Gives the descriptor back until it is needed. */
+  /** Closes the descriptor until it is needed: the directory rests. */
   rest(): void {
     if (this.#fd < 0) return;
     this.#identity ??= stat("", this.#fd)?.identity;
@@ -69,7 +71,8 @@ export class Directory {
   }
 
   /**
-   * Whether its name leads to another directory, or to none, since it rested.
+   * Whether its name has come to lead to another directory, or to none, while it
+   * rested.
    *
    * @throws {SysError} When that can't be found out
    */
@@ -82,15 +85,19 @@ export class Directory {
     }
   }
 
-  /** What its names are isn't waited for any more: others have it now. */
+  /**
+   * Takes all changes for synced: the directory was moved, and isn't this log's
+   * to sync any more.
+   */
   disown(): void {
     this.#synced = this.#changes;
   }
 
   /**
-   * Goes on with a directory that was opened again under its name.
+   * Goes on after its name was opened again.
    *
-   * @returns Whether it is the same one
+   * @param fd The descriptor of what the name leads to now
+   * @returns Whether that is still the same directory
    */
   resume(fd: number): boolean {
     if (stat("", fd)?.identity !== this.#identity) {
@@ -102,22 +109,27 @@ export class Directory {
     return true;
   }
 
-  /** The number of the last change; it is on the disk after a sync. */
+  /** The number of the last change; see {@linkcode Directory.isSynced}. */
   get changes(): number {
     return this.#changes;
   }
 
-  /** Another directory has taken the place of this one, which was removed. */
+  /**
+   * Goes on with another directory, which has taken the place of this one after
+   * it was removed or moved.
+   *
+   * @param fd The other directory's descriptor
+   */
   replace(fd: number): void {
     if (this.#fd >= 0) close(this.#fd);
     this.#fd = fd;
     this.#identity = undefined;
     this.#synced = this.#changes;
-    this.#changed = undefined;
+    this.#mtime = undefined;
     this.#foreign = true;
   }
 
-  /** Whether it was removed: then nothing can be made in it any more. */
+  /** Whether it was removed: then no file can be made in it any more. */
   isGone(): boolean {
     try {
       close(open("lock", "append", 0o600, this.fd));
@@ -128,12 +140,11 @@ export class Directory {
     }
   }
 
-  /** Looks at a file. */
   stat(name: string): FileInfo | undefined {
     return stat(fromLatin1(name), this.fd);
   }
 
-  /** Opens a file, or makes it. */
+  /** Opens a file, and makes it where the mode says so. */
   open(name: string, mode: OpenMode, permissions = 0o644): number {
     if (mode === "read") return open(fromLatin1(name), mode, 0, this.fd);
     return this.#change(() =>
@@ -141,7 +152,7 @@ export class Directory {
     );
   }
 
-  /** Sets the mode of a file; somebody may have removed it. */
+  /** Sets the mode of a file, unless somebody has removed it. */
   chmod(name: string, mode: number): void {
     try {
       chmod(fromLatin1(name), mode, this.fd);
@@ -150,23 +161,28 @@ export class Directory {
     }
   }
 
-  /** Makes a file anew: whoever has the former one open has another one. */
+  /**
+   * Makes a new file in place of one of the same name. A process that has the
+   * former file open keeps that, and doesn't see the new one.
+   */
   create(name: string): number {
     this.unlink(name);
     return this.open(name, "truncate");
   }
 
-  /** Removes a file; somebody else may have done it. */
+  /** Removes a file, unless somebody else already has. */
   unlink(name: string): void {
     this.#change(() => unlinkAside(fromLatin1(name), this.fd));
   }
 
   /**
-   * Renames a file of ours. Where somebody has removed it, its lines went with
-   * it and waiting brings none back; where a directory stands in its place,
-   * renaming that would only hide the trouble.
+   * Renames a file of this log. If somebody has removed it, its lines are gone,
+   * and trying again would bring none back, so that is no error. If somebody has
+   * put a directory in its place, that is an error, since renaming the directory
+   * would only hide the trouble.
    *
-   * @returns Whether it was there
+   * @returns Whether the file was there
+   * @throws {SysError} `EISDIR` for a directory
    */
   rename(from: string, to: string): boolean {
     const found = this.stat(from);
@@ -177,45 +193,45 @@ export class Directory {
   }
 
   #change<T>(step: () => T): T {
-    if (this.#changed === undefined) {
+    if (this.#mtime === undefined) {
       this.#changes++;
       return step();
     }
-    this.#look();
+    this.#noteForeignChange();
     this.#changes++;
     try {
       return step();
     } finally {
-      this.#changed = stat("", this.fd)?.mtime;
+      this.#mtime = stat("", this.fd)?.mtime;
     }
   }
 
-  #look(): void {
-    if (stat("", this.fd)?.mtime !== this.#changed) this.#foreign = true;
+  #noteForeignChange(): void {
+    if (stat("", this.fd)?.mtime !== this.#mtime) this.#foreign = true;
   }
 
-  /** From now on changes that others make are noticed. */
+  /** From now on, changes of names by other processes are noticed. */
   watch(): void {
-    this.#changed = stat("", this.fd)?.mtime;
+    this.#mtime = stat("", this.fd)?.mtime;
     this.#foreign = false;
   }
 
-  /** Whether others may have changed names since it was watched. */
+  /** Whether others may have changed names since {@linkcode Directory.watch}. */
   changedByOthers(): boolean {
-    if (this.#changed === undefined) return true;
-    this.#look();
+    if (this.#mtime === undefined) return true;
+    this.#noteForeignChange();
     return this.#foreign;
   }
 
-  /** Whether a change, and so each before it, is on the disk. */
+  /** Whether the change with this number, and each before it, is on the disk. */
   isSynced(change: number = this.#changes): boolean {
     return change <= this.#synced;
   }
 
   /**
-   * Waits until the names, as they are, are on the disk.
+   * Waits until all changes of names so far are on the disk.
    *
-   * @returns Whether the file system can be asked for that
+   * @returns Whether the file system can sync directories at all
    */
   sync(): boolean {
     const { changes } = this;
@@ -225,11 +241,12 @@ export class Directory {
   }
 
   /**
-   * Does it while everything else goes on; once for all that ask meanwhile. The
-   * directory mustn't rest until it is done.
+   * Syncs the names in a thread, while everything else goes on. Callers that ask
+   * while such a sync goes on share it, so names that were changed after it began
+   * may not be on the disk when it ends; {@linkcode Directory.isSynced} knows. The
+   * directory mustn't rest until then.
    *
-   * @returns Whether it could be done: names that were changed after it began
-   * may not be on the disk
+   * @returns Whether the sync succeeded
    */
   syncAside(): Promise<boolean> {
     return this.#syncing ??= this.#syncInThread();
@@ -246,7 +263,6 @@ export class Directory {
     }
   }
 
-  /** Closes it. */
   close(): void {
     if (this.#fd >= 0) close(this.#fd);
     this.#fd = -1;

@@ -1,18 +1,21 @@
 /**
- * When time makes something due in one of several logs.
+ * When one of several logs is next to be looked at because time has passed:
+ * `current` is old enough to be finished, or an old file is too old to stay.
  *
  * @module
  */
 import type { AnyLog } from "./log_directory.ts";
 
-/** The clock may be set meanwhile, so nobody sleeps longer; milliseconds. */
+/**
+ * The longest sleep, in milliseconds: the clock may be set while it lasts, and
+ * the sleep would then end at the wrong time.
+ */
 const LONGEST_SLEEP = 3_600_000;
 
 /**
- * How long until one of some logs is old enough to be finished.
+ * How long until `current` of one of the logs is old enough to be finished.
  *
- * @param logs The logs
- * @returns Milliseconds; -1 for never, as things are
+ * @returns Milliseconds; -1 while time alone finishes none
  */
 export function untilDue(logs: readonly AnyLog[]): number {
   let least = -1;
@@ -24,9 +27,8 @@ export function untilDue(logs: readonly AnyLog[]): number {
 }
 
 /**
- * When the next old file of one of some logs is too old.
+ * When the next old file of one of the logs is too old.
  *
- * @param logs The logs
  * @returns Whole seconds since 1970; `undefined` while none gets too old
  */
 export function nextExpiry(logs: readonly AnyLog[]): number | undefined {
@@ -38,27 +40,28 @@ export function nextExpiry(logs: readonly AnyLog[]): number | undefined {
   return least;
 }
 
-/** Rings when logs are to be looked at. It keeps no program from ending. */
+/**
+ * A timer that rings when time may have made something due in one of the logs.
+ * It doesn't keep the program from ending.
+ */
 export class DueTimer {
   readonly #logs: readonly AnyLog[];
   readonly #ring: () => void;
   #timer: number | undefined;
-  /** When it rings, on this process's own clock. */
+  /** When the timer rings, on this process's own clock. */
   #at = Infinity;
 
   /**
-   * Makes it.
-   *
    * @param logs The logs
-   * @param ring Called when something may be due in one of them; then it is to
-   * be set again
+   * @param ring Called when something may be due in one of the logs. The timer
+   * is then off until it is set again
    */
   constructor(logs: readonly AnyLog[], ring: () => void) {
     this.#logs = logs;
     this.#ring = ring;
   }
 
-  /** Sets it by what the logs say now, unless it rings before anyway. */
+  /** Sets the timer by what the logs say now, unless it rings earlier anyway. */
   set(): void {
     const expiry = nextExpiry(this.#logs) ?? Infinity;
     const due = untilDue(this.#logs);
@@ -79,7 +82,7 @@ export class DueTimer {
     Deno.unrefTimer(this.#timer);
   }
 
-  /** Lets it not ring any more. */
+  /** Turns the timer off. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#at = Infinity;

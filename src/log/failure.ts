@@ -1,7 +1,7 @@
 /**
- * Why a log's processor fails, and since when: in the file `failure`, while it
- * does, for who looks at the log. Nothing else depends on it, so it isn't
- * synced, and where it can't be written it isn't there.
+ * The file `failure`, which is there while a log's processor fails, and says why
+ * and since when. `multilog --status` shows it, and nothing else depends on it:
+ * so it isn't synced, and when it can't be written, the log goes on without it.
  *
  * @module
  */
@@ -14,22 +14,21 @@ import type { Directory } from "./directory.ts";
 
 /** The file's name. */
 export const FAILURE = "failure";
-/** How many bytes of a cause are of use to anybody. */
+/** How many characters of a cause are written. */
 const LONGEST = 500;
 
-/** What it says. */
+/** What the file says. */
 export interface Failure {
-  /** When the processor failed first since it succeeded. */
+  /** When the processor failed for the first time since its last success. */
   readonly since: Moment;
   /** Why it failed last, in words. */
   readonly cause: string;
 }
 
 /**
- * Reads what such a file says.
+ * Reads the file's text.
  *
- * @param text Its text
- * @returns What it says; `undefined` where it isn't whole
+ * @returns What it says; `undefined` when the text isn't whole
  */
 export function parseFailure(text: string): Failure | undefined {
   const since = parseLabel(text.slice(0, LABEL_LENGTH));
@@ -37,24 +36,24 @@ export function parseFailure(text: string): Failure | undefined {
   return { since, cause: text.slice(LABEL_LENGTH + 1, -1) };
 }
 
-/** The file of one log. */
+/** The file `failure` of one log. */
 export class FailureFile {
   readonly #directory: Directory;
-  /** What it says; `undefined` for nothing, `null` while nobody has looked. */
+  /** What it says; `undefined` when it isn't there, `null` until it was read. */
   #said: Failure | undefined | null = null;
 
   constructor(directory: Directory) {
     this.#directory = directory;
   }
 
-  /** The processor has failed. It is written only when that is news. */
-  say(cause: string): void {
+  /** Writes why the processor has failed, unless the file says so already. */
+  write(cause: string): void {
     const line = cause.slice(0, LONGEST).replaceAll("\n", " ");
     try {
       const before = this.#said ??= this.#read();
       if (before?.cause === line) return;
       const since = before?.since ?? readClock();
-      // Who has the former one open has read it, or reads on.
+      // A new file: a process that is reading the former one reads all of that.
       const fd = this.#directory.create(FAILURE);
       try {
         write(fd, encode(`${label(since)} ${line}\n`));
@@ -67,7 +66,7 @@ export class FailureFile {
     }
   }
 
-  /** It has succeeded, or nothing waits for it any more. */
+  /** Removes it: the processor has succeeded, or no file waits any more. */
   clear(): void {
     if (this.#said === undefined) return;
     try {
@@ -80,7 +79,7 @@ export class FailureFile {
     }
   }
 
-  /** What an earlier run has left: it may have failed for the same reason. */
+  /** What an earlier run left: the processor may still fail for that reason. */
   #read(): Failure | undefined {
     if (this.#directory.stat(FAILURE) === undefined) return undefined;
     const fd = this.#directory.open(FAILURE, "read");

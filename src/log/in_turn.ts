@@ -1,34 +1,31 @@
 /**
- * Steps that are taken one after the other.
+ * Asynchronous steps that are taken one after the other.
  *
  * @module
  */
 
-/** Takes steps in turn. */
+/** Takes steps one after the other, in the order in which they were asked for. */
 export class InTurn {
   /** The last step that was asked for, until it is done. */
   #last: Promise<void> | undefined;
   readonly #idle: () => void;
 
   /**
-   * Makes it.
-   *
    * @param idle Called when no step is left
    */
   constructor(idle: () => void = () => {}) {
     this.#idle = idle;
   }
 
-  /** The end of all steps that were asked for; none when there are none. */
+  /** A promise of the end of all steps so far; `undefined` when all have ended. */
   get busy(): Promise<void> | undefined {
     return this.#last;
   }
 
   /**
-   * Takes a step when all before it are done, whatever became of them.
+   * Takes a step when all steps before it have ended, also those that failed.
    *
-   * @param step The step
-   * @throws What the step throws
+   * @throws What this step throws
    */
   async take(step: () => Promise<void> | undefined): Promise<void> {
     const before = this.#last;

@@ -13,9 +13,9 @@ import { type Name, open, readdir, stat } from "../sys/files.ts";
  * Looks for the process that holds a directory's lock.
  *
  * @param directory The open directory
- * @param file The name in it of what is locked
- * @returns Its process id; `undefined` when there is none; `null` where this
- * can't be found out
+ * @param file The name of the locked file in it
+ * @returns The id of that process; `undefined` when there is none; `null` when
+ * that can't be found out
  */
 export function lockOwner(
   directory: number,
@@ -28,11 +28,12 @@ export function lockOwner(
 }
 
 /**
- * Finds the process that holds a lock. Each line of the table is
- * `1: FLOCK  ADVISORY  WRITE 4711 fe:00:16040696 0 EOF`, the file as the
- * device's two numbers in hex and the inode's.
+ * Finds the process that holds a lock. A line of `/proc/locks` looks like
+ * `1: FLOCK  ADVISORY  WRITE 4711 fe:00:16040696 0 EOF`; the file is named by
+ * its device's two numbers in hex and its inode.
  *
- * @returns The process; `null` when it may be one whose files are hidden
+ * @returns The process's id; `null` when it may be a process whose open files
+ * this one may not see
  */
 function holder(locks: string, identity: string): number | undefined | null {
   const inode = identity.slice(identity.lastIndexOf(":") + 1);
@@ -43,7 +44,7 @@ function holder(locks: string, identity: string): number | undefined | null {
   for (const [, pid, major, minor, number] of lines) {
     if (number !== inode) continue;
     const device = `${parseInt(major!, 16)}:${parseInt(minor!, 16)}`;
-    // Some file systems show a file on another device than their locks.
+    // On some file systems stat(2) gives a file another device than this table.
     if (`${device}:${inode}` === identity) return Number(pid);
     const holds = holdsOpen(pid!, identity);
     if (holds) return Number(pid);
@@ -52,7 +53,7 @@ function holder(locks: string, identity: string): number | undefined | null {
   return found;
 }
 
-/** Whether a process has a file open; `undefined` where that is hidden. */
+/** Whether a process has a file open; `undefined` when that may not be seen. */
 function holdsOpen(pid: string, identity: string): boolean | undefined {
   return unlessRefused(() => {
     const folder = open(`/proc/${pid}/fd`, "read");
@@ -69,10 +70,10 @@ function holdsOpen(pid: string, identity: string): boolean | undefined {
 /**
  * Reads all of a file.
  *
- * @param name Its name
+ * @param name The file's name
  * @param directory An open directory that the name is relative to
- * @returns Its bytes as text, a character for each; `undefined` where it can't
- * be read
+ * @returns The file's bytes as text, one character for each; `undefined` when it
+ * can't be read
  */
 export function readAll(name: Name, directory?: number): string | undefined {
   return unlessRefused(() => {
@@ -87,10 +88,10 @@ export function readAll(name: Name, directory?: number): string | undefined {
 }
 
 /**
- * Looks at what others may keep to themselves, or take away meanwhile.
+ * Looks at something that this process may not be allowed to see, or that may
+ * disappear meanwhile.
  *
- * @param look The look
- * @returns What it returns; `undefined` where it may not look
+ * @returns What `look` returns; `undefined` when a system call in it failed
  */
 export function unlessRefused<T>(look: () => T): T | undefined {
   try {

@@ -1,51 +1,54 @@
 /**
  * An automatically rotated log: a directory with `current`, the old files, and
- * what a processor needs.
+ * the files of a processor.
  *
- * Each file goes through the same steps, in this order; a program that is
- * killed after any of them leaves what the next start can tell apart:
+ * Each file goes through the same steps, in this order. A program that is killed
+ * after any of them leaves files that tell the next start how far it got; what
+ * that start finds is in parentheses:
  *
- * 1. `current` is renamed to `@TIME.u`. (Found now, there is no `current`.)
- * 2. a new `current` is made, and lines go on into it. Only where it was said
- *    of lines that they are on the disk does this wait for the fifth step, so
- *    that an outage can't bring back a `current` that hides them; and among
- *    many logs, whose disk has enough to do.
- * 3. beside the next lines the directory is synced, and then the file: so that
- *    lines that are on the disk have a name there. No more than a few files are
- *    here at a time.
+ * 1. `current` is renamed to `@TIME.u`. (There is no `current`.)
+ * 2. a new `current` is made, and lines go on into it. This waits for step 5
+ *    only when a caller was told that lines of the file are on the disk, since
+ *    after a power cut the old `current` must not come back and hide them; and
+ *    in a log that is one of many, since then the disk has enough to do.
+ * 3. while the next lines are written, the directory is synced, and then the
+ *    file, so that lines on the disk always have a name there. No more than a
+ *    few files are at this step at a time.
  * 4. the file gets mode 0744: it is complete.
  * 5. without a processor it is renamed to `@TIME.s`, or the script's code. Old
- *    files go while there are too many.
+ *    files are removed while there are too many.
  *
- * The directory is synced before `current` is, where `current`'s own name isn't
- * on the disk yet. At the end, when all files are complete, `current` is synced
- * and gets mode 0744. (Found now, it is continued.)
+ * Before `current` is synced, the directory is, unless `current`'s own name is on
+ * the disk already. When the log is closed and all files are complete, `current`
+ * is synced and gets mode 0744. (It is continued.)
  *
- * With a processor the file waits after the fourth step. One at a time, the
- * smallest name first, while lines go on into `current`:
+ * With a processor the file waits after step 4. While lines go on into
+ * `current`, one file at a time is processed, the smallest name first:
  *
- * 6. `newstate` and `processed` of an earlier run go, and new ones are made,
- *    `processed` first. The processor reads the waiting file and `state`, and
- *    writes these. (Found now, they go, and the file is processed again.)
+ * 6. `newstate` and `processed` of an earlier run are removed, and new ones are
+ *    made, `processed` first. The processor reads the waiting file and `state`,
+ *    and writes `processed` and `newstate`. (Both are removed, and the file is
+ *    processed again.)
  * 7. When it has exited 0, `processed` is synced; `newstate` gets mode 0744 and
  *    is synced, and so is the directory.
  * 8. `processed` is renamed to `@TIME.s`, the directory is synced, and the file
- *    gets mode 0744. (Found from now on, a waiting file that has another of its
- *    time beside it is done, and goes; `newstate` of mode 0744 without
- *    `processed` becomes `state`.)
+ *    gets mode 0744. (From now on: a waiting file is done, and is removed, when
+ *    there is another old file of the same time; and `newstate` of mode 0744
+ *    without `processed` becomes `state`.)
  * 9. `newstate` is renamed to `state`.
  * 10. the waiting file is removed.
- * 11. the directory is synced; old files go while there are too many.
+ * 11. the directory is synced; old files are removed while there are too many.
  *
- * Where there is neither a state nor a new one, nothing is done for them in 7,
- * and the sync of 11 is left to the next one of the directory. Where `processed`
- * is empty, too, as a sender leaves it, there is nothing to lose, and the sync
- * of 8 comes after 10, while the next file is processed, and before that one's
- * 8: a power cut may have the last two files sent again.
+ * When `state` and `newstate` are both empty, step 7 does nothing for them, and
+ * the directory isn't synced in step 11: its next sync does that. When
+ * `processed` is empty, too, as a sender leaves it, no line can be lost: then the
+ * sync of step 8 is done after step 10, while the next file is processed, and
+ * before that file's step 8. So after a power cut the last two files may be sent
+ * again.
  *
- * The original, and older versions of this, leave other things: `previous` is
- * a file whose processor was at work, and `processed` of mode 0744 is complete.
- * They become `@TIME.u`, which waits, or `@TIME.s`.
+ * The original, and older versions of this program, leave other files:
+ * `previous`, which a processor was reading, becomes `@TIME.u` and waits;
+ * `processed` of mode 0744, which is complete, becomes `@TIME.s`.
  *
  * @module
  */
@@ -79,16 +82,16 @@ import { type Current, recover } from "./recovery.ts";
 import { hasMadeRoom, type Retrier, StartError, startStep } from "./retrier.ts";
 import { checkSettings, type LogSettings } from "./settings.ts";
 
-/** How often it is looked whether the directory is still there, in ms. */
-const LOOK = 1000;
-/** For how long a disk that has made trouble is expected to go on, in ms. */
+/** How often the log checks that its directory is still there, in ms. */
+const CHECK_DIRECTORY = 1000;
+/** For how long after a failed write another failure is expected, in ms. */
 const TROUBLE = 10_000;
-/** How many finished files are brought to the disk at a time. */
+/** How many finished files are synced at a time. */
 const MOST_FINISHING = 4;
-/** How many bytes are read at once of a `current` that is written anew. */
+/** How many bytes are read at once of a `current` that is copied. */
 const CHUNK = 64 * 1024;
 
-/** Where lines go. */
+/** Where lines go: a log directory, or all logs of hosts, which act as one. */
 export type AnyLog = Pick<
   LogDirectory,
   | "append"
@@ -110,7 +113,7 @@ export type AnyLog = Pick<
   | "untilDue"
 >;
 
-/** What the logs in one folder have in common, where there are many of them. */
+/** What many logs in one folder share, so that few descriptors are open. */
 export interface Siblings {
   /**
    * Makes a log's directory.
@@ -118,17 +121,20 @@ export interface Siblings {
    * @throws {SysError} When it can't be made
    */
   mkdir(path: string): void;
-  /** Notes that a directory's name may not be on the disk. */
+  /** Notes that the name of a log's directory may not be on the disk. */
   noteName(): void;
   /**
-   * Waits until the names of directories that were noted are on the disk.
+   * Waits until all directory names noted so far are on the disk.
    *
    * @throws {SysError} When the disk fails
    */
   syncNames(): Promise<void>;
-  /** Waits until a log may have the descriptors that a change of names takes. */
+  /**
+   * Waits until there are descriptors for a log that is to change names in its
+   * directory.
+   */
   enter(): Promise<void> | undefined;
-  /** Says that it has closed them. */
+  /** Says that the log has closed them. */
   leave(): void;
   /** Waits for a log's turn to process; see {@linkcode Turns.take}. */
   take(log: LogDirectory): Promise<boolean>;
@@ -139,9 +145,10 @@ export interface Siblings {
 /**
  * A log directory that this process writes to.
  *
- * One of many in a folder has few descriptors: the directory is open only while
- * something is done to its names; and it can be parked, which closes the others
- * as well. A kill then finds what it would have found otherwise.
+ * A log that is one of many in a folder has few descriptors: its directory is
+ * open only while names in it are changed; and the log can be parked, which
+ * closes `current` and the lock, too. To the next start it makes no difference
+ * whether a log was parked when the program was killed.
  *
  * @example
  * ```ts
@@ -167,46 +174,49 @@ export class LogDirectory {
   readonly #directory: Directory;
   readonly #siblings: Siblings | undefined;
   #lock: number;
-  /** Which file `current` is, while the log is parked. */
+  /** Device and inode of `current`, while the log is parked. */
   #parked: string | undefined;
-  /** Whether it is its turn to process. */
+  /** Whether it is this log's turn to process. */
   #turn = false;
   readonly #old: OldFiles;
-  /** What waits for the processor; none without one. */
+  /** The files that wait for the processor; `undefined` without a processor. */
   readonly #queue: Queue | undefined;
   #current = -1;
   /** How many bytes `current` has. */
   #length = 0;
-  /** Whether it ends inside a line. */
+  /** Whether `current` ends inside a line. */
   #partial = false;
-  /** Whether it has got any of its bytes from this run. */
+  /** Whether this run has written any of `current`'s bytes. */
   #grown = false;
-  /** How many of its bytes are on the disk. */
+  /** How many of `current`'s bytes are on the disk. */
   #synced = 0;
   /** Whether a sync has failed since lines were last known to be safe. */
   #doubtful = false;
-  /** Whether it is getting another name. */
+  /** Whether `current` is being renamed. */
   #renaming = false;
-  /** Which change of the directory's names it came with. */
+  /** The number of the change of names by which `current` was made. */
   #made = 0;
-  /** Whether it is to be finished as soon as it may be. */
+  /** Whether `current` is to be finished as soon as possible, after ALRM. */
   #wanted = false;
-  /** When its oldest line came, on this process's own clock. */
+  /** When `current`'s oldest line came, on this process's own clock. */
   #oldest = 0;
-  /** When it is looked next whether the directory is there. */
-  #lookAt = 0;
-  /** What is being done to `current`, and what waits for its turn after it. */
+  /** When the log checks next that its directory is still there. */
+  #checkAt = 0;
+  /** What is being done to `current`, and the steps that wait for that. */
   readonly #steps = new InTurn(() => this.#rest());
-  /** The syncs that somebody waits for. */
+  /** The syncs that callers wait for. */
   readonly #syncing = new Set<Promise<boolean>>();
-  /** Finished files that are being brought to the disk. */
+  /** The finished files that are being synced. */
   readonly #finishing = new Set<Promise<void>>();
-  /** Until when it is expected that `current` can't be written. */
+  /** Until when writing to `current` is expected to fail. */
   #troubleUntil = 0;
   /** The failure that stopped {@linkcode LogDirectory.append}. */
   #failure: SysError | undefined;
   #terminating = false;
-  /** Whether the program ends while `current` can't be finished: it grows. */
+  /**
+   * Whether the program is to end while `current` can't be renamed. Then lines go
+   * on into it, even beyond its size.
+   */
   #stuck = false;
   #closing: Promise<void> | undefined;
 
@@ -257,23 +267,21 @@ export class LogDirectory {
   }
 
   /**
-   * Opens a log directory, making it where there is none, takes its lock,
-   * tidies up after a run that was cut off, and goes on with what waits for
-   * the processor.
+   * Opens a log directory: makes it when there is none, takes its lock, tidies
+   * up after a run that was cut off, and has the waiting files processed.
    *
    * @param path The directory's name
    * @param settings Its size, number of files, age and processor
    * @param retrier Where warnings go from now on
-   * @param wake Called when a file is finished, or has left the queue: the log
-   * may be due now
-   * @param find What carries out a processor; `sh -c` unless given
+   * @param wake Called when a file was finished, or has left the queue, since
+   * {@linkcode LogDirectory.due} may have changed then
+   * @param find Finds what runs the processor; `sh -c` unless given
    * @param siblings What it shares with the other logs of its folder, where
    * there are many
    * @returns The open log
    * @throws {StartError} When another process is writing to it, or it can't be
    * used
-   * @throws {RangeError} When the size or the number of files is none that a
-   * script could give
+   * @throws {RangeError} When a script couldn't give these settings
    */
   static open(
     path: string,
@@ -300,7 +308,7 @@ export class LogDirectory {
       throw error;
     }
     log.#rest();
-    // Not before everything else that is opened with it.
+    // Only after all logs that are opened together with this one.
     queueMicrotask(() => log.#queue?.start());
     return log;
   }
@@ -314,7 +322,7 @@ export class LogDirectory {
     }
   }
 
-  /** Has no more descriptors than it needs for lines. */
+  /** Closes the directory of one of many logs while only lines are written. */
   #rest(): void {
     const busy = this.#steps.busy || this.#turn || this.#syncing.size > 0;
     if (this.#siblings && !busy) {
@@ -328,19 +336,19 @@ export class LogDirectory {
   }
 
   /**
-   * Closes everything, the lock too, until {@linkcode LogDirectory.resume}:
-   * nothing else may be called meanwhile.
+   * Closes all descriptors, also the lock's, until {@linkcode
+   * LogDirectory.resume}. Nothing else may be called meanwhile.
    *
-   * @returns Whether it could be done: nothing is going on
+   * @returns Whether that could be done: not while something is going on
    */
   park(): boolean {
     if (this.#steps.busy || this.#turn || this.parked || this.#closing) {
       return false;
     }
-    // A sync is of what is open now.
+    // A sync needs the descriptors that are open now.
     if (this.#syncing.size > 0) return false;
     const current = stat("", this.#current);
-    // Somebody has removed it: nothing else has its lines any more.
+    // Somebody has removed `current`, and only this descriptor keeps its lines.
     if (current === undefined || current.nlink === 0) return false;
     this.#queue?.tidy();
     this.#parked = current.identity;
@@ -352,11 +360,11 @@ export class LogDirectory {
   }
 
   /**
-   * Opens a parked log again. Where another process has written to it since, it
-   * is as after a start.
+   * Opens a parked log again. When another process has written to it since, this
+   * does what a start does.
    *
-   * @throws {StartError} When another process is writing to it, or it can't be
-   * used; then it stays parked
+   * @throws {StartError} When another process is writing to the log, or it can't
+   * be used; then it stays parked
    */
   resume(): void {
     if (this.#parked === undefined || this.#resumeAsLeft()) return;
@@ -387,7 +395,7 @@ export class LogDirectory {
     this.#rest();
   }
 
-  /** Resumes where nothing has changed, which takes the fewest calls. */
+  /** Resumes a log that nobody has changed, with the fewest system calls. */
   #resumeAsLeft(): boolean {
     const { path } = this;
     let lock = -1;
@@ -407,7 +415,7 @@ export class LogDirectory {
         return true;
       }
     } catch (error) {
-      // Whatever is wrong, the other way tells.
+      // The slow way, which is taken next, reports what is wrong.
       if (!(error instanceof SysError)) throw error;
     }
     if (lock >= 0) close(lock);
@@ -428,15 +436,15 @@ export class LogDirectory {
   }
 
   /**
-   * Appends bytes, finishing files on the way.
+   * Appends bytes, and finishes files where they become big enough.
    *
-   * @param bytes Where they are, in memory that isn't shared between threads;
-   * not to be changed before this is done
-   * @param from The offset of the first
-   * @param to The offset after the last
-   * @returns A promise when it couldn't be done at once: a file is being
-   * finished, or the disk made trouble. What is appended, or asked for, before
-   * it is done comes after it
+   * @param bytes The array that the bytes are in. Its memory isn't shared between
+   * threads, and mustn't be changed before this is done
+   * @param from The offset of the first byte
+   * @param to The offset after the last byte
+   * @returns `undefined` when it was done at once. Otherwise, since a file is
+   * being finished or the disk fails, a promise that is kept when it is done;
+   * later calls are carried out after this one
    * @throws {Error} When the log is closed
    */
   append(
@@ -458,7 +466,7 @@ export class LogDirectory {
       : this.#steps.take(() => this.#writeRest(own, at, to));
   }
 
-  /** Whether nothing more goes into `current`. */
+  /** Whether `current` is big enough. */
   #isBig(): boolean {
     return isBigEnough(this.#length, this.#partial, this.#settings.size);
   }
@@ -476,8 +484,10 @@ export class LogDirectory {
   }
 
   /**
-   * Writes as far as it goes without waiting: until a file is to be finished,
-   * or trouble comes.
+   * Writes as much as it can without waiting: until a file is to be finished, or
+   * a write fails.
+   *
+   * @returns The offset after the last byte that was written
    */
   #write(bytes: Bytes, at: number, to: number): number {
     const { size } = this.#settings;
@@ -488,7 +498,8 @@ export class LogDirectory {
         : cut(bytes, at, to, this.#length, size, least);
       const n = write(this.#current, bytes.subarray(at, end));
       if (n <= 0) {
-        // No disk takes nothing without saying why; but nothing is nothing.
+        // No disk should write 0 bytes without an error. If one does, that is
+        // taken for an error, since trying again at once might go on for ever.
         this.#failure = new SysError(n === 0 ? errorNumber("EIO") : -n);
         break;
       }
@@ -505,7 +516,8 @@ export class LogDirectory {
     if (this.#isLost()) await this.#remake();
     while (at < to) {
       if (this.#failure && this.#finishing.size > 0) {
-        // With what is being finished an older file goes, which makes room.
+        // When those files are finished, older ones are removed, and that makes
+        // room on the disk.
         await this.#finished();
         this.#failure = undefined;
       } else if (this.#failure && await hasMadeRoom(this.#failure)) {
@@ -523,17 +535,18 @@ export class LogDirectory {
   }
 
   /**
-   * How much there is room for that won't have to wait for a processor.
+   * How many bytes can be appended without waiting for the processor.
    *
-   * @returns Bytes: 0 while a full `current` waits until another file may wait;
-   * `Infinity` without a processor
+   * @returns 0 while `current` is big enough, and there is no room for another
+   * waiting file; `Infinity` without a processor
    */
   room(): number {
     const { size } = this.#settings;
     const files = this.#queue?.room ?? Infinity;
     if (files === Infinity) return Infinity;
     if (files === 0 && this.#isBig()) return 0;
-    // The line that it ends in may end with the next byte.
+    // After ALRM `current` is finished at the end of its line, which may be the
+    // next byte.
     const room = this.#wanted && files > 0
       ? 1
       : Math.max(size - SLACK - this.#length, 1);
@@ -541,10 +554,8 @@ export class LogDirectory {
   }
 
   /**
-   * How much can be appended before `current` is finished, which takes steps
-   * that may fail.
-   *
-   * @returns Bytes: 0 also where a write has failed just now
+   * How many bytes can be appended before `current` has to be finished, which
+   * takes steps that may fail; 0 also when a write has failed just now.
    */
   roomInCurrent(): number {
     if (this.#wanted) return 0;
@@ -556,9 +567,8 @@ export class LogDirectory {
   }
 
   /**
-   * How much its disk has room for.
-   *
-   * @returns Bytes; `Infinity` where that isn't known
+   * How many bytes there is room for on the log's disk; `Infinity` when that
+   * isn't known.
    */
   roomOnDisk(): number {
     return roomOnDisk(this.#current);
@@ -571,7 +581,7 @@ export class LogDirectory {
    * @returns Whether {@linkcode LogDirectory.rotate} is to be called
    */
   due(): boolean {
-    // One that the last run left big enough stays until a line comes.
+    // When the last run left `current` big enough, it stays until a line comes.
     const due = (this.#grown || this.#wanted) && this.#isDue();
     return this.#hasRoom() && (due || this.untilDue() === 0);
   }
@@ -579,8 +589,8 @@ export class LogDirectory {
   /**
    * How long until `current` is old enough.
    *
-   * @returns Milliseconds; -1 while nothing but a line, or a processor's end,
-   * can make a difference
+   * @returns Milliseconds; -1 while time alone doesn't make `current` due: only
+   * the next line does, or the end of a processor
    */
   untilDue(): number {
     const { age } = this.#settings;
@@ -601,8 +611,8 @@ export class LogDirectory {
   /**
    * Whether an old file is too old.
    *
-   * @returns Whether {@linkcode LogDirectory.expire} is to be called; not again
-   * for a minute after that
+   * @returns Whether {@linkcode LogDirectory.expire} is to be called. For a
+   * minute after that call this is `false`
    */
   hasExpired(): boolean {
     return this.#old.hasExpired();
@@ -624,10 +634,10 @@ export class LogDirectory {
   }
 
   /**
-   * Finishes `current` now, unless it is empty: it becomes an old file, or
-   * waits for the processor. A line that isn't all there yet is not cut: then
-   * it happens at that line's end; and where no more files may wait, as soon
-   * as one more may.
+   * Finishes `current` now, unless it is empty: it becomes an old file, or waits
+   * for the processor. If `current` ends inside a line, it is finished at the end
+   * of that line; and if there is no room for another waiting file, as soon as
+   * there is.
    *
    * @throws {Error} When the log is closed
    */
@@ -654,10 +664,10 @@ export class LogDirectory {
    * Waits until all lines so far are on the disk; more may be appended
    * meanwhile.
    *
-   * @returns Whether they surely are. When the disk fails, a warning says so,
-   * and `false` is for all that was appended since the last success: the kernel
-   * may have forgotten what it couldn't write, and the next sync's success then
-   * says nothing of it
+   * @returns Whether they are surely there. When the disk fails, there is a
+   * warning, and all lines since the last success are in doubt: the kernel may
+   * have dropped what it couldn't write, and even if the next sync succeeds, that
+   * says nothing about them
    * @throws {Error} When the log is closed
    */
   async sync(): Promise<boolean> {
@@ -673,7 +683,7 @@ export class LogDirectory {
   }
 
   async #syncAll(): Promise<boolean> {
-    // What is still to be appended or finished comes before.
+    // First, whatever was asked for before is to be appended or finished.
     await this.#steps.busy;
     const finishing = Promise.all(this.#finishing);
     const synced = await this.#syncAside();
@@ -689,7 +699,7 @@ export class LogDirectory {
     if (this.#synced === length) return true;
     const current = this.#current;
     const stays = () => this.#made === made && !this.#renaming;
-    // The name comes once for each file, and first.
+    // Once for each file, and before its bytes, its name is synced.
     if (!this.#directory.isSynced(made)) {
       await this.#withDescriptors(async () => {
         if (stays()) await this.#syncNames(made);
@@ -699,18 +709,21 @@ export class LogDirectory {
       const done = await fsyncAside(current);
       if (stays()) {
         if (done) this.#synced = Math.max(this.#synced, length);
-        else this.#tellWhy(current);
+        else this.#warnOfFailedSync(current);
         return done;
       }
       if (!done) this.#doubtful = true;
     }
-    // It was finished meanwhile.
+    // The file was finished meanwhile: it is synced as one of these.
     await Promise.all(this.#finishing);
     return true;
   }
 
-  /** What another thread couldn't sync fails for the same reason in this one. */
-  #tellWhy(fd: number): void {
+  /**
+   * Warns that a sync has failed. The thread that made it doesn't say why, so
+   * this syncs once more here, which fails for the same reason.
+   */
+  #warnOfFailedSync(fd: number): void {
     let reason = "";
     try {
       fsync(fd);
@@ -721,7 +734,7 @@ export class LogDirectory {
     this.#retrier.warn(`unable to write ${this.path}/current to disk${reason}`);
   }
 
-  /** Afterwards its descriptors may be anybody's. */
+  /** A closed log's descriptors may belong to other files by now. */
   #assertOpen(): void {
     if (this.#closing) throw new Error(`${this.path} is closed`);
   }
@@ -730,7 +743,7 @@ export class LogDirectory {
     return this.#retrier.retry(step, failure);
   }
 
-  /** Takes a step that brings something to the disk until it succeeds. */
+  /** Takes a step that syncs something again and again until it succeeds. */
   #insistOnSync(
     step: () => unknown,
     failure: string,
@@ -745,15 +758,16 @@ export class LogDirectory {
     }, failure);
   }
 
-  /** Syncs a file while everything else goes on. */
+  /** Syncs a file in a thread, while everything else goes on. */
   async #syncFile(fd: number, name: string): Promise<void> {
     if (await fsyncAside(fd)) return;
     await this.#syncAgain(() => fsync(fd), `${this.path}/${name}`);
   }
 
   /**
-   * Syncs the directory, unless a change of its names is on the disk; first its
-   * own name, where it is one of many. One that was moved is others' by now.
+   * Syncs the directory, unless the change with this number is on the disk
+   * already. The directory of one of many logs has its own name synced first. A
+   * directory that was moved isn't this log's any more, so it isn't synced.
    */
   async #syncNames(change: number): Promise<void> {
     const { path } = this;
@@ -781,15 +795,16 @@ export class LogDirectory {
   }
 
   /**
-   * Syncs what couldn't be synced aside. The system may tell of a failure only
-   * once, and why is not known here.
+   * Syncs again what couldn't be synced in a thread. The kernel may report a
+   * failure only once, and the thread got that report: so even when this sync
+   * succeeds, there is a warning.
    */
   async #syncAgain(sync: () => boolean | void, what: string): Promise<void> {
-    let untold = true;
+    let warned = false;
     await this.#insistOnSync(() => {
-      // What can't be asked for hasn't failed.
-      if (sync() === false || !untold) return;
-      untold = false;
+      // `false`: the file system can't sync that, so no sync has failed.
+      if (sync() === false || warned) return;
+      warned = true;
       throw new SysError(errorNumber("EIO"));
     }, `unable to write ${what} to disk`);
   }
@@ -799,9 +814,10 @@ export class LogDirectory {
     while (this.#finishing.size > 0) await Promise.all(this.#finishing);
   }
 
-  /** Syncs `current` and says so by its mode. */
+  /** Syncs `current`, and gives it the mode that says so. */
   async #complete(): Promise<void> {
-    // What the last run left complete, and nothing has come to, is on the disk.
+    // A `current` that the last run left complete, and that no line has come to
+    // since, is on the disk already.
     if (this.#synced < this.#length) {
       await this.#syncNames(this.#made);
       if (this.#siblings) await this.#syncFile(this.#current, "current");
@@ -831,8 +847,8 @@ export class LogDirectory {
   }
 
   /**
-   * Takes a step that changes names, or syncs them: one of many logs has the
-   * descriptors for that only meanwhile, and then gives them back.
+   * Takes a step that changes names, or syncs them. One of many logs waits until
+   * it may have descriptors for that, and gives them back after it.
    */
   async #withDescriptors<T>(
     step: () => Promise<T>,
@@ -849,11 +865,11 @@ export class LogDirectory {
   }
 
   /**
-   * The table's steps 1 and 2; the others go on beside the next lines. One of
-   * many logs waits for them: the disk has enough to do, and there are few
-   * descriptors.
+   * Takes the steps 1 and 2 at the top of this file; steps 3 to 5 go on while the
+   * next lines are written. One of many logs waits for these, too: the disk has
+   * enough to do, and there are few descriptors.
    *
-   * @returns Whether the directory is there still
+   * @returns Whether the directory is still there
    */
   async #finishCurrent(): Promise<boolean> {
     const { path } = this;
@@ -861,7 +877,7 @@ export class LogDirectory {
       await Promise.race(this.#finishing);
     }
     if (await this.#isElsewhere()) {
-      // Where it is now, it is the last of its lines.
+      // The directory was moved: there this `current` is the last file.
       await this.#complete();
       return false;
     }
@@ -876,7 +892,7 @@ export class LogDirectory {
     this.#old.begin(name);
     const renamed = await this.#rename(name);
     const file = this.#current;
-    /** Who needs it still: what brings it to the disk, and this. */
+    /** How many still need the descriptor: the syncing, and this function. */
     let users = renamed ? 2 : 1;
     const release = () => {
       if (--users === 0) close(file);
@@ -897,7 +913,7 @@ export class LogDirectory {
       }
       if (this.#isLost(true)) return false;
     }
-    // Somebody was told that lines are on the disk.
+    // A caller was told that some of these lines are on the disk; see step 2.
     if (this.#siblings || this.#synced > 0) await finished;
     const fd = await this.#create();
     if (fd === undefined) {
@@ -909,7 +925,7 @@ export class LogDirectory {
     return true;
   }
 
-  /** The table's steps 3 to 5. */
+  /** Takes the steps 3 to 5 at the top of this file. */
   async #finish(
     fd: number,
     name: string,
@@ -921,30 +937,36 @@ export class LogDirectory {
     const unsynced = this.#synced < this.#length;
     await this.#syncNames(change);
     if (unsynced) await this.#syncFile(fd, name);
-    // Files are complete, and wait, in their order.
+    // Files become complete, and wait, in the order in which they were written.
     await before;
     await this.#insist(
       () => fchmod(fd, MODE_COMPLETE),
       `unable to set mode of ${path}/${name}`,
     );
-    // Before anything that may need a descriptor.
+    // The steps after this one may need a descriptor.
     release();
     await this.#insist(() => {
       const last = this.#queue ? name : this.#old.processedName(name);
       const there = last === name || this.#directory.rename(name, last);
       this.#old.finish(name, there ? last : undefined);
     }, `unable to rename ${path}/${name}`);
-    // It takes a processor longer to start than old files to go.
+    // The processor first: while it starts, old files are removed.
     this.#queue?.add();
     await this.#insist(
       () => this.#old.trim(this.#queue?.working),
       `unable to remove from ${path}`,
     );
-    // One more file may get too old; a queue has told of it already.
+    // The timer is set anew, since one more file may get too old. A queue has
+    // called this already.
     if (this.#queue === undefined) this.#wake();
   }
 
-  /** @returns `undefined` where the program is to end, and it can't be done */
+  /**
+   * Renames `current`.
+   *
+   * @returns Whether it was there; `undefined` when it can't be renamed, and the
+   * program is to end
+   */
   async #rename(name: string): Promise<boolean | undefined> {
     while (true) {
       try {
@@ -963,7 +985,11 @@ export class LogDirectory {
     }
   }
 
-  /** @returns `undefined` where the directory isn't there any more */
+  /**
+   * Makes a new `current`.
+   *
+   * @returns Its descriptor; `undefined` when the directory is gone
+   */
   async #create(): Promise<number | undefined> {
     const { path } = this;
     const fd = await this.#insist(
@@ -987,7 +1013,7 @@ export class LogDirectory {
     return fd;
   }
 
-  /** Whether the directory has another name, or none, by now. */
+  /** Whether the directory was moved or removed. */
   #isElsewhere(): Promise<boolean> {
     return this.#insist(
       () => this.#directory.isElsewhere(),
@@ -995,20 +1021,25 @@ export class LogDirectory {
     );
   }
 
-  /** Whether the directory was removed; it isn't looked often. */
+  /**
+   * Whether the directory was removed. Since every write asks this, it is checked
+   * only now and then.
+   *
+   * @param now Whether it is checked in any case
+   */
   #isLost(now = false): boolean {
     const time = performance.now();
-    if (!now && time < this.#lookAt) return false;
+    if (!now && time < this.#checkAt) return false;
     if (stat("", this.#current)?.nlink === 0 && this.#directory.isGone()) {
       return true;
     }
-    this.#lookAt = time + LOOK;
+    this.#checkAt = time + CHECK_DIRECTORY;
     return false;
   }
 
   /**
-   * Somebody has removed the directory: it is made again, and gets what
-   * `current` had.
+   * Makes the directory again, which somebody has removed or moved. After a
+   * removal the new `current` gets the lines of the former one.
    *
    * @throws {StartError} When it can't be made, and the program is to end
    */
@@ -1016,7 +1047,7 @@ export class LogDirectory {
     const { path } = this;
     await this.#finished();
     const lost = this.#current;
-    // What was moved has its lines still.
+    // A `current` that was moved still has a name, and its lines.
     const moved = (stat("", lost)?.nlink ?? 0) > 0;
     const { fd, lock } = await this.#insistOnStart(() =>
       openLocked(path, this.#siblings)
@@ -1072,24 +1103,24 @@ export class LogDirectory {
   }
 
   /**
-   * What goes on beside the lines: in the queue, or until files are complete.
-   * Its end comes through the event loop.
+   * What goes on while lines are written: processing, or else syncing a finished
+   * file. It ends only when the event loop turns.
    *
-   * @returns A promise of its end; `undefined` when there is nothing
+   * @returns A promise that is kept at its end; `undefined` when nothing goes on
    */
   processing(): Promise<void> | undefined {
     return this.#queue?.work ?? this.#finishing.values().next().value;
   }
 
-  /** Does what is {@linkcode LogDirectory.due}. */
+  /** Finishes `current` when that is {@linkcode LogDirectory.due}. */
   async attend(): Promise<void> {
     if (this.due()) await this.rotate();
   }
 
   /**
-   * The program is to end: a processor that runs is ended within 5 seconds,
-   * and what waits stays for the next run. {@linkcode LogDirectory.close} is
-   * to be called next.
+   * Prepares for the end of the program: a running processor is ended within 5
+   * seconds, and waiting files stay for the next run. The caller calls
+   * {@linkcode LogDirectory.close} next.
    */
   terminate(): void {
     this.#terminating = true;
@@ -1098,8 +1129,8 @@ export class LogDirectory {
   }
 
   /**
-   * Ends the log well: waits until all that waits is processed, syncs
-   * `current` and marks it complete, so that the next run continues it.
+   * Ends the log well: waits until all waiting files are processed, syncs
+   * `current`, and marks it complete, so that the next run continues it.
    */
   close(): Promise<void> {
     return this.#closing ??= this.#steps.take(() => this.#close());
@@ -1116,7 +1147,7 @@ export class LogDirectory {
     this.#queue?.start();
     while (this.#queue?.work) await this.#queue.work;
     while (this.#syncing.size > 0) await Promise.allSettled(this.#syncing);
-    // Whoever has it meanwhile has seen to what was left.
+    // It stays parked when another process has it: that process has tidied up.
     if (this.parked) return;
     if (this.#isLost(true)) await this.#remake();
     await this.#complete();
@@ -1133,28 +1164,29 @@ export class LogDirectory {
   }
 }
 
-/** A directory that nobody else writes to. */
+/** A directory that this process has locked, and the lock's descriptor. */
 interface Locked {
   readonly fd: number;
   readonly lock: number;
 }
 
 /**
- * Opens a directory, making it where there is none.
+ * Opens a directory, and makes it when there is none.
  *
- * @param path Its name
- * @param siblings What sees to its name; it is synced here otherwise
- * @returns The open directory
- * @throws {StartError} When it can't be
+ * @param path The directory's name
+ * @param siblings What syncs the name of a new directory later; without it, the
+ * name is synced here
+ * @returns The directory's descriptor
+ * @throws {StartError} When the directory can't be made, opened or synced
  */
 export function openMade(path: string, siblings?: Siblings): number {
   let missing = false;
   try {
-    // An exception takes longer than a look.
+    // Looking first is faster than an exception when it exists.
     missing = stat(path) === undefined;
     if (missing && siblings === undefined) mkdir(path, 0o700);
   } catch (error) {
-    // Whatever is wrong, opening tells.
+    // Opening it, which comes next, reports what is wrong.
     if (!(error instanceof SysError)) throw error;
     missing = false;
   }
@@ -1167,7 +1199,7 @@ export function openMade(path: string, siblings?: Siblings): number {
     path,
   );
   try {
-    // Who made it may have been killed before its name was on the disk.
+    // The process that made it may have been killed before it synced the name.
     if (isNew(fd)) {
       if (siblings) siblings.noteName();
       else startStep(() => syncParent(fd), `unable to write ${path} to disk`);
@@ -1179,7 +1211,7 @@ export function openMade(path: string, siblings?: Siblings): number {
   }
 }
 
-/** Opens a directory, making it where there is none, and takes its lock. */
+/** Opens a directory, makes it when there is none, and takes its lock. */
 function openLocked(path: string, siblings?: Siblings): Locked {
   const fd = openMade(path, siblings);
   let lock = -1;
@@ -1200,7 +1232,7 @@ function openLocked(path: string, siblings?: Siblings): Locked {
   return { fd, lock };
 }
 
-/** Whether nobody has had a log in a directory yet, as far as can be seen. */
+/** Whether no log was ever opened in a directory, as far as can be seen. */
 function isNew(fd: number): boolean {
   try {
     return stat("lock", fd) === undefined;
@@ -1210,13 +1242,13 @@ function isNew(fd: number): boolean {
   }
 }
 
-/** Brings a new directory's own name to the disk. */
+/** Syncs a new directory's own name, which is in its parent. */
 function syncParent(fd: number): void {
   let parent: number;
   try {
     parent = open("..", "read", 0, fd);
   } catch (error) {
-    // Who may make a directory here need not be allowed to list its names.
+    // This process may make directories there, but not read the parent.
     if (error instanceof SysError && error.code === "EACCES") return;
     throw error;
   }

@@ -7,61 +7,48 @@ import { LABEL_LENGTH, type Moment, parseLabel } from "../tai64n.ts";
 
 /** `current` while lines are written to it, and `state`. */
 export const MODE_RUNNING = 0o644;
-/** A file that is complete and on the disk. */
+/** A file that is complete, and synced to the disk. */
 export const MODE_COMPLETE = 0o744;
 
 const COMPLETE_BIT = 0o100;
-/** Times in names that are taken seriously, in seconds since 1970. */
+/**
+ * Names of this second or a later one, in seconds since 1970, count for no time:
+ * they are nobody's clock, and there may be no greater name.
+ */
 const LAST_SECOND = 2 ** 40;
 
-/** The end of the name of a file that no processor has succeeded on. */
+/** How a file's name ends until it has been synced, and processed if need be. */
 export const UNPROCESSED = "u";
 
 /**
- * Whether a mode says that the file is complete and on the disk.
- *
- * @param mode The mode
+ * Whether a file's mode says that it is complete and on the disk.
  */
 export function isComplete(mode: number): boolean {
   return (mode & COMPLETE_BIT) !== 0;
 }
 
-/**
- * Whether a name is an old file's.
- *
- * @param name The name
- */
+/** Whether a name is an old file's. */
 export function isOld(name: string): boolean {
   return name.length >= LABEL_LENGTH && name[0] === "@";
 }
 
-/**
- * Whether a name is that of a file which no processor has succeeded on.
- *
- * @param name The name
- */
+/** Whether a name is that of an old file that isn't synced or processed yet. */
 export function isUnprocessed(name: string): boolean {
   return isOld(name) && name.endsWith(`.${UNPROCESSED}`);
 }
 
 /**
- * The name that a processed file gets: its time, so that names sort in the
- * order in which the lines were written.
+ * The name of what a waiting file becomes when it is processed. It has the same
+ * time, so names sort in the order in which lines were written.
  *
  * @param name The waiting file's name
- * @param code The end of the other one
- * @returns The other one
+ * @param code What the new name ends in
  */
 export function processedName(name: string, code: string): string {
   return `${name.slice(0, -UNPROCESSED.length)}${code}`;
 }
 
-/**
- * An old file's name without its end.
- *
- * @param name The name
- * @returns The label, and the dot
- */
+/** An old file's name without its end: the label, and the dot. */
 export function stem(name: string): string {
   return name.slice(0, LABEL_LENGTH + 1);
 }
@@ -69,32 +56,26 @@ export function stem(name: string): string {
 /**
  * The time in an old file's name.
  *
- * @param name The name
- * @returns The time; `undefined` where it says none for which there is a next
+ * @returns The time; `undefined` when the name has none, or one that is too large
+ * for another name to come after it
  */
 export function timeOf(name: string): Moment | undefined {
   const moment = parseLabel(name);
   return moment && moment.seconds < LAST_SECOND ? moment : undefined;
 }
 
-/**
- * Whether one moment is after another.
- *
- * @param a The one
- * @param b The other
- */
+/** Whether moment `a` is after moment `b`. */
 export function isLater(a: Moment, b: Moment): boolean {
   return a.seconds > b.seconds ||
     a.seconds === b.seconds && a.nanoseconds > b.nanoseconds;
 }
 
 /**
- * The time for the next old file: now, or, where the clock stands still or has
- * been set back, the smallest one that sorts after all that are there.
+ * The time for the next old file's name: now, or, when the clock stands still or
+ * was set back, the smallest time that sorts after all names in the directory.
  *
  * @param now What the clock says
- * @param newest The largest time in the names that are there
- * @returns The time
+ * @param newest The largest time in a name in the directory
  */
 export function nextTime(now: Moment, newest: Moment): Moment {
   if (isLater(now, newest)) return now;

@@ -1,9 +1,9 @@
 /**
- * A log's old files: how many there are, the name of the next one, and which
- * of them go.
+ * A log's old files: how many there are, the name of the next one, and which of
+ * them are removed.
  *
- * There may be many more than anyone wants to hold in memory, so only the
- * smallest names are known, and the number of all.
+ * There may be too many to hold their names in memory. So only the smallest
+ * names are known, and the number of all.
  *
  * @module
  */
@@ -24,27 +24,29 @@ import {
 } from "./names.ts";
 import { CODE_DEFAULT, type LogSettings } from "./settings.ts";
 
-/** How many names are known at the least, where there are so many. */
+/** How many names are known; between two sortings, up to twice as many. */
 const MOST_NAMES = 4096;
-/** A directory with more names is listed only when others have changed it. */
+/**
+ * A directory with more names than this is large: it is listed again only when
+ * another process has changed it.
+ */
 const MANY = 4096;
-/** What others change in a smaller one is noticed after so many milliseconds. */
+/** A smaller directory is listed again after this many milliseconds. */
 const LIST_AGAIN = 1000;
-/** How many names that can't be removed are remembered. */
+/** How many names that can't be removed or processed are remembered. */
 const MOST_STUCK = 1000;
-/** How often it is looked whether a file is too old, in seconds. */
-const LOOK = 60;
+/** How often files are checked for one that is too old, in seconds. */
+const CHECK_AGE = 60;
 
-/** The smallest of any number of names. */
+/** The smallest names of any number of them. */
 export class Smallest {
   /** How many names there are. */
   count = 0;
-  /** Those that are known; all that are missing are larger. */
+  /** The names that are known; all others are larger. */
   #names: string[] = [];
   #sorted = true;
   #limit: string | undefined;
 
-  /** Adds one. */
   add(name: string): void {
     this.count++;
     if (this.#limit !== undefined && name > this.#limit) return;
@@ -57,7 +59,7 @@ export class Smallest {
     this.#limit = this.#names.at(-1);
   }
 
-  /** Takes one out; one that isn't there is none. */
+  /** Removes a name, if it is known. */
   remove(name: string): void {
     this.#sort();
     const at = this.#names.indexOf(name);
@@ -66,18 +68,17 @@ export class Smallest {
     this.count--;
   }
 
-  /** The smallest that are known, in their order. */
+  /** The known names, sorted. */
   names(): readonly string[] {
     this.#sort();
     return this.#names;
   }
 
-  /** Whether there are any, but none is known. */
+  /** Whether there are names, but none is known any more. */
   get exhausted(): boolean {
     return this.count > 0 && this.#names.length === 0;
   }
 
-  /** Forgets all. */
   clear(): void {
     this.count = 0;
     this.#names = [];
@@ -93,54 +94,55 @@ export class Smallest {
 
 /** The old files of a directory. */
 export class OldFiles {
-  /** Those that wait for the processor. */
+  /** The files that wait for the processor. */
   readonly waiting = new Smallest();
-  /** Those that are being brought to the disk. */
+  /** The files that are being synced. */
   readonly #unsynced = new Set<string>();
-  /** The others. */
+  /** All other files. */
   readonly #others = new Smallest();
-  /** The bytes of both, where they may have only so many. */
+  /** The bytes of the waiting files; counted only when there is a limit. */
   #waitingBytes = 0;
+  /** The bytes of the others; counted only when there is a limit. */
   #otherBytes = 0;
-  /** The sizes of some of them; a finished file keeps its size. */
+  /** The sizes of some files; a finished file keeps its size. */
   #sizes = new Map<string, number>();
   readonly #directory: Directory;
-  /** How many there may be, with `current`. */
+  /** How many files there may be, with `current`. */
   readonly #most: number;
-  /** How many bytes they may have; `undefined` for any number. */
+  /** How many bytes old files may have; `undefined` for any number. */
   readonly #mostBytes: number | undefined;
-  /** How old they may be, in seconds; `undefined` for any age. */
+  /** How old old files may be, in seconds; `undefined` for any age. */
   readonly #mostSeconds: number | undefined;
-  /** When it was last looked, without another reason, for one too old. */
-  #lookedAt = -Infinity;
-  /** What the names of finished ones end in. */
+  /** When files were last checked for one that is too old, by the clock. */
+  #ageCheckedAt = -Infinity;
+  /** What finished files' names end in. */
   readonly code: string;
   readonly #queued: boolean;
   readonly #warn: (message: string) => void;
-  /** What can't be removed, or processed, and is no old file therefore. */
+  /** Names that can't be removed or processed, so they don't count. */
   readonly #stuck = new Set<string>();
-  /** Those without a byte; unknown until somebody has to go. */
+  /** The empty ones among the others; unknown until a file has to be removed. */
   #empty: Smallest | undefined;
-  /** The largest name that was there at first; names of later ones are ours. */
+  /** The largest name at the first listing; larger ones come from this run. */
   #before: string | undefined;
-  /** Whether an earlier run has given names another end. */
+  /** Whether an earlier run has used another code. */
   #otherCodes = false;
   /** The largest time in a name, once that is known. */
   #newest: Moment | undefined;
-  /** Whether the directory has been listed, and so many names found. */
+  /** How many names the last listing found; `undefined` before the first. */
   #listed: number | undefined;
-  /** When that was, on `performance.now()`'s clock. */
+  /** When the directory was last listed, on `performance.now()`'s clock. */
   #listedAt = -Infinity;
   /**
-   * The last processed file, and when it took the place of a waiting one: that
-   * has to be on the disk before it may go.
+   * The last processed file, and the change of names by which it took the place
+   * of a waiting one. The change has to be on the disk before this file may be
+   * removed.
    */
   #last: { name: string; change: number } | undefined;
 
   /**
    * @param directory The directory
-   * @param settings How many files there may be, with `current`, what their
-   * names end in, and whether unprocessed ones wait for a processor
+   * @param settings The log's settings
    * @param warn Where warnings go
    */
   constructor(
@@ -157,25 +159,25 @@ export class OldFiles {
     this.#warn = warn;
   }
 
-  /** How many are being brought to the disk. */
+  /** How many files are being synced. */
   get unsynced(): number {
     return this.#unsynced.size;
   }
 
-  /** Whether so many files wait that there is no room for one more. */
+  /** Whether there is no room for another waiting file. */
   get full(): boolean {
     return this.room === 0;
   }
 
-  /** How many more may wait. */
+  /** For how many more waiting files there is room. */
   get room(): number {
     const count = this.waiting.count + this.#unsynced.size;
     return Math.max(this.#most - 1 - count, 0);
   }
 
   /**
-   * Lists the directory, unless that was done a moment ago, or it is large, and
-   * nobody else has changed it.
+   * Lists the directory, unless that was done a moment ago. A large directory is
+   * listed again only when another process has changed it.
    *
    * @param now Whether it is listed in any case
    * @throws {SysError} When it can't be read
@@ -235,10 +237,10 @@ export class OldFiles {
   }
 
   /**
-   * The name for the next old file, which sorts after all that are there.
+   * The name for the next old file, which sorts after all names in the directory.
    *
-   * @param code What it ends in; as those of files do that wait, or are
-   * finished, unless given
+   * @param code What the name ends in; unless given, `u` with a processor, and
+   * the log's code without
    * @throws {SysError} When the directory can't be read
    */
   nextName(code: string = this.#queued ? UNPROCESSED : this.code): string {
@@ -247,29 +249,30 @@ export class OldFiles {
   }
 
   /**
-   * A file has got an old file's name, and is being synced. Until that is done
-   * nothing happens to it, and no other file goes for it.
+   * Adds a file that is getting an old file's name, and is to be synced. Until
+   * {@linkcode OldFiles.finish} it isn't removed, and no other file is removed to
+   * make room for it.
    */
   begin(name: string): void {
     this.#unsynced.add(name);
   }
 
   /**
-   * It is done.
+   * Counts a file from now on that {@linkcode OldFiles.begin} was called for.
    *
-   * @param last The name that it has now; `undefined` where it was removed
+   * @param name The name that it had then
+   * @param last The name that it has now; `undefined` when it isn't there
    */
   finish(name: string, last: string | undefined): void {
     this.#unsynced.delete(name);
     if (last !== undefined) this.add(last);
   }
 
-  /** A file has got its old file's name. */
+  /** Adds a file that has got an old file's name. */
   add(name: string): void {
     this.#count(name);
   }
 
-  /** One more. */
   #count(name: string, known?: number): void {
     const waits = this.#queued && isUnprocessed(name);
     (waits ? this.waiting : this.#others).add(name);
@@ -280,7 +283,6 @@ export class OldFiles {
     if (this.#sizes.size < MOST_NAMES) this.#sizes.set(name, size);
   }
 
-  /** One less. */
   #discount(name: string, size = this.#sizes.get(name) ?? 0): void {
     this.#sizes.delete(name);
     if (this.#queued && isUnprocessed(name)) {
@@ -293,28 +295,28 @@ export class OldFiles {
     this.#empty?.remove(name);
   }
 
-  /** A waiting file isn't there any more. */
+  /** Forgets a waiting file that isn't there any more. */
   gone(name: string): void {
     this.#discount(name);
   }
 
-  /** The name that a waiting file is to have when it is processed. */
+  /** The name of what a waiting file becomes when it is processed. */
   processedName(name: string): string {
     return processedName(name, this.code);
   }
 
   /**
-   * What a waiting file has become, by a run that was cut off before it could
-   * remove it.
+   * Finds what a waiting file was processed to by an earlier run, which was cut
+   * off before it could remove the waiting file.
    *
-   * @returns The other one's name; `undefined` where there is none
+   * @returns The processed file's name; `undefined` when there is none
    * @throws {SysError} When the directory can't be read
    */
   findProcessed(name: string): string | undefined {
     const next = this.processedName(name);
     if (this.#directory.stat(next)) return next;
     if (!this.#otherCodes || name > (this.#before ?? "")) return undefined;
-    // That run may have had another code.
+    // The earlier run may have used another code.
     let found: string | undefined;
     const start = stem(name);
     eachName(this.#directory.fd, (other) => {
@@ -323,7 +325,12 @@ export class OldFiles {
     return found;
   }
 
-  /** A waiting file has gone; another one may have taken its place. */
+  /**
+   * Counts a waiting file as processed.
+   *
+   * @param name The waiting file's name
+   * @param empty Whether the processed file is empty
+   */
   processed(name: string, empty: boolean): void {
     const next = this.processedName(name);
     this.#discount(name);
@@ -332,7 +339,12 @@ export class OldFiles {
     this.#last = { name: next, change: this.#directory.changes };
   }
 
-  /** What has this name is no file that anything can be done with. */
+  /**
+   * Warns of a name that can't be removed or processed, and ignores it from now
+   * on.
+   *
+   * @param why The warning, without `unable to`
+   */
   setAside(name: string, why: string): void {
     this.#warn(`unable to ${why}`);
     this.#discount(name);
@@ -340,55 +352,55 @@ export class OldFiles {
   }
 
   /**
-   * When the next file is too old, unless others go before it.
+   * When the next file is too old, and files are to be checked for that.
    *
-   * @returns Whole seconds since 1970, not within a minute of the last look;
-   * `undefined` while none gets too old
+   * @returns Whole seconds since 1970, at least a minute after the last check;
+   * `undefined` while no file gets too old
    */
   expiry(): number | undefined {
     if (this.#mostSeconds === undefined) return undefined;
-    if (this.#others.exhausted) return this.#lookedAt + LOOK;
+    if (this.#others.exhausted) return this.#ageCheckedAt + CHECK_AGE;
     const name = this.#firstDated();
     if (name === undefined) return undefined;
     const due = finishedAt(name)! + this.#mostSeconds + 1;
     const { seconds } = readClock();
-    // What was said of a clock that has been set back since is no minute ago.
-    return this.#lookedAt > seconds
+    // A check in the future was made before the clock was set back.
+    return this.#ageCheckedAt > seconds
       ? due
-      : Math.max(due, this.#lookedAt + LOOK);
+      : Math.max(due, this.#ageCheckedAt + CHECK_AGE);
   }
 
-  /** The first name that says a time; others make such names, too. */
+  /** The first name that has a time: other programs make names that have none. */
   #firstDated(): string | undefined {
     return this.#others.names().find((name) => finishedAt(name));
   }
 
-  /** Whether a file is too old, and it is time to look for such ones. */
+  /** Whether a file is too old, and the last check is a minute ago. */
   hasExpired(): boolean {
     const expiry = this.expiry();
     return expiry !== undefined && expiry <= readClock().seconds;
   }
 
   /**
-   * Removes those that are too old, and what else is to go.
+   * Removes the files that are too old, and those that are too many.
    *
    * @throws {SysError} When the directory can't be read, or written to disk
    */
   expire(): void {
-    this.#lookedAt = readClock().seconds;
+    this.#ageCheckedAt = readClock().seconds;
     this.refresh(true);
     this.trim(this.waiting.count > 0);
   }
 
   /**
-   * Removes old files: while there are too many, those with the smallest names,
-   * but those without a byte before any that has lines; while they have too
-   * many bytes, or are too old, those with the smallest names. A waiting file
-   * never goes. Of very many some stay for the next time.
+   * Removes old files, those with the smallest names first, while there are too
+   * many, while they have too many bytes, or while they are too old. When there
+   * are too many, empty files are removed before any that has lines. A waiting
+   * file is never removed. One call removes only some of very many.
    *
-   * @param patient Whether a processor is at work: then no file with lines,
-   * which may be unsent ones, makes room for files that wait only until it is
-   * done
+   * @param patient Whether a processor is running. Then the waiting files will
+   * soon be fewer, and no file with lines, which may have been kept unsent, is
+   * removed to make room for them
    * @throws {SysError} When the directory can't be read, or written to disk
    */
   trim(patient = false): void {
@@ -396,12 +408,13 @@ export class OldFiles {
     for (let n = 0; n < MOST_NAMES; n++) {
       const name = this.#nextToGo(patient);
       if (name === undefined) return;
-      // An outage might otherwise bring back the file that this one was.
+      // Without this, a power cut might bring back the waiting file that this
+      // one has taken the place of, and it would be processed again.
       const { name: last, change } = this.#last ?? { name: "", change: 0 };
       if (name === last && !this.#directory.isSynced(change)) {
         this.#directory.sync();
       }
-      // Beyond those whose size is known there may be many.
+      // Not all sizes are remembered.
       const size = this.#mostBytes === undefined
         ? 0
         : this.#sizes.get(name) ?? this.#directory.stat(name)?.size;
@@ -417,12 +430,13 @@ export class OldFiles {
     }
   }
 
-  /** The file that goes next; `undefined` when all may stay. */
+  /** The file to be removed next; `undefined` when all may stay. */
   #nextToGo(patient: boolean): string | undefined {
     const others = this.#others.count;
     const oldest = this.#others.names()[0];
     const waits = this.waiting.names()[0];
-    // That it has been processed is to be known as long as it is there.
+    // As long as a waiting file is there, what it was processed to stays, too:
+    // it is the mark that it is done.
     const twin = (name: string) => waits && stem(waits) === stem(name);
     if (!oldest || twin(oldest)) return undefined;
     if (this.waiting.count + others >= this.#most) {
@@ -460,7 +474,7 @@ export class OldFiles {
   }
 
   /**
-   * How many bytes wait.
+   * How many bytes the waiting files have.
    *
    * @throws {SysError} When the directory can't be read
    */

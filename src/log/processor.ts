@@ -1,6 +1,6 @@
 /**
- * What runs a log's processor on a finished file: `sh -c`, or whatever the
- * program that writes the log hands in.
+ * Running a log's processor on a finished file: by `sh -c`, or by what the
+ * program that opens the log gives it for that.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { signals } from "../sys/signals.ts";
 
 export type { ExitStatus };
 
-/** One file for a processor. */
+/** One file that a processor is to be run on. */
 export interface ProcessorJob {
   /** The processor, as the script gives it. */
   readonly command: string;
@@ -22,9 +22,9 @@ export interface ProcessorJob {
   readonly name: string;
   /**
    * Open files: the waiting file, `processed`, `state` and `newstate`, which a
-   * program has at 0, 1, 4 and 5. They belong to the log, which closes them as
-   * soon as the processor has been started: what needs them longer has
-   * descriptors of its own.
+   * processor has as its descriptors 0, 1, 4 and 5. They belong to the log, which
+   * closes them as soon as {@linkcode Processor.start} has returned: a processor
+   * inside this process duplicates them first.
    */
   readonly fds: {
     readonly log: number;
@@ -34,16 +34,16 @@ export interface ProcessorJob {
   };
 }
 
-/** A processor at work. */
+/** A processor that is running. */
 export interface RunningProcessor {
-  /** How it ended. Where it rejects, that is the processor's failure. */
+  /** How it ended. A rejection counts as the processor's failure. */
   readonly ended: Promise<ExitStatus>;
   /**
-   * Why it failed, in words, once it has; unset where nothing is known but
-   * how it ended.
+   * Why it failed, in words, once it has failed; `undefined` when only its exit
+   * status is known.
    */
   readonly cause?: string | undefined;
-  /** Asks it to end, or ends it. It may have ended before. */
+  /** Sends it a signal. It may have ended already. */
   kill(signal: "SIGTERM" | "SIGKILL"): void;
 }
 
@@ -57,28 +57,27 @@ export type StartProcessor = (job: ProcessorJob) => RunningProcessor;
 /** A log's processor. */
 export interface Processor {
   /**
-   * Whether it keeps, as an old file, what it can't send (`tryto -p`). Then
-   * nothing stands still when all files wait: the oldest is kept untried.
+   * Whether it keeps a file that it can't send as an old file (`tryto -p`). Then
+   * the log doesn't stop when there is no room for another waiting file: the
+   * oldest one is kept, without a try.
    */
   readonly keepsUnsent: boolean;
   /** Starts it on a file. */
   readonly start: StartProcessor;
   /**
-   * Makes a file an old one without having tried it, and puts what there is to
-   * say of that after what `state` holds, into `newstate`. The file itself
-   * stays: nobody looks at what comes to `processed`.
+   * Writes to `newstate` what `state` holds, and after it the notice that a file
+   * is kept without a try. The log itself renames the file, and ignores what is
+   * written to `processed`.
    *
-   * @param reason Why, in words for a message
+   * @param reason Why the file is kept, in words for the notice
    */
   keep?(job: ProcessorJob, reason: string): Promise<void>;
 }
 
-/** Finds what carries out a processor's command. */
+/** Finds what runs a processor's command. */
 export type FindProcessor = (command: string) => Processor;
 
-/**
- * The processor that is `sh -c command`.
- */
+/** The processor that runs `sh -c command`. */
 export function shell(): Processor {
   return {
     keepsUnsent: false,

@@ -1,19 +1,13 @@
 /**
- * The files that wait for a log's processor, and the one that it is at.
+ * The files that wait for a log's processor, and the one that it is reading.
  *
  * @module
  */
 import type { Bytes } from "../bytes.ts";
-import { inOneLine, takeUncaught } from "../program.ts";
-import {
-  close,
-  fchmod,
-  fsync,
-  ftruncate,
-  Opened,
-  read,
-} from "../sys/descriptors.ts";
+import { handleUncaught, inOneLine } from "../program.ts";
+import { close, fchmod, fsync, ftruncate, Opened } from "../sys/descriptors.ts";
 import { SysError } from "../sys/errors.ts";
+import { readAll } from "../sys/read_all.ts";
 import { describeSignal } from "../sys/signals.ts";
 import { writeAll } from "../sys/write_all.ts";
 import type { Directory } from "./directory.ts";
@@ -32,46 +26,53 @@ import type { LogSettings } from "./settings.ts";
 
 /** The longest pause after failures, in milliseconds. */
 const LONGEST_PAUSE = 60_000;
-/** How long a processor may go on once the log is to end, in milliseconds. */
+/** How long a processor may go on when the log is to end, in milliseconds. */
 const TIME_TO_FINISH = 3000;
-/** How long it has after TERM, in milliseconds. */
+/** How long after that, and TERM, it is sent KILL, in milliseconds. */
 const TIME_TO_DIE = 1000;
-/** How long one that was sent KILL is waited for, in milliseconds. */
-const BURIAL = 400;
+/** How long it is waited for after KILL, in milliseconds. */
+const TIME_TO_REAP = 400;
 /**
- * How long a processor that has succeeded with the file before may be at one
- * while the log waits for it although the oldest file could go: a burst isn't
- * an outage. In milliseconds.
+ * For how many milliseconds the log waits for the processor of a file, when the
+ * processor has succeeded on the file before it, although there is no room for
+ * another waiting file and the oldest one may be removed or kept. A burst of
+ * lines isn't an outage.
  */
 const PATIENCE = 1000;
-/** The state that takes the place of `state` while a processor has it open. */
-const KEPT = "keptstate";
+/**
+ * The name under which a new `state` is written, before it replaces the one that
+ * a processor may have open.
+ */
+const KEPT_STATE = "keptstate";
 
 /** Why a run of a processor isn't a success. */
 interface Failure {
-  /** What is told. */
+  /** The warning. */
   readonly message: string;
-  /** Why, in words, for who looks at the log. */
+  /** Why it failed, in words, for `multilog --status`. */
   readonly cause: string;
 }
 
-/** The log is to end, and nothing is waited for any more. */
+/** Thrown where a step would have to wait, while the log is to end. */
 class Stopped extends Error {}
 
-/** Where processors take turns. */
+/** How the processors of many logs take turns. */
 export interface Turns {
   /**
-   * Waits for a turn. Until it is given back nothing is closed that the log's
-   * files need; without one they may be somebody else's.
+   * Waits for this log's turn. Until the log gives it back, its descriptors stay
+   * open; without a turn the log may be parked, and be another process's.
    *
-   * @returns Whether there is one; otherwise the program is to end
+   * @returns Whether it is this log's turn; otherwise the program is to end
    */
   take(): Promise<boolean>;
   /** Gives the turn back. */
   give(): void;
 }
 
-/** A log's queue. What happens to a file in it is the table's 6 to 11. */
+/**
+ * A log's queue. It takes the steps 6 to 11 at the top of `log_directory.ts` with
+ * each file.
+ */
 export class Queue {
   readonly #directory: Directory;
   readonly #old: OldFiles;
@@ -80,38 +81,45 @@ export class Queue {
   readonly #wake: () => void;
   readonly #turns: Turns | undefined;
   #processor: Processor | undefined;
-  /** All that goes on until nothing waits, or the queue is stopped. */
+  /** Ends when no file waits any more, or the queue is stopped. */
   #work: Promise<void> | undefined;
-  /** The file that the processor is at. */
+  /** The file that is being processed. */
   #name: string | undefined;
   #running: RunningProcessor | undefined;
-  /** Ends the wait for the processor, whatever it does. */
+  /** Ends the wait for a processor that even KILL hasn't ended. */
   #abandon = () => {};
-  /** Ends it, too: what runs inside has a fault. */
+  /** Ends the wait for a processor that runs inside, and has thrown an error. */
   #fault = (_error: unknown) => {};
-  readonly #letUncaughtBe: () => void;
+  readonly #stopHandlingUncaught: () => void;
   readonly #failureFile: FailureFile;
-  /** Whether the last run has left anything. */
-  #left = false;
+  /** Whether the last run may have left `processed` and `newstate`. */
+  #leftFiles = false;
   #stopping = false;
   #pausing = false;
   /** Whether the last file was processed, and not kept unsent. */
   #succeeding = true;
-  /** When the processor began with its file, on this process's own clock. */
+  /** When the processor began its file, on this process's own clock. */
   #began = 0;
-  /** Wakes the log when patience is over. */
+  /** Wakes the log when {@linkcode PATIENCE} is over. */
   #timer: number | undefined;
   /** Whether other logs' processors have to end before this one's may start. */
   #waitsForTurn = false;
-  /** Whether a file that was processed is being put into its place. */
+  /** Whether the processor has succeeded, and steps 7 to 11 are being taken. */
   #completing = false;
   /** A sync of the names that goes on while the next file is processed. */
   #syncing: Promise<void> | undefined;
-  /** Resolved when a file has come, was taken in hand, or has left. */
+  /**
+   * Resolved when a file has come to the queue, is about to be processed, or has
+   * left the queue.
+   */
   #change = Promise.withResolvers<void>();
-  /** A file that is being kept unsent, and what was said of others. */
+  /** Ends when the file that is being kept without a try has been kept. */
   #keeping: Promise<void> | undefined;
-  #kept: Bytes = new Uint8Array(0);
+  /**
+   * The notices of files that were kept while a processor ran. They are appended
+   * to the `newstate` that it leaves.
+   */
+  #keptNotices: Bytes = new Uint8Array(0);
 
   constructor(
     directory: Directory,
@@ -130,41 +138,42 @@ export class Queue {
     this.#wake = wake;
     this.#failureFile = new FailureFile(directory);
     this.#processor = find?.(settings.processor);
-    this.#letUncaughtBe = find === undefined
+    this.#stopHandlingUncaught = find === undefined
       ? () => {}
-      : takeUncaught((error) => this.#takeUncaught(error));
+      : handleUncaught((error) => this.#handleUncaught(error));
   }
 
   /**
-   * What nobody has caught comes from what runs inside: all that is done here
-   * is waited for. It is that processor's failure, and nothing else's.
+   * Takes an error that nothing has caught for the failure of the processor that
+   * runs inside. It can come from nowhere else, since this program itself awaits
+   * all that it does.
    */
-  #takeUncaught(error: unknown): boolean {
+  #handleUncaught(error: unknown): boolean {
     if (this.#running === undefined) return false;
     this.#kill("SIGKILL");
     this.#fault(error);
     return true;
   }
 
-  /** Nothing is done any more. */
+  /** Ends the queue's use, after its work has ended. */
   close(): void {
-    this.#letUncaughtBe();
+    this.#stopHandlingUncaught();
   }
 
   /** How many files can be finished without waiting for a processor. */
   get room(): number {
     if (this.#stopping) return Infinity;
-    return this.#old.room || (this.#letsGo ? Infinity : 0);
+    return this.#old.room || (this.#canMakeRoom ? Infinity : 0);
   }
 
-  /** Whether the oldest file goes when all wait. */
-  get #letsGo(): boolean {
+  /** Whether the oldest file is removed or kept to make room for another one. */
+  get #canMakeRoom(): boolean {
     const may = this.#settings.discard === true ||
       this.#processor?.keepsUnsent === true;
     return may && !this.#isPatient();
   }
 
-  /** Whether there will be room before long, as things go. */
+  /** Whether the processor is likely to make room soon; see PATIENCE. */
   #isPatient(): boolean {
     if (!this.#succeeding || !this.working) return false;
     const left = this.#began + PATIENCE - performance.now();
@@ -176,37 +185,37 @@ export class Queue {
     return true;
   }
 
-  /** What is going on; `undefined` when nothing waits. */
+  /** A promise of the end of all work; `undefined` when no file waits. */
   get work(): Promise<void> | undefined {
     return this.#work;
   }
 
-  /** Whether the processor is at work, so that less may wait before long. */
+  /** Whether files are being processed, rather than waiting for a pause to end. */
   get working(): boolean {
     return this.#work !== undefined && !this.#pausing;
   }
 
-  /** A file waits that wasn't complete before. */
+  /** Has a file processed that has just become complete. */
   add(): void {
     this.#changed();
     this.start();
   }
 
-  /** Goes on with what waits. */
+  /** Has the waiting files processed. */
   start(): void {
     if (this.#work || this.#stopping || this.#old.waiting.count === 0) return;
     this.#began = performance.now();
     this.#work = this.#processAll().finally(() => {
       this.#work = undefined;
       this.#changed();
-      // What has come in the meantime.
+      // Files may have come in the meantime.
       this.start();
     });
   }
 
   /**
-   * Nothing new is begun; a processor that runs has a few seconds. Its file,
-   * and all that wait, stay for the next run.
+   * Starts no more processors, and ends a running one after a few seconds. Its
+   * file, and all waiting ones, stay for the next run.
    */
   stop(): void {
     if (this.#stopping) return;
@@ -219,7 +228,7 @@ export class Queue {
     const timers = [
       setTimeout(() => this.#kill("SIGTERM"), TIME_TO_FINISH),
       setTimeout(() => this.#kill("SIGKILL"), dead),
-      setTimeout(() => this.#abandon(), dead + BURIAL),
+      setTimeout(() => this.#abandon(), dead + TIME_TO_REAP),
     ];
     this.#work.finally(() => timers.forEach(clearTimeout));
   }
@@ -228,7 +237,7 @@ export class Queue {
     try {
       this.#running?.kill(signal);
     } catch {
-      // A fault of a processor inside is nothing that the log ends of.
+      // A fault of a processor that runs inside doesn't end the log.
     }
   }
 
@@ -238,27 +247,29 @@ export class Queue {
     this.#wake();
   }
 
-  /** Waits until one more file may wait, or makes room for it. */
+  /** Waits until there is room for another waiting file, or makes room. */
   async makeRoom(): Promise<void> {
     while (this.#old.full && !this.#stopping) {
       const count = this.#old.waiting.count + this.#old.unsynced;
       const names = this.#old.waiting.names();
       this.start();
-      // Rather than the one in hand, one that is about to wait.
+      // The file that is being processed goes last: rather than that one, a file
+      // that is still being synced, as soon as it waits.
       const oldest = names.find((name) => name !== this.#name) ??
         (this.#old.unsynced > 0 ? undefined : names[0]);
-      // Which one is in hand may not be settled yet.
-      const taking = this.working && this.#name === undefined &&
+      // The next file to be processed may not have been chosen yet.
+      const choosing = this.working && this.#name === undefined &&
         !this.#waitsForTurn;
       if (
-        oldest === undefined || !this.#letsGo || this.#completing || taking
+        oldest === undefined || !this.#canMakeRoom || this.#completing ||
+        choosing
       ) {
         await this.#change.promise;
       } else if (this.#settings.discard) {
         this.#discard(oldest);
       } else {
         this.#keeping = this.#keep(oldest, `${count} files wait`)
-          // The file goes on waiting.
+          // When the log is to end, the file goes on waiting.
           .catch(unlessStopped);
         await this.#keeping;
         this.#keeping = undefined;
@@ -269,7 +280,8 @@ export class Queue {
   #discard(name: string): void {
     const { path } = this.#directory;
     const size = this.#directory.stat(name)?.size ?? 0;
-    // Told first: killed in between, it is told and there, and not the reverse.
+    // The warning comes first: a kill between the two may leave a file that was
+    // said to be removed, but never removes one without a word.
     this.#retrier.warn(
       `too many files wait in ${path}, removed unsent: ${name}, ${size} bytes`,
     );
@@ -310,7 +322,7 @@ export class Queue {
     await this.#syncing;
   }
 
-  /** Waits for this log's turn; `false` where there is to be none. */
+  /** Waits for this log's turn; `false` when the program is to end instead. */
   async #takeTurn(): Promise<boolean> {
     if (this.#turns === undefined) return true;
     this.#waitsForTurn = true;
@@ -322,33 +334,33 @@ export class Queue {
   }
 
   /**
-   * Has a file processed.
+   * Tries to have a file processed.
    *
-   * @returns What there is to say when that doesn't succeed
+   * @returns `undefined` after success
    */
   async #try(name: string): Promise<Failure | undefined> {
     let failure: Failure | undefined;
     try {
       this.#name = name;
       this.#changed();
-      this.#left = true;
+      this.#leftFiles = true;
       failure = await this.#process(name);
     } catch (error) {
       if (error instanceof Stopped) throw error;
-      // A fault of the program's own ends nothing either.
+      // Not even a bug of this program ends the log.
       failure = this.#failed(error);
     }
     this.#name = undefined;
     this.#began = performance.now();
     if (failure === undefined) {
-      this.#left = false;
+      this.#leftFiles = false;
       this.#changed();
       return undefined;
     }
     this.#succeeding = false;
     if (this.#stopping) return failure;
     const { message, cause } = failure;
-    this.#failureFile.say(cause);
+    this.#failureFile.write(cause);
     const count = this.#old.waiting.count;
     let waiting = `${count} ${count === 1 ? "file" : "files"}`;
     try {
@@ -362,8 +374,9 @@ export class Queue {
   }
 
   /**
-   * The next file. No run begins while one is being kept: it would have read
-   * the state without the notice, and would leave one without it.
+   * The next file to be processed. It isn't processed while another one is being
+   * kept: its processor would read the `state` without that one's notice, and
+   * leave a `newstate` without it.
    */
   async #following(): Promise<string | undefined> {
     let name: string | undefined;
@@ -374,10 +387,10 @@ export class Queue {
     return name;
   }
 
-  /** What a processor that didn't succeed has left is nobody's. */
+  /** Removes the files that a processor without success has left. */
   tidy(): void {
-    if (!this.#left) return;
-    this.#left = false;
+    if (!this.#leftFiles) return;
+    this.#leftFiles = false;
     const { path } = this.#directory;
     for (const name of ["newstate", "processed"]) {
       try {
@@ -400,7 +413,11 @@ export class Queue {
     this.#pausing = false;
   }
 
-  /** Takes a step until it succeeds, or the log is to end. */
+  /**
+   * Takes a step again and again until it succeeds.
+   *
+   * @throws {Stopped} When the log is to end before that
+   */
   async #insist<T>(step: () => T, failure: string): Promise<T> {
     while (true) {
       try {
@@ -440,7 +457,8 @@ export class Queue {
           `unable to stat ${path}/${name}`,
         );
         if (processed === undefined) return name;
-        // An earlier run was cut off when it had been processed.
+        // An earlier run was cut off after the file had been processed, and
+        // before it was removed.
         await this.#setComplete(processed);
         await this.#insist(
           () => this.#directory.unlink(name),
@@ -455,15 +473,15 @@ export class Queue {
   /**
    * Runs the processor on a file.
    *
-   * @returns What is wrong, when it doesn't succeed
+   * @returns `undefined` after success
    */
   async #process(name: string): Promise<Failure | undefined> {
     const { path } = this.#directory;
-    // Loaded when it is needed: most logs have no processor, and a program
-    // that starts in milliseconds notices three files.
+    // Loaded only when it is needed: most logs have no processor, and loading
+    // three more files shows in a start that takes milliseconds.
     const processor = this.#processor ??= (await import("./processor.ts"))
       .shell();
-    // What was kept without it has come to `state`.
+    // The notice of a file that is being kept has to be in `state` first.
     await this.#keeping;
     try {
       this.#running = this.#run(processor, name);
@@ -475,18 +493,18 @@ export class Queue {
     }
     const failure = await this.#failureOf(this.#running);
     this.#running = undefined;
-    // From now on no file is begun to be kept beside it.
+    // From now on no other file is kept until this one is completed.
     this.#completing = failure === undefined;
     await this.#keeping;
     if (failure === undefined) {
       await this.#complete(name).finally(() => this.#completing = false);
       this.#failureFile.clear();
     }
-    this.#kept = new Uint8Array(0);
+    this.#keptNotices = new Uint8Array(0);
     return failure;
   }
 
-  /** Something has thrown what is no expected failure. */
+  /** The failure for an error that nobody expected, a bug for example. */
   #failed(error: unknown): Failure {
     const cause = inOneLine(error);
     return { message: `${this.#words("failed")}: ${cause}`, cause };
@@ -496,7 +514,7 @@ export class Queue {
     return `processor ${what} in ${this.#directory.path}, pausing`;
   }
 
-  /** What is wrong with how a processor ends, when it does. */
+  /** Waits for a processor's end; `undefined` when it has succeeded. */
   async #failureOf(running: RunningProcessor): Promise<Failure | undefined> {
     const { promise, resolve } = Promise.withResolvers<Failure | undefined>();
     this.#abandon = () =>
@@ -506,7 +524,7 @@ export class Queue {
       (status) => resolve(this.#ending(status, running.cause)),
       (error) => {
         if (!(error instanceof SysError)) return resolve(this.#failed(error));
-        // Somebody else has waited for it: a host program of the library's.
+        // A program that uses the library may have waited for all its children.
         const { path } = this.#directory;
         const message =
           `wait failed for processor in ${path}, pausing: ${error.message}`;
@@ -532,9 +550,9 @@ export class Queue {
   #run(processor: Processor, name: string): RunningProcessor {
     const directory = this.#directory;
     using opened = new Opened();
-    // New files for each run: what an earlier one left behind may still
-    // write to its own. `newstate` goes first, so that it is never there
-    // alone.
+    // New files for each run: processes that an earlier run left behind may
+    // still write to the old ones. `newstate` is removed first, so that it is
+    // never there without `processed`.
     directory.unlink("newstate");
     const job: ProcessorJob = {
       command: this.#settings.processor,
@@ -551,7 +569,7 @@ export class Queue {
     return processor.start(job);
   }
 
-  /** A `state` that somebody removed is an empty one. */
+  /** Opens `state`, and makes an empty one when somebody has removed it. */
   #openState(): number {
     const directory = this.#directory;
     try {
@@ -563,7 +581,7 @@ export class Queue {
     return directory.open("state", "read");
   }
 
-  /** The processor has exited 0; see the table. */
+  /** Takes the steps 7 to 11: the processor has exited 0. */
   async #complete(name: string): Promise<void> {
     const directory = this.#directory;
     const { path } = directory;
@@ -572,23 +590,25 @@ export class Queue {
       () => this.#syncFile("processed", false),
       `unable to write ${path}/processed to disk`,
     );
-    // Most processors have no state, and no need for what it costs.
+    // Most processors use no state, so the syncs for it can be spared.
     const stateful = await this.#insist(() => {
-      this.#appendKept();
+      this.#appendKeptNotices();
       const before = directory.stat("state")?.size ?? 0;
       return !this.#syncFile("newstate", before > 0) || before > 0;
     }, `unable to write ${path}/newstate to disk`);
-    // Of one file at a time the disk may not know yet that it is done.
+    // The previous file's change of names is synced before this file's begins:
+    // see the end of the list of steps.
     await this.#syncing;
     if (stateful) await this.#syncNames();
     await this.#insist(
       () => directory.rename("processed", next),
       `unable to rename ${path}/processed`,
     );
-    // Lines are never without a name on the disk; without lines there is
-    // nothing to wait for.
+    // Lines always have a name on the disk. An empty file has no lines, so
+    // nothing needs to be waited for.
     if (stateful || !empty) await this.#syncNames();
-    // Not before: `processed` of that mode would be taken for another file.
+    // Not earlier: `processed` of this mode would be taken for what an older
+    // version has left.
     await this.#setComplete(next);
     await this.#insist(
       () => directory.rename("newstate", "state"),
@@ -604,21 +624,21 @@ export class Queue {
       () => directory.unlink(name),
       `unable to remove ${path}/${name}`,
     );
-    // What a processor that keeps the unsent leaves wasn't sent.
+    // `tryto -p` leaves in `processed` what it couldn't send.
     this.#succeeding = empty || this.#processor?.keepsUnsent !== true;
     this.#old.processed(name, empty);
-    // Where it isn't on the disk yet that the file is gone, the next start
-    // sees by the other name that it is done. The state has no such mark.
+    // After a power cut the removed file may be back. The next start then sees
+    // by the other name that it is done. For `state` there is no such mark.
     if (stateful) await this.#syncNames();
     else if (empty) {
       this.#syncing = this.#syncNames().catch(unlessStopped);
-      // Other logs take their turn when nothing of this one goes on.
+      // One of many logs gives its turn back only when nothing of it goes on.
       if (this.#turns) await this.#syncing;
     }
     await this.#trim();
   }
 
-  /** Waits until the names, as they are, are on the disk. */
+  /** Waits until all changes of names so far are on the disk. */
   async #syncNames(): Promise<void> {
     const directory = this.#directory;
     const { changes } = directory;
@@ -631,7 +651,7 @@ export class Queue {
     }
   }
 
-  /** Removes old files that are too many. */
+  /** Removes old files while there are too many. */
   async #trim(): Promise<void> {
     await this.#insist(
       () => this.#old.trim(!this.#pausing && this.#old.waiting.count > 0),
@@ -640,10 +660,11 @@ export class Queue {
   }
 
   /**
-   * Brings what a processor wrote to the disk, if it is anything. A `newstate`
-   * that is gets the mode of what is complete: where it is found without
-   * `processed`, it is to become `state`.
+   * Syncs a file that the processor wrote, unless it is empty. `newstate` also
+   * gets the mode of a complete file, since the next start makes it `state` when
+   * it finds that mode and no `processed`.
    *
+   * @param also Whether an empty file is synced, too
    * @returns Whether the file is empty
    */
   #syncFile(name: "processed" | "newstate", also: boolean): boolean {
@@ -660,16 +681,16 @@ export class Queue {
     }
   }
 
-  /** What was said meanwhile of files that were kept comes after the rest. */
-  #appendKept(): void {
-    if (this.#kept.length === 0) return;
+  /** Appends the notices of files that were kept meanwhile to `newstate`. */
+  #appendKeptNotices(): void {
+    if (this.#keptNotices.length === 0) return;
     const fd = this.#directory.open("newstate", "append");
     const size = this.#directory.stat("newstate")?.size ?? 0;
     try {
-      writeOrThrow(fd, this.#kept);
-      this.#kept = new Uint8Array(0);
+      writeOrThrow(fd, this.#keptNotices);
+      this.#keptNotices = new Uint8Array(0);
     } catch (error) {
-      // It is tried again, with all of it.
+      // The next attempt writes all of them again.
       ftruncate(fd, size);
       throw error;
     } finally {
@@ -684,11 +705,12 @@ export class Queue {
     );
   }
 
-  /** Makes a waiting file an old one, untried, and has its notice written. */
+  /** Makes a waiting file an old one without a try, and writes its notice. */
   async #keep(name: string, reason: string): Promise<void> {
     const directory = this.#directory;
     const { path } = directory;
-    // Who is at work has `state` open, and puts another one in its place.
+    // A running processor has `state` open, and its `newstate` will replace it:
+    // the notice is also kept apart, to be appended to that.
     const apart = this.#name !== undefined;
     let notices = await this.#insist(
       () => this.#readState(),
@@ -698,13 +720,13 @@ export class Queue {
       const said = await this.#noticeOf(name, reason, apart);
       if (apart) {
         notices = joined(
-          notices.subarray(0, notices.length - this.#kept.length),
+          notices.subarray(0, notices.length - this.#keptNotices.length),
           said,
         );
-        this.#kept = said;
+        this.#keptNotices = said;
       } else notices = said;
     } catch (error) {
-      // Untold is better than not written.
+      // Better to keep the file without a notice than to stop the log.
       const why = error instanceof SysError ? `: ${error.message}` : "";
       this.#retrier.warn(`unable to tell that ${path}/${name} is kept${why}`);
     }
@@ -720,7 +742,13 @@ export class Queue {
     this.#old.processed(name, false);
   }
 
-  /** Has the processor say of a file that it is kept. */
+  /**
+   * Has the processor write the notice of a file that is kept, after all notices
+   * so far.
+   *
+   * @param apart Whether those are only the notices of files that were kept while
+   * the processor ran, instead of those in `state`
+   */
   async #noticeOf(
     name: string,
     reason: string,
@@ -728,13 +756,13 @@ export class Queue {
   ): Promise<Bytes> {
     const directory = this.#directory;
     using opened = new Opened();
-    const before = apart ? this.#kept : this.#readState();
-    writeOrThrow(opened.use(directory.create(KEPT)), before);
-    const state = opened.use(directory.open(KEPT, "read"));
-    const newstate = opened.use(directory.create(KEPT));
-    const reader = opened.use(directory.open(KEPT, "read"));
-    const processed = opened.use(directory.create(KEPT));
-    directory.unlink(KEPT);
+    const before = apart ? this.#keptNotices : this.#readState();
+    writeOrThrow(opened.use(directory.create(KEPT_STATE)), before);
+    const state = opened.use(directory.open(KEPT_STATE, "read"));
+    const newstate = opened.use(directory.create(KEPT_STATE));
+    const reader = opened.use(directory.open(KEPT_STATE, "read"));
+    const processed = opened.use(directory.create(KEPT_STATE));
+    directory.unlink(KEPT_STATE);
     await this.#processor!.keep?.({
       command: this.#settings.processor,
       directory: directory.fd,
@@ -760,19 +788,19 @@ export class Queue {
   }
 
   #replaceState(bytes: Bytes): void {
-    const fd = this.#directory.create(KEPT);
+    const fd = this.#directory.create(KEPT_STATE);
     try {
       writeOrThrow(fd, bytes);
       fsync(fd);
     } finally {
       close(fd);
     }
-    this.#directory.rename(KEPT, "state");
+    this.#directory.rename(KEPT_STATE, "state");
     this.#directory.sync();
   }
 }
 
-/** That the log is to end is no failure. */
+/** Ignores that a step was given up because the log is to end. */
 function unlessStopped(error: unknown): void {
   if (!(error instanceof Stopped)) throw error;
 }
@@ -780,17 +808,6 @@ function unlessStopped(error: unknown): void {
 function writeOrThrow(fd: number, bytes: Bytes): void {
   const failure = writeAll(fd, bytes);
   if (failure) throw failure;
-}
-
-function readAll(fd: number): Bytes {
-  const chunks: Bytes[] = [];
-  while (true) {
-    const chunk = new Uint8Array(64 * 1024);
-    const n = read(fd, chunk);
-    if (n < 0) throw new SysError(-n);
-    if (n === 0) return joined(...chunks);
-    chunks.push(chunk.subarray(0, n));
-  }
 }
 
 function joined(...parts: readonly Bytes[]): Bytes {

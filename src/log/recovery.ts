@@ -1,6 +1,6 @@
 /**
- * What a start makes of what an earlier run left; see the table in
- * `log_directory.ts`.
+ * What a start does with the files that an earlier run left. The list at the top
+ * of `log_directory.ts` says what may be found.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { isComplete, MODE_RUNNING, UNPROCESSED } from "./names.ts";
 import type { OldFiles } from "./old_files.ts";
 import { startStep } from "./retrier.ts";
 
-/** A `current` that is written to. */
+/** A `current` that was opened for writing. */
 export interface Current {
   /** The file, open for appending. */
   readonly fd: number;
@@ -21,18 +21,18 @@ export interface Current {
   readonly length: number;
   /** Whether it ends inside a line. */
   readonly partial: boolean;
-  /** How many milliseconds ago its oldest line came. */
+  /** How many milliseconds ago its oldest line was read. */
   readonly age: number;
 }
 
 /**
  * Deals with the files of an earlier run, and opens `current`.
  *
- * @param directory The directory, which is locked
+ * @param directory The log's directory, which is locked
  * @param old Its old files
- * @param later Whether the name of a new `current` is synced with its lines:
- * where many logs are opened that takes less
- * @returns `current`
+ * @param later Whether the name of a new `current` is synced only with its first
+ * lines, which is less work where many logs are opened
+ * @returns The open `current`
  * @throws {StartError} When something can't be done
  */
 export function recover(
@@ -61,25 +61,27 @@ export function recover(
     );
   } else if (newstate) {
     discard("newstate");
-    // Not without `processed`, not even after an outage.
+    // Synced now, so that not even a power cut can bring back a `newstate`
+    // without `processed`: that would become `state`.
     startStep(() => directory.sync(), `unable to write ${path} to disk`);
   }
   discard("keptstate");
-  // The original says by this mode that `previous` has been processed.
+  // By this mode the original says that `previous` has been processed.
   if (processed && isComplete(processed.mode)) {
     discard("previous");
     keepCutOff(directory, old, "processed", old.code);
   } else if (processed) discard("processed");
   keepCutOff(directory, old, "previous", UNPROCESSED);
   if (current && isComplete(current.mode)) {
-    return goOn(directory, current, old);
+    return continueCurrent(directory, current, old);
   }
   keepCutOff(directory, old, "current", UNPROCESSED);
   const sync = () =>
     startStep(() => directory.sync(), `unable to write ${path} to disk`);
-  // The name `current` has been another file's.
+  // The name `current` was another file's until now.
   if (later && directory.changes > before) sync();
-  // A `state` is always a complete one; what it says, others wait to hear.
+  // `state` stays: it is complete, since it gets its name only then, and the
+  // next run of the processor is to read it.
   close(startStep(
     () => directory.open("state", "append"),
     `unable to write to ${path}/state`,
@@ -100,8 +102,12 @@ function setRunning(fd: number, path: string): void {
   );
 }
 
-/** Opens a `current` that the last run left complete. */
-function goOn(directory: Directory, found: FileInfo, old: OldFiles): Current {
+/** Opens a `current` that the last run left complete, to continue it. */
+function continueCurrent(
+  directory: Directory,
+  found: FileInfo,
+  old: OldFiles,
+): Current {
   const { path } = directory;
   const fd = startStep(
     () => directory.open("current", "append", 0o600),
@@ -118,10 +124,10 @@ function goOn(directory: Directory, found: FileInfo, old: OldFiles): Current {
   if (found.size > 0) seek(reader, found.size - 1);
   const partial = read(reader, last) === 1 && last[0] !== NEWLINE;
   close(reader);
-  // The first line's timestamp says when it came. Without one it was not
-  // before the file was made, so the file is finished too early rather than
-  // too late. Where no file system says that, it was when the file before was
-  // finished.
+  // The first line's timestamp says when that line came. Without one, the time
+  // at which the file was made is taken: the line came later, so the file is
+  // finished too early rather than too late. On file systems that don't know
+  // that time, the time at which the previous file was finished is taken.
   const seconds = readStamp(bytes.subarray(0, n))?.moment.seconds ??
     found.birthtime ??
     (startStep(() => old.newest(), `unable to read ${path}`).seconds ||
@@ -131,8 +137,8 @@ function goOn(directory: Directory, found: FileInfo, old: OldFiles): Current {
 }
 
 /**
- * Gives a file of the last run its old file's name, if it is there, and lets
- * the oldest ones go.
+ * Gives a file that the last run left, if there is one of that name, the name of
+ * an old file, and removes the oldest files that are too many.
  */
 function keepCutOff(
   directory: Directory,
@@ -146,8 +152,8 @@ function keepCutOff(
     `unable to stat ${path}/${name}`,
   );
   if (!found) return;
-  // The original links and then unlinks. Cut off in between, the file has its
-  // new name already.
+  // The original renames by link(2) and unlink(2). When it was killed between
+  // them, the file has its new name already.
   const linked = found.nlink > 1 && startStep(
     () => hasOldName(directory, found.identity),
     `unable to read ${path}`,

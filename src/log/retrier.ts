@@ -1,7 +1,7 @@
 /**
- * What is done when the disk, or a processor, fails after the start: say so,
- * pause, and try the same step again, for as long as it takes. Nothing is
- * given up, so nothing is lost.
+ * What a log does when the disk or a processor fails after the start: it warns,
+ * pauses, and takes the same step again, for as long as it takes. It gives
+ * nothing up, so no line is lost.
  *
  * @module
  */
@@ -13,27 +13,25 @@ import { roomToCome } from "../sys/unlink_aside.ts";
 export const PAUSE = 5000;
 
 /**
- * Whether a step that failed may be taken again at once: the disk was full, and
- * large files that had been removed before were still being freed.
+ * Whether a step that failed can be taken again at once, because the disk was
+ * full, and large files, removed before, were still being freed in a thread.
+ * Waits until they are freed.
  *
  * @param error What the step failed with
- * @returns After they are
  */
 export async function hasMadeRoom({ code }: SysError): Promise<boolean> {
   return code === "ENOSPC" && await roomToCome();
 }
 
-/** A start that failed; the message says what, in the originals' words. */
+/** A start failed. The message says why, in the originals' words. */
 export class StartError extends LogferryError {
-  /** The log directory that can't be opened, where it is one. */
+  /** The log directory that can't be opened, when that is what failed. */
   readonly path: string | undefined;
 
   /**
-   * Makes it.
-   *
    * @param message What is wrong
-   * @param options What the system says, and the log directory that can't be
-   * opened, where it is one
+   * @param options Cause and code as for {@linkcode LogferryError}, and the log
+   * directory that can't be opened, when that is what failed
    */
   constructor(
     message: string,
@@ -44,28 +42,23 @@ export class StartError extends LogferryError {
   }
 }
 
-/**
- * Warnings, pauses, and what cuts a pause short.
- */
+/** Warns, pauses, and retries. A signal cuts its pauses short. */
 export class Retrier {
   /** Where the warnings go. */
   readonly warn: (message: string) => void;
   readonly #sleepers = new Set<() => void>();
 
-  /**
-   * Makes it.
-   *
-   * @param warn Where the warnings go
-   */
+  /** @param warn Where the warnings go */
   constructor(warn: (message: string) => void) {
     this.warn = warn;
   }
 
   /**
-   * Says what is wrong, and pauses.
+   * Warns, and pauses.
    *
-   * @param message What is wrong
-   * @param milliseconds How long, unless {@linkcode Retrier.hurry} is called
+   * @param message The warning
+   * @param milliseconds How long the pause is, unless {@linkcode Retrier.hurry}
+   * ends it
    */
   async pause(message: string, milliseconds = PAUSE): Promise<void> {
     this.warn(message);
@@ -77,16 +70,16 @@ export class Retrier {
     this.#sleepers.delete(resolve);
   }
 
-  /** Ends all pauses: a signal came, and waits for the step to succeed. */
+  /** Ends all pauses at once, so that what a signal asks for isn't held up. */
   hurry(): void {
     for (const resolve of this.#sleepers) resolve();
   }
 
   /**
-   * Takes a step until it succeeds.
+   * Takes a step again and again until it succeeds.
    *
    * @param step The step
-   * @param failure What to say when it fails, without the reason
+   * @param failure The warning when the step fails, without the reason
    * @returns What the step returned
    */
   async retry<T>(step: () => T | Promise<T>, failure: string): Promise<T> {
@@ -103,13 +96,13 @@ export class Retrier {
 }
 
 /**
- * Takes a step of the start, where a failure ends the program.
+ * Takes a step of the start, where a failure isn't retried: it ends the program.
  *
  * @param step The step
- * @param failure What to say when it fails, without the reason
- * @param path The log directory that is opened by it, where it is one
+ * @param failure The message when the step fails, without the reason
+ * @param path The log directory, when the step opens it
  * @returns What the step returned
- * @throws {StartError} When it fails
+ * @throws {StartError} When the step fails
  */
 export function startStep<T>(
   step: () => T,

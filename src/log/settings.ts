@@ -1,6 +1,6 @@
 /**
- * What can be said of a log: how large its files are, how many there are, and
- * what becomes of them.
+ * A log's settings: how large its files are, how many of them there are, and
+ * what is done with them.
  *
  * @module
  */
@@ -9,20 +9,20 @@
 export const SIZE_MIN = 4096;
 /** The largest size of a log file, in bytes. */
 export const SIZE_MAX = 16777215;
-/** The size of a log file unless the script says, in bytes. */
+/** The size of a log file unless the script gives another, in bytes. */
 export const SIZE_DEFAULT = 99999;
 /** The smallest number of log files, `current` included. */
 export const KEEP_MIN = 2;
-/** The number of log files unless the script says, `current` included. */
+/** The number of log files unless the script gives another, `current` included. */
 export const KEEP_DEFAULT = 10;
-/** The end of a finished file's name unless the script says. */
+/** What a finished file's name ends in unless the script gives another code. */
 export const CODE_DEFAULT = "s";
-/** How long such an end may be. */
+/** How many characters a code may have. */
 const CODE_MOST = 100;
 
 /**
- * What the actions `s`, `n`, `!`, `a`, `d`, `w`, `b` and `k` say of the
- * directories after them.
+ * A log's settings, which a script gives by the actions `s`, `n`, `!`, `a`, `d`,
+ * `w`, `b` and `k` before the directory.
  *
  * @example
  * ```ts
@@ -38,45 +38,50 @@ const CODE_MOST = 100;
 export interface LogSettings {
   /** The size at which `current` is finished, in bytes. */
   size: number;
-  /** How many log files there are at the most, `current` included. */
+  /** How many log files there are at most, `current` included. */
   keep: number;
-  /** The command that each finished file goes through; none when empty. */
+  /** The command that processes each finished file; empty for none. */
   processor: string;
-  /** The age at which `current` is finished, in seconds; 0 for any age. */
+  /**
+   * The age of its oldest line at which `current` is finished, in seconds; 0 when
+   * age doesn't matter.
+   */
   age: number;
   /**
-   * Whether the oldest waiting file goes when all files wait for the
-   * processor; otherwise the log stands still then.
+   * Whether the oldest waiting file is removed when there is no room for another
+   * one to wait for the processor; otherwise writes to the log wait then.
    */
   discard?: boolean;
   /** What finished files' names end in, after the dot; `s` unless given. */
   code?: string;
-  /** How many bytes old files may have together; any number unless given. */
+  /** How many bytes all old files may have together; any number unless given. */
   keepBytes?: number;
-  /** How many seconds old a finished file may get; any age unless given. */
+  /**
+   * How many seconds an old file stays after it was finished; for ever unless
+   * given.
+   */
   keepSeconds?: number;
 }
 
 /**
- * What is wrong with the end of a finished file's name.
+ * What is wrong with a code, the end of finished files' names.
  *
- * @param code The end
- * @returns What, in a few words; `undefined` when it can be one
+ * @returns The fault in a few words; `undefined` when the code is right
  */
 export function codeFault(code: string): string | undefined {
   if (code.includes("/")) return "no file's name has a slash";
   if (code.length > CODE_MOST) return "too long for a file's name";
-  // Such a file would be processed again, or take the place of one that waits.
+  // A finished file of such a name would be taken for a waiting one, and be
+  // processed again, or overwrite a waiting one.
   return code === "u" || code.endsWith(".u")
     ? ".u is for files that wait"
     : undefined;
 }
 
 /**
- * Makes sure that settings are some that a script could give.
+ * Makes sure that a script could give these settings.
  *
- * @param settings The settings
- * @throws {RangeError} When they aren't
+ * @throws {RangeError} When it couldn't
  */
 export function checkSettings(settings: Readonly<LogSettings>): void {
   const { size, keep, keepBytes = 1, keepSeconds = 1 } = settings;
