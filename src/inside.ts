@@ -1,10 +1,11 @@
 /**
- * Running what is ours inside multilog's process: `tryto …`, `socklog-tcp send
- * …`, or the one around the other, as a log's processor, with no shell, no
- * process, and no runtime to start.
+ * Running a log's processor inside multilog's process, when it is one of our own
+ * programs: `tryto …`, `socklog-tcp send …`, or `tryto … socklog-tcp send …`.
+ * Then no shell, process or runtime has to be started for each file.
  *
- * Each program's own function does the work, with a job's descriptors in place
- * of a program's; so there is no difference but the time it takes.
+ * The same functions do the work that do it in the programs, but on the job's
+ * descriptors instead of the process's own. So only the time it takes is
+ * different.
  *
  * @module
  */
@@ -41,17 +42,16 @@ import { keepUntried, tryOut } from "./tryto/main.ts";
 import type { EndingSignal, Prog } from "./tryto/prog.ts";
 import { Killed, Signals, type Surroundings } from "./tryto/tries.ts";
 
-/** Where messages go that aren't told with the next log. */
+/** Where messages go that `tryto -p` doesn't send with the next log. */
 const STANDARD_ERROR = 2;
 
-/** Characters that no shell takes for anything but themselves. */
+/** A command of characters that have no special meaning for a shell. */
 const PLAIN = /^[A-Za-z0-9_@%+:,.\/ \t-][A-Za-z0-9_@%+:,.\/ \t=-]*$/;
 
 /**
- * The words of a command that a shell would do nothing to but split.
+ * Splits a command into words, as a shell would.
  *
- * @param command The command
- * @returns Its words, or `undefined` where it needs a shell
+ * @returns The words; `undefined` when a shell would do more than split it
  *
  * @example
  * ```ts
@@ -69,10 +69,8 @@ export function plainWords(command: string): string[] | undefined {
 }
 
 /**
- * Finds what carries out a log's processor: this process where it can, a shell
- * otherwise.
- *
- * @param command The processor
+ * Finds what runs a log's processor: this process where it can, otherwise a
+ * shell.
  */
 export const findProcessor: FindProcessor = (command) => {
   const words = plainWords(command);
@@ -86,7 +84,8 @@ export const findProcessor: FindProcessor = (command) => {
       return inside.keepsUnsent && here;
     },
     start(job) {
-      // Whoever replaces the program means it: the next file is for the new one.
+      // When the program's file has been replaced, by an upgrade for example,
+      // the next log file is processed by the new program.
       here = leadsHere(program);
       return (here ? inside : outside).start(job);
     },
@@ -95,10 +94,10 @@ export const findProcessor: FindProcessor = (command) => {
 };
 
 /**
- * What carries out a program of ours as a processor.
+ * The processor that runs a program of ours inside this process.
  *
- * @param words Its name, and arguments
- * @returns It, or `undefined` where it isn't one of those that can be
+ * @param words The program's name, and its arguments
+ * @returns The processor; `undefined` when it has to be a process of its own
  */
 export function processorInside(
   words: readonly string[],
@@ -126,28 +125,32 @@ function baseName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** What `tryto …` is to do; nothing where that is wrong, or asks for help. */
+/**
+ * The options of a command `tryto …`; `undefined` for other commands, and when
+ * the options are wrong or ask for help.
+ */
 function trytoOptionsOf(words: readonly string[]): TrytoOptions | undefined {
   const [name = "", ...args] = words;
   return baseName(name) === "tryto"
-    ? unlessWrong(() => parseTryto(args))
+    ? unlessUsageError(() => parseTryto(args))
     : undefined;
 }
 
-/** What `socklog-tcp send …` is to do. */
+/** The same of a command `socklog-tcp send …`. */
 function sendOptionsOf(words: readonly string[]): SendOptions | undefined {
   const [name = "", ...args] = words;
   if (baseName(name) !== "socklog-tcp") return undefined;
-  const options = unlessWrong(() => parseSocklogTcp(args, "socklog-tcp"));
+  const options = unlessUsageError(() => parseSocklogTcp(args, "socklog-tcp"));
   if (options?.mode !== "send") return undefined;
-  // A process of its own would look for these in the log's directory.
+  // The working directory of a process of its own would be the log's directory.
+  // Here it is multilog's, so these names must not depend on it.
   const files = Object.values(options.tls ?? {});
   return files.every((file) => file?.startsWith("/") ?? true)
     ? options
     : undefined;
 }
 
-function unlessWrong<T>(parse: () => T): T | undefined {
+function unlessUsageError<T>(parse: () => T): T | undefined {
   try {
     return parse();
   } catch (error) {
@@ -156,8 +159,11 @@ function unlessWrong<T>(parse: () => T): T | undefined {
   }
 }
 
-/** A job's descriptors as long as they are needed: the log closes its own. */
-class Held {
+/**
+ * A job with duplicates of its descriptors, for as long as they are needed: the
+ * log closes its own as soon as the processor has been started.
+ */
+class HeldJob {
   readonly job: ProcessorJob;
   readonly #opened = new Opened();
 
@@ -189,7 +195,7 @@ class Held {
   }
 }
 
-/** A job's descriptors as tryto has them. */
+/** What tryto finds around it, with a job's descriptors in it. */
 function surroundings(
   options: TrytoOptions,
   { fds }: ProcessorJob,
@@ -217,7 +223,7 @@ function startTryto(
   options: TrytoOptions,
   given: ProcessorJob,
 ): RunningProcessor {
-  const held = new Held(given);
+  const held = new HeldJob(given);
   const { job } = held;
   const received = new Signals();
   let cause: string | undefined;
@@ -228,7 +234,7 @@ function startTryto(
       let prog: Prog | undefined;
       around.startInside = async (words, inputs) =>
         prog = await startInside!(words, inputs);
-      // What prog knows says more than that it crashed.
+      // Prog's own reason says more than tryto's, "crashed" for example.
       around.onFailure = (reason) => cause = prog?.cause ?? reason;
       return { code: await tryOut(options, around, received) };
     } catch (error) {
@@ -254,7 +260,7 @@ function startSend(
   options: SendOptions,
   given: ProcessorJob,
 ): RunningProcessor {
-  const held = new Held(given);
+  const held = new HeldJob(given);
   const source = sourceOf(held.job.fds.log);
   const prog = sending(options, source, STANDARD_ERROR);
   return {
@@ -266,7 +272,10 @@ function startSend(
   };
 }
 
-/** Starts tryto's prog, where it is the sender and nothing but this program. */
+/**
+ * Starts tryto's prog inside, when it is the sender, and the same program as this
+ * process runs.
+ */
 function sendInside(
   words: readonly string[],
   inputs: readonly Input[],
@@ -274,12 +283,13 @@ function sendInside(
 ): Promise<Prog | undefined> {
   const options = sendOptionsOf(words);
   const prog = options !== undefined && leadsHere(words[0]!)
-    ? sending(options, oneAfterTheOther(inputs), errors)
+    ? sending(options, concatenated(inputs), errors)
     : undefined;
   return Promise.resolve(prog);
 }
 
-function oneAfterTheOther(inputs: readonly Input[]): Source {
+/** All inputs, one after the other, as one source. */
+function concatenated(inputs: readonly Input[]): Source {
   let at = 0;
   return {
     get waits() {
@@ -301,7 +311,7 @@ function oneAfterTheOther(inputs: readonly Input[]): Source {
   };
 }
 
-/** A sender at work, which signals end as they end a process. */
+/** Starts the sender. A signal ends it as it would end a process. */
 function sending(
   options: SendOptions,
   source: Source,
@@ -321,7 +331,8 @@ function sending(
     } catch (error) {
       if (controller.signal.aborted) return await killed.promise;
       if (error instanceof InputError) {
-        // To a process its input would only have no end; tryto ends it.
+        // A process wouldn't notice this, but wait for more input until tryto
+        // ends it.
         inputFailed.resolve(error);
         return await killed.promise;
       }
@@ -346,9 +357,9 @@ function sending(
 }
 
 /**
- * Whether a word leads, as for a shell, to the program that this process runs:
- * to the same file, or to one with the same bytes. What depends on a working
- * directory doesn't.
+ * Whether a command's first word leads a shell to the program that this process
+ * runs: to the same file, or to one with the same bytes. `false` for a word
+ * whose meaning depends on the working directory.
  */
 function leadsHere(word: string): boolean {
   const path = getenv("PATH");
@@ -360,7 +371,9 @@ function leadsHere(word: string): boolean {
     if (!candidate.startsWith("/")) return false;
     const name = fromLatin1(candidate);
     const info = infoOf(name);
-    if (info?.isFile && (info.mode & 0o111) !== 0) return isThis(name, info);
+    if (info?.isFile && (info.mode & 0o111) !== 0) {
+      return isThisProgram(name, info);
+    }
   }
   return false;
 }
@@ -375,17 +388,23 @@ function infoOf(name: Name): FileInfo | undefined {
 }
 
 const SELF = "/proc/self/exe";
-/** The file that this process runs. It stays the same, whatever its name leads to. */
-let own: FileInfo | undefined;
-/** How much of two files is compared before somebody else has a turn. */
+/**
+ * The file that this process runs. It stays the same when another file gets its
+ * name.
+ */
+let ownFile: FileInfo | undefined;
+/** How many bytes are compared before the event loop turns. */
 const SLICE = 1024 * 1024;
 
-/** What is known of other files: whether their bytes are this program's. */
+/** Whether other files have this program's bytes, where that is known. */
 const compared = new Map<string, boolean>();
 
-/** Files that are large are compared aside; until it is known they differ. */
-function isThis(name: Name, info: FileInfo): boolean {
-  const self = own ??= infoOf(SELF);
+/**
+ * Whether a file is this program. Comparing bytes takes long, so it goes on in
+ * the background; until it is done the answer is no.
+ */
+function isThisProgram(name: Name, info: FileInfo): boolean {
+  const self = ownFile ??= infoOf(SELF);
   if (self === undefined) return false;
   if (self.identity === info.identity) return true;
   if (self.size !== info.size) return false;
@@ -395,7 +414,7 @@ function isThis(name: Name, info: FileInfo): boolean {
     compared.set(key, false);
     compare(name).then(
       (same) => compared.set(key, same),
-      // It can't be read: then nobody can run it either.
+      // A program that can't be read can't be run either.
       () => {},
     );
   }

@@ -1,10 +1,10 @@
 /**
- * A log server's lines straight into the logs of a script, in the server's own
- * process: what `socklog-tcp … multilog script…` asks for.
+ * Writing a log server's lines straight to the logs of a script, in the server's
+ * own process, as `socklog-tcp … multilog script…` asks for.
  *
- * A log that waits, for its disk or its processor, holds back whoever writes;
- * everything else that may happen to the others, age and signals and the ends
- * of processors, arrives through the event loop meanwhile.
+ * While a log waits for its disk or its processor, the server's next write
+ * waits, too. Meanwhile the event loop turns, so the other logs are finished by
+ * age, and signals and the ends of processors are handled.
  *
  * @module
  */
@@ -31,32 +31,35 @@ import { listen, onTermination } from "./sys/signals.ts";
 const STANDARD_ERROR = 2;
 /** How long lines that were read may still wait after TERM, in milliseconds. */
 const TIME_TO_WRITE = 3000;
-/** When the logs have to be closed, after TERM; a processor has 4400 ms. */
+/**
+ * How long after TERM all logs have to be closed, in milliseconds. A processor
+ * is waited for until 4400 ms after TERM.
+ */
 const TIME_TO_END = 4700;
 
-/** The logs of a script, as a server's output. */
+/** The logs of a script as the output of a log server. */
 class ScriptOutput implements Output {
-  /** Nobody hangs up. */
+  /** No descriptor: no reader of this output can go away. */
   readonly fd = -1;
   readonly turns = true;
   readonly #runner: ScriptRunner;
   readonly #retrier: Retrier;
-  /** The write that is waited for. */
+  /** The write that the server waits for. */
   #writing: PromiseWithResolvers<number> | undefined;
-  /** What ended the logs. */
+  /** The error with which all further writes fail. */
   #failure: unknown;
-  /** The logs that are being finished since they are due. */
+  /** The logs that are due, and whose `current` is being finished. */
   readonly #finishing = new Set<AnyLog>();
   readonly #timer: DueTimer;
   #alerting = false;
-  /** When the end was asked for. */
+  /** When TERM came, on this process's own clock. */
   #stoppedAt: number | undefined;
 
   constructor(runner: ScriptRunner, retrier: Retrier) {
     this.#runner = runner;
     this.#retrier = retrier;
-    this.#timer = new DueTimer(runner.logs, () => this.look());
-    this.look();
+    this.#timer = new DueTimer(runner.logs, () => this.attend());
+    this.attend();
   }
 
   write(lines: Bytes): Promise<number> {
@@ -70,7 +73,7 @@ class ScriptOutput implements Output {
     else if (this.#stoppedAt !== undefined) this.#giveUpLate();
     engine.push(n).then(() => {
       this.#writing = undefined;
-      this.look();
+      this.attend();
       writing.resolve(n);
     }, writing.reject);
     return writing.promise;
@@ -81,27 +84,30 @@ class ScriptOutput implements Output {
   }
 
   /**
-   * Sees to what time, a processor's end, or what was written has made due, and
-   * to alerts.
+   * Finishes each log that is due, by its age, by the end of a processor or by
+   * what was written to it; removes old files that are too old; and has waiting
+   * alerts written.
    */
-  look(): void {
+  attend(): void {
     const { logs, alerts } = this.#runner;
     for (const log of logs) {
-      if (log.hasExpired()) this.#aside(log.expire());
+      if (log.hasExpired()) this.#inBackground(log.expire());
       if (!log.due() || this.#finishing.has(log)) continue;
       this.#finishing.add(log);
-      this.#aside(
+      this.#inBackground(
         log.attend().then(() => {
           this.#finishing.delete(log);
-          this.look();
+          this.attend();
         }),
       );
     }
     this.#timer.set();
-    if (alerts.waiting && !this.#alerting) this.#aside(this.#flushAlerts());
+    if (alerts.waiting && !this.#alerting) {
+      this.#inBackground(this.#flushAlerts());
+    }
   }
 
-  /** Whoever reads alerts may take their time. */
+  /** Writes the waiting alerts, however long their reader takes. */
   async #flushAlerts(): Promise<void> {
     this.#alerting = true;
     const poller = new Poller(1);
@@ -114,18 +120,18 @@ class ScriptOutput implements Output {
     this.#alerting = false;
   }
 
-  /** Lets something go on, whose failure is the next write's. */
-  #aside(work: Promise<unknown>): void {
+  /** Lets work go on unawaited. If it fails, the next write fails with that. */
+  #inBackground(work: Promise<unknown>): void {
     work.catch((error) => {
       this.#failure ??= error;
       this.#writing?.reject(this.#failure);
     });
   }
 
-  /** ALRM: every log is finished. */
+  /** ALRM: finishes every log's `current`. */
   rotate(): void {
     this.#retrier.hurry();
-    for (const log of this.#runner.logs) this.#aside(log.rotate());
+    for (const log of this.#runner.logs) this.#inBackground(log.rotate());
   }
 
   stop(): void {
@@ -135,7 +141,11 @@ class ScriptOutput implements Output {
     this.#giveUpLate();
   }
 
-  /** What is unwritten in some seconds isn't acknowledged: it comes again. */
+  /**
+   * Fails the current write unless it is done within {@linkcode TIME_TO_WRITE}
+   * after TERM. Its lines aren't acknowledged then, so their senders send them
+   * again.
+   */
   #giveUpLate(): void {
     const writing = this.#writing;
     const until = this.#stoppedAt! + TIME_TO_WRITE - performance.now();
@@ -154,7 +164,7 @@ class ScriptOutput implements Output {
   }
 
   async close(): Promise<void> {
-    // Whoever has lost patience waits for the logs nevertheless.
+    // A second TERM must not end the process before the logs are closed.
     onTermination(() => {});
     this.stop();
     this.#timer.stop();
@@ -172,10 +182,10 @@ class ScriptOutput implements Output {
 }
 
 /**
- * Reads a script. Once it is open, ALRM finishes its logs.
+ * Reads a script. Once its logs are open, ALRM finishes them.
  *
  * @param args The script
- * @param messages Where to tell what is wrong with it, and later with a log
+ * @param messages Where warnings go: of the script, and later of its logs
  * @param program The name that other messages begin with
  */
 export const readScript: ScriptReader = (args, messages, program) => {
@@ -202,7 +212,8 @@ async function openScript(
   umask(0o022);
   let output: ScriptOutput | undefined = undefined;
   listen("SIGALRM", () => output?.rotate());
-  // What may run inside is loaded where there is a processor at all.
+  // Only a script with a processor can have one that runs inside: for other
+  // scripts those modules aren't loaded.
   const inside = args.some((arg) => arg.startsWith("!"))
     ? await import("./inside.ts")
     : undefined;
@@ -210,7 +221,7 @@ async function openScript(
   const runner = await ScriptRunner.open(
     script,
     retrier,
-    () => output?.look(),
+    () => output?.attend(),
     inside?.findProcessor,
     program,
     false,
