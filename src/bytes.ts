@@ -1,11 +1,12 @@
 /**
- * Bytes, which is what everything here handles.
+ * Bytes, and text made of them.
  *
  * @module
  */
 
 /**
- * Bytes that the C library can be given: not shared between threads.
+ * Bytes that can be handed to the C library: their memory isn't shared between
+ * threads.
  *
  * @example
  * ```ts
@@ -16,11 +17,7 @@ export type Bytes = Uint8Array<ArrayBuffer>;
 
 const encoder = new TextEncoder();
 
-/**
- * The bytes of a text.
- *
- * @returns Its bytes in UTF-8
- */
+/** The bytes of a text in UTF-8. */
 export function encode(text: string): Bytes {
   return encoder.encode(text) as Bytes;
 }
@@ -29,8 +26,8 @@ export function encode(text: string): Bytes {
 const PIECE = 8192;
 
 /**
- * Bytes as text, a character for each byte (Latin-1), so that names and
- * messages of any bytes can be handled.
+ * Bytes as text, one character for each byte (Latin-1), so that names and
+ * messages may hold any bytes, also those that aren't UTF-8.
  */
 export function latin1(bytes: Uint8Array): string {
   let text = "";
@@ -45,9 +42,7 @@ export function latin1(bytes: Uint8Array): string {
 }
 
 /**
- * The bytes that {@linkcode latin1} made a text of.
- *
- * @returns Its bytes, one for each character
+ * The bytes of a text that {@linkcode latin1} made: one for each character.
  */
 export function fromLatin1(text: string): Bytes {
   const bytes = new Uint8Array(text.length);

@@ -9,17 +9,17 @@ import { EAGAIN, PIPE_BUF, write } from "./sys/descriptors.ts";
 import { Poller, Readiness, WRITABLE } from "./sys/poll.ts";
 import { writeAll } from "./sys/write_all.ts";
 
-/** How many milliseconds a message waits for a reader that stands still. */
+/** How many milliseconds a message waits for a reader that doesn't read. */
 export const PATIENCE = 1000;
 
 /**
- * Writes all of something to a descriptor while the event loop turns: no reader
- * that stands still holds up anything but this.
+ * Writes all bytes to a descriptor. While it waits for a reader that doesn't
+ * read, the event loop turns, so nothing else is held up.
  *
  * @param fd The descriptor
  * @param bytes The bytes
- * @param patience For how many milliseconds such a reader is waited for
- * @returns Whether all went out
+ * @param patience For how many milliseconds it waits for the reader in all
+ * @returns Whether all bytes were written
  */
 export async function writePatiently(
   fd: number,
@@ -55,18 +55,16 @@ function lineOf(program: string, parts: readonly unknown[]): Bytes {
 }
 
 /**
- * One program's messages where it mustn't stand still for their reader: after
- * {@linkcode PATIENCE} a message is dropped.
+ * The messages of a program that mustn't be held up by the reader of its
+ * messages: one that can't be written within {@linkcode PATIENCE} is dropped.
  */
 export class PatientDiagnostics {
   readonly #program: string;
   readonly #fd: number;
 
   /**
-   * Makes them for a program.
-   *
    * @param program The name that each message begins with
-   * @param fd The descriptor that they go to
+   * @param fd The descriptor that messages are written to
    */
   constructor(program: string, fd: number) {
     this.#program = program;
@@ -76,32 +74,24 @@ export class PatientDiagnostics {
   /**
    * Writes a message: one line, in one write.
    *
-   * @param parts What follows `program: `; of an error, its message
-   * @returns Whether it could be written
+   * @param parts What follows `program: `; an error stands for its message
+   * @returns Whether all of it was written
    */
   say(...parts: readonly unknown[]): Promise<boolean> {
     return writePatiently(this.#fd, lineOf(this.#program, parts));
   }
 
-  /**
-   * Says what went wrong while the program goes on.
-   *
-   * @param parts The text
-   */
+  /** Writes a warning: a message after which the program goes on. */
   async warn(...parts: readonly unknown[]): Promise<void> {
     await this.say("warning: ", ...parts);
   }
 }
 
-/** One program's messages. */
+/** The messages of a program. Each waits until it is written. */
 export class Diagnostics {
   readonly #program: string;
 
-  /**
-   * Makes them for a program.
-   *
-   * @param program The name that each message begins with
-   */
+  /** @param program The name that each message begins with */
   constructor(program: string) {
     this.#program = program;
   }
@@ -110,26 +100,24 @@ export class Diagnostics {
    * Writes a message: one line, in one write, so that no other program's line
    * gets inside it.
    *
-   * @param parts What follows `program: `; of an error, its message
+   * @param parts What follows `program: `; an error stands for its message
+   * @returns Whether all of it was written
    */
   say(...parts: readonly unknown[]): boolean {
     return writeAll(2, lineOf(this.#program, parts)) === undefined;
   }
 
-  /**
-   * Says what went wrong while the program goes on.
-   *
-   * @param parts The text
-   */
+  /** Writes a warning: a message after which the program goes on. */
   warn(...parts: readonly unknown[]): void {
     this.say("warning: ", ...parts);
   }
 
   /**
-   * Writes what a program was asked for, `--help` say, to standard output.
+   * Writes what the program was asked for, the text of `--help` for example, to
+   * standard output.
    *
-   * @param text The text
-   * @returns The exit code: 0; or 111, having said why it couldn't be written
+   * @returns The program's exit code: 0; or 111 when the text couldn't be
+   * written, after a message that says why
    */
   print(text: string): 0 | 111 {
     const failure = writeAll(1, encode(text));

@@ -1,7 +1,7 @@
 /**
- * Options as the originals read them: getopt's rules, which no argument
- * parser of today keeps. `-pv`, `-t180`, `-t 180`, `-vn2`; the first argument
- * that is no option, or `--`, ends them.
+ * Reading options as the originals do, by getopt(3)'s rules, which today's
+ * argument parsers don't follow: `-pv`, `-t180`, `-t 180` and `-vn2` are all
+ * right, and `--`, or the first argument that isn't an option, ends the options.
  *
  * @module
  */
@@ -10,21 +10,20 @@
 export interface Option {
   /** The letter. */
   letter: string;
-  /** The value; empty for an option without one. */
+  /** The value; empty for an option that takes none. */
   value: string;
 }
 
-/** Options that make no sense. */
+/** The command line is wrong: an unknown option, or a value that can't be one. */
 export class UsageError extends Error {
   override name = "UsageError";
 }
 
 /**
- * The number that a text begins with, as the originals scan it: whatever comes
- * after the digits is nothing to them.
+ * The number that a text begins with. Like the originals, this ignores whatever
+ * comes after the digits.
  *
- * @param text The text
- * @returns The number, or `undefined` where there is no digit
+ * @returns The number; `undefined` when the text begins with no digit
  */
 export function leadingNumber(text: string): number | undefined {
   const digits = /^\d+/.exec(text);
@@ -35,10 +34,9 @@ export function leadingNumber(text: string): number | undefined {
  * Reads the value of an option that takes a number.
  *
  * @param letter The option's letter, for the message
- * @param value The value
- * @param least The smallest number that it may be
- * @param most The largest number that it may be
- * @throws {UsageError} When it is no such number
+ * @param least The smallest number that the value may be
+ * @param most The largest number that the value may be
+ * @throws {UsageError} When the value isn't such a number
  */
 export function parseNumber(
   letter: string,
@@ -55,9 +53,8 @@ export function parseNumber(
 /**
  * Splits arguments into options and the rest.
  *
- * @param args The arguments
- * @param letters The letters of the options; a colon after those that take a
- * value, as getopt has it
+ * @param letters The letters of the options, each that takes a value followed
+ * by a colon, as for getopt(3)
  * @returns The options in their order, and the arguments after them
  * @throws {UsageError} For an unknown letter or a missing value
  *

@@ -1,5 +1,5 @@
 /**
- * What can't be done.
+ * The error that the library throws.
  *
  * @module
  */
@@ -28,9 +28,9 @@ export class LogferryError extends Error {
   /** The class's name. */
   override name = "LogferryError";
   /**
-   * The reason's name. It is the name that the C library has for the error of a
-   * system call, such as `"ENOSPC"`, or of a look-up, such as `"EAI_NONAME"`.
-   * `"EINVAL"`: what was asked for makes no sense.
+   * The name of the reason: the C library's name for the error of a system call,
+   * such as `"ENOSPC"`, or of a look-up, such as `"EAI_NONAME"`. `"EINVAL"` when
+   * no call failed, but what the caller asked for makes no sense.
    */
   readonly code: string;
 
@@ -38,8 +38,8 @@ export class LogferryError extends Error {
    * Makes it.
    *
    * @param message What can't be done, and why
-   * @param reason `cause`: the error that led to it; `code`: the reason's name,
-   * where the cause is no failed system call
+   * @param reason `cause`: the error that led to this one; `code`: the name of
+   * the reason, where the cause isn't a failed system call
    */
   constructor(message: string, reason: ErrorOptions & { code?: string } = {}) {
     const { cause, code } = reason;

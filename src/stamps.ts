@@ -1,6 +1,6 @@
 /**
- * Timestamps at the beginning of lines: TAI64N, as `t` puts them there, the
- * seconds since 1970, as `T` does, and ISO 8601 in UTC, as `i` does.
+ * Timestamps at the beginning of lines: TAI64N labels, which the action `t` puts
+ * there, seconds since 1970 (`T`), and ISO 8601 in UTC (`i`).
  *
  * @module
  */
@@ -10,9 +10,9 @@ import { LABEL_LENGTH, type Moment, parseLabel } from "./tai64n.ts";
 /** A kind of timestamp, by the letter of its action. */
 export type StampKind = "t" | "T" | "i";
 
-/** How many bytes a timestamp has at the most, its space included. */
+/** How many bytes a timestamp has at most, the space after it included. */
 export const STAMP_MOST = 32;
-/** How many bytes are enough to read one by. */
+/** How many of a line's first bytes {@linkcode readStamp} needs. */
 export const STAMP_SIGHT = 28;
 
 const SPACE = 0x20;
@@ -20,41 +20,44 @@ const ZERO = 0x30;
 const NINE = 0x39;
 const AT = 0x40;
 const LETTER_Z = 0x5a;
-/** A clock that has gone back less than so many seconds stands still. */
-const STILL = 1;
+/**
+ * When the clock goes back by less than this, in seconds, timestamps repeat the
+ * last one until the clock has caught up.
+ */
+const SMALL_STEP = 1;
 
-/** Writes timestamps of readable kinds, each for all lines that come together. */
+/**
+ * Writes timestamps of the readable kinds. Lines that are read together get the
+ * same one.
+ */
 export class StampWriter {
   readonly #kind: "T" | "i";
   readonly #last: Moment = { seconds: NaN, nanoseconds: 0 };
-  /** What comes before the part of the second. */
+  /** The timestamp up to its point: all but the fraction of a second. */
   #text = "";
   #length = 0;
 
-  /**
-   * Makes it.
-   *
-   * @param kind What is written
-   */
+  /** @param kind The kind of the timestamps */
   constructor(kind: "T" | "i") {
     this.#kind = kind;
   }
 
   /**
-   * Writes the timestamp of a moment, and a space. While the clock goes back
-   * by less than a second, it says the same again.
+   * Writes the timestamp of a moment, and a space. When the moment is less than
+   * a second before the last one, the last one's timestamp stays.
    *
-   * @param out Where it goes: {@linkcode STAMP_MOST} bytes, the same each time
+   * @param out {@linkcode STAMP_MOST} bytes for it, the same in each call, since
+   * what hasn't changed isn't written again
    * @param at The offset of its first byte
    * @param moment The moment
-   * @returns How many bytes it has
+   * @returns How many bytes it has, the space included
    */
   put(out: Uint8Array, at: number, moment: Moment): number {
     const { seconds, nanoseconds } = moment;
     const last = this.#last;
     const ahead = last.seconds - seconds +
       (last.nanoseconds - nanoseconds) / 1e9;
-    if (ahead >= 0 && ahead < STILL) return this.#length;
+    if (ahead >= 0 && ahead < SMALL_STEP) return this.#length;
     if (seconds !== last.seconds) this.#putSecond(out, at, seconds);
     let end = at + this.#text.length;
     let micro = Math.floor(nanoseconds / 1000);
@@ -81,9 +84,9 @@ export class StampWriter {
   }
 }
 
-/** A timestamp that a line has. */
+/** A timestamp that was found at a line's beginning. */
 export interface Stamp {
-  /** What it is. */
+  /** Its kind. */
   readonly kind: StampKind;
   /** The moment that it says. */
   readonly moment: Moment;
@@ -91,25 +94,26 @@ export interface Stamp {
   readonly length: number;
 }
 
-/** Nine digits, of 1973, at the least: other numbers begin lines, too. */
+/**
+ * At least nine digits of seconds, so 1973 or later: lines also begin with other,
+ * smaller numbers.
+ */
 const SECONDS = /^(\d{9,11})\.(\d{6}) /;
 const ISO = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{6})Z /;
 
 /**
- * Whether a line that begins with a byte may have a timestamp.
+ * Whether a line may have a timestamp, by its first byte.
  *
- * @param byte The byte; `undefined` for none
+ * @param byte That byte; `undefined` for an empty line
  */
 export function mayBeStamp(byte: number | undefined): boolean {
   return byte === AT || byte !== undefined && byte >= ZERO && byte <= NINE;
 }
 
 /**
- * Whether a line's first bytes can be the beginning of a timestamp that isn't
- * all there yet.
+ * Whether an unfinished line may still turn out to begin with a timestamp.
  *
- * @param head The bytes, fewer than {@linkcode STAMP_SIGHT}
- * @returns Whether they can
+ * @param head The bytes of it that are there, fewer than {@linkcode STAMP_SIGHT}
  */
 export function mayBecomeStamp(head: Uint8Array): boolean {
   return /^(?:@[0-9a-f]{0,24}|[0-9][-0-9.:TZ]*)$/.test(latin1(head));
@@ -119,7 +123,7 @@ export function mayBecomeStamp(head: Uint8Array): boolean {
  * Reads a line's timestamp.
  *
  * @param line The line's first {@linkcode STAMP_SIGHT} bytes, or all of it
- * @returns The timestamp; `undefined` where it has none
+ * @returns The timestamp; `undefined` when the line has none
  */
 export function readStamp(line: Uint8Array): Stamp | undefined {
   if (line[0] === AT) {
@@ -129,7 +133,7 @@ export function readStamp(line: Uint8Array): Stamp | undefined {
     }
     return { kind: "t", moment, length: LABEL_LENGTH };
   }
-  // Most lines without a timestamp are seen to have none by one byte.
+  // Two bytes are enough to tell for nearly all lines that have no timestamp.
   const isDigit = (byte: number | undefined) =>
     byte !== undefined && byte >= ZERO && byte <= NINE;
   if (!isDigit(line[0]) || !isDigit(line[3])) return undefined;

@@ -1,8 +1,8 @@
 /**
- * TAI64N labels: `@`, 24 hex digits. The format is D. J. Bernstein's
- * (cr.yp.to/libtai/tai64.html); like the original programs, and for their
- * sake, the second is counted as 2^62 + 10 + the seconds since 1970, leap
- * seconds after 1972 not included.
+ * TAI64N labels: `@` and 24 hex digits, a format of D. J. Bernstein's
+ * (cr.yp.to/libtai/tai64.html). The original programs write a second as 2^62 +
+ * 10 + the seconds since 1970, without the leap seconds after 1972. So does
+ * this, so that their labels and ours agree.
  *
  * @example
  * ```ts
@@ -46,8 +46,9 @@ function putHex(out: Uint8Array, at: number, value: number): void {
 /**
  * Writes the label of a moment.
  *
- * @param out Where it goes: {@linkcode LABEL_LENGTH} bytes
- * @param at The offset of its first byte
+ * @param out The array to write it into
+ * @param at The offset in it of the label's first byte; {@linkcode LABEL_LENGTH}
+ * bytes are written
  * @param moment The moment
  *
  * @example
@@ -93,8 +94,8 @@ export function label(moment: Moment): string {
 /**
  * Reads a label.
  *
- * @param text Text that begins with one
- * @returns Its moment, or `undefined` where it is none
+ * @param text The label, and whatever comes after it
+ * @returns Its moment; `undefined` when the text doesn't begin with a label
  *
  * @example
  * ```ts

@@ -1,5 +1,6 @@
 /**
- * What strangers wrote, shown on a terminal.
+ * Showing lines on a terminal that other people wrote, without letting them
+ * command it.
  *
  * @module
  */
@@ -12,14 +13,16 @@ const DELETE = 0x7f;
 const BACKSLASH = 0x5c;
 const LETTER_X = 0x78;
 const DIGITS = new TextEncoder().encode("0123456789abcdef");
-/** UTF-8's first byte of U+0080 to U+00BF, and the last one that is control. */
+/** The first byte of U+0080 to U+00BF in UTF-8. */
 const FIRST = 0xc2;
+/** The second byte of U+009F, the last control character among them. */
 const LAST_CONTROL = 0x9f;
 
 /**
- * A stream's bytes as a terminal may have them: what it could take for a
- * command, control characters but newline and tab, is written out, as `\x1b`.
- * Those of U+0080 to U+009F are meant, too, which some terminals obey.
+ * A stream's bytes in a form that is safe to show on a terminal. Control
+ * characters, which a terminal could take for commands, are written out, as
+ * `\x1b`, except newline and tab. So are U+0080 to U+009F, which some terminals
+ * obey.
  *
  * @example
  * ```ts
@@ -34,12 +37,7 @@ export class TerminalText {
   /** The byte before the next one. */
   #before = 0;
 
-  /**
-   * Turns the next bytes of the stream.
-   *
-   * @param bytes The bytes
-   * @returns What is to be shown
-   */
+  /** Takes the next bytes of the stream, and returns what is to be shown. */
   turn(bytes: Uint8Array): Bytes {
     const out = new Uint8Array(4 * bytes.length);
     let length = 0;

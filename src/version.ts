@@ -1,2 +1,2 @@
-/** The version of all three programs; a test holds it to `deno.json`'s. */
+/** The version of all three programs. A test compares it with `deno.json`'s. */
 export const VERSION = "0.1.0";
