@@ -1,7 +1,7 @@
 /**
- * Logferry for other programs: logs that are rotated and lose no line, the
- * scripts and patterns of multilog, sending to a log server, being one, lines
- * of syslog messages, and TAI64N.
+ * Logferry for other programs: rotated logs that lose no line, multilog's scripts
+ * and patterns, sending to a log server, running one, turning syslog messages
+ * into lines, and TAI64N.
  *
  * Each has a module of its own, too: `/log`, `/script`, `/pattern`, `/send`,
  * `/serve`, `/syslog` and `/tai64n`. `/pattern`, `/syslog` and `/tai64n` need no

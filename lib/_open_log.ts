@@ -1,6 +1,6 @@
 /**
- * A log, as other programs have it: with the timer, and the turns, that a main
- * loop would see to.
+ * A log for other programs. It does itself what multilog's main loop does for
+ * its logs: it has a timer, and carries out one call after the other.
  *
  * @module
  */
@@ -10,19 +10,19 @@ import type { AnyLog } from "../src/log/log_directory.ts";
 import { LogferryError } from "../src/logferry_error.ts";
 import type { Log } from "./log.ts";
 
-/** What a log is made of. */
+/** The parts that a log is made of. */
 export interface Parts {
-  /** What it is called in messages. */
+  /** The log's name in messages. */
   readonly name: string;
   /** The directories that it writes to. */
   readonly logs: readonly AnyLog[];
-  /** Takes bytes, one call after the other. */
+  /** Appends bytes; called again only when the promise is kept. */
   append(bytes: Uint8Array): Promise<void> | undefined;
-  /** Ends all of it well. */
+  /** Closes all directories well. */
   close(): Promise<void>;
 }
 
-/** Where the warnings of a log go unless somebody wants them. */
+/** Takes a log's warnings when the caller gave no `onWarning`. */
 export function warnOnConsole(message: string): void {
   console.warn(message);
 }
@@ -37,10 +37,10 @@ export class OpenLog implements Log {
   #closing: Promise<void> | undefined;
 
   /**
-   * Opens the log's parts.
+   * Opens a log.
    *
-   * @param open Opens them; what it is given is to be called when a file has
-   * left a queue
+   * @param open Opens the log's parts. They call the function that they are given
+   * when a file was finished, or has left a queue
    * @param warn Where warnings go
    * @throws What `open` throws
    */
@@ -64,7 +64,7 @@ export class OpenLog implements Log {
         try {
           await this.write(chunk);
         } catch (error) {
-          // Neither `close` nor `abort` comes after a failure.
+          // After a failed write the stream calls neither `close` nor `abort`.
           await this.terminate();
           throw error;
         }
@@ -138,7 +138,10 @@ export class OpenLog implements Log {
     this.#timer.set();
   }
 
-  /** A file may be old enough, or be finished at last. */
+  /**
+   * Finishes what is due after the timer rang, or a file left a queue. Since no
+   * caller waits for this, its failure is a warning.
+   */
   async #attend(): Promise<void> {
     if (this.#closing) return;
     try {

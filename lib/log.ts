@@ -1,6 +1,6 @@
 /**
- * Rotated logs that lose no line: what multilog does with a directory, for the
- * lines of a program itself.
+ * Rotated logs that lose no line: a program writes its own lines to a directory
+ * as multilog would.
  *
  * Logs call the C library, so this needs `--allow-ffi`, on Linux.
  *
@@ -36,8 +36,8 @@ export { LogferryError } from "../src/logferry_error.ts";
 export type { LogSettings };
 
 /**
- * How to open a log. What isn't said is as multilog has it: files of up to
- * 99999 bytes, 10 of them, no processor, any age.
+ * How to open a log. The defaults are multilog's: 10 files of up to 99999 bytes,
+ * no processor, and no limit on age.
  *
  * @example
  * ```ts
@@ -50,9 +50,9 @@ export type { LogSettings };
  */
 export interface LogOptions extends Partial<LogSettings> {
   /**
-   * What is called while the log waits for trouble to pass, with what is wrong:
-   * `unable to write to ./main/current, pausing: no space left on device`.
-   * `console.warn` unless given.
+   * Called with a message when the log has to wait, since the disk or the
+   * processor fails: `unable to write to ./main/current, pausing: no space left
+   * on device`. `console.warn` unless given.
    */
   onWarning?: (message: string) => void;
 }
@@ -60,8 +60,8 @@ export interface LogOptions extends Partial<LogSettings> {
 /**
  * An open log, which is closed when its scope ends (`await using`).
  *
- * Trouble with the disk, or with a processor, makes it wait, for as long as it
- * takes; nothing is lost. It is told to `onWarning`.
+ * When the disk or the processor fails, the log calls `onWarning`, and tries
+ * again for as long as it takes; no line is lost.
  *
  * @example
  * ```ts
@@ -83,58 +83,56 @@ export interface Log extends AsyncDisposable {
   readonly writable: WritableStream<Uint8Array>;
 
   /**
-   * Writes. Files are finished on the way, at the ends of lines where there are
-   * any. Calls are carried out one after the other.
+   * Appends bytes to `current`, and finishes it when it is big enough, at the end
+   * of a line if there is one. Calls are carried out one after the other.
    *
-   * @param bytes The bytes, in memory that isn't shared between threads; not to
-   * be changed before the promise is kept
-   * @returns A promise that is kept when they are written, though perhaps not
-   * synced; where all files wait for the processor, that may take long
+   * @param bytes The bytes. Their memory isn't shared between threads, and they
+   * mustn't be changed before the promise is kept
+   * @returns A promise that is kept when the bytes are written, though perhaps
+   * not synced. That may take long while all files wait for the processor
    * @throws {LogferryError} `EBADF` once the log is closed
    */
   write(bytes: Uint8Array): Promise<void>;
 
   /**
-   * Finishes `current` now, unless it is empty. A line that isn't all there yet
-   * isn't cut: then it happens at that line's end.
+   * Finishes `current` now, unless it is empty. If `current` ends inside a line,
+   * it is finished at the end of that line.
    *
    * @throws {LogferryError} `EBADF` once the log is closed
    */
   rotate(): Promise<void>;
 
   /**
-   * Waits until all that was written is on the disk.
+   * Waits until all bytes written so far are on the disk.
    *
-   * @throws {LogferryError} `EIO` when what was written since the last sync may
-   * be lost, since the disk fails; `EBADF` once the log is closed
+   * @throws {LogferryError} `EIO` when the disk fails, and bytes that were written
+   * since the last sync may be lost; `EBADF` once the log is closed
    */
   sync(): Promise<void>;
 
   /**
-   * Ends the log well, as multilog does at the end of its input: what waits for
-   * the processor is processed, and all is synced. A second call changes
-   * nothing.
+   * Ends the log well, as multilog does at the end of its input: all waiting files
+   * are processed, and everything is synced. A second call changes nothing.
    */
   close(): Promise<void>;
 
   /**
-   * Ends the log well within five seconds, as multilog does on TERM: what waits
-   * for the processor waits for the next time that the log is opened.
+   * Ends the log well within five seconds, as multilog does on TERM. Files that
+   * wait for the processor are processed when the log is next opened.
    */
   terminate(): Promise<void>;
 }
 
 /**
- * Opens a log. It makes the directory where there is none, takes its lock, and
- * tidies up after a run that was cut off.
+ * Opens a log: makes the directory when there is none, takes its lock, and tidies
+ * up after a run that was cut off.
  *
  * @param path The directory
  * @param options How large its files are, how many there are, and so on
  * @returns The open log
  * @throws {LogferryError} When the directory can't be used: `EAGAIN` when
- * another process, perhaps a multilog, writes to it
- * @throws {RangeError} When the size or the number of files is none that a
- * script of multilog's could give
+ * another process, a multilog for example, is writing to it
+ * @throws {RangeError} When a multilog script couldn't give these settings
  *
  * @example
  * ```ts

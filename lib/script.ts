@@ -40,22 +40,22 @@ export { type Log, LogferryError };
  */
 export interface ScriptOptions {
   /**
-   * What is called while a log waits for trouble to pass, with what is wrong;
-   * `console.warn` unless given.
+   * Called with a message when a log has to wait, since the disk or its processor
+   * fails; `console.warn` unless given.
    */
   onWarning?: (message: string) => void;
 }
 
 /**
- * Opens the logs of a script. A last line without a newline gets one when they
- * are closed.
+ * Opens the logs of a script. If the last line has no newline, it gets one when
+ * they are closed.
  *
- * @param script The script: an action each, as on multilog's command line
+ * @param script The script's actions, as on multilog's command line
  * @param options How to carry it out
  * @returns All its logs as one
- * @throws {LogferryError} When a log can't be opened; `EINVAL` where multilog
- * would start with a warning, since it ignores a part of the script, or takes
- * it for something else
+ * @throws {LogferryError} When a log can't be opened; `EINVAL` when the script
+ * has a fault for which multilog would only warn, such as an action that it
+ * would ignore
  *
  * @example
  * ```ts

@@ -85,26 +85,27 @@ export interface SendTlsOptions {
  */
 export interface SendOptions extends LogServerAddress {
   /**
-   * The log servers that are tried when that one doesn't answer, in their
-   * order; one is enough. One that has failed is tried last for a minute. When
-   * a transmission fails that has begun, bytes are sent to the next one from
-   * the first; a stream can't be read again, so that is its end.
+   * The log servers that are tried in this order when the first one doesn't
+   * answer; the lines are sent to only one server. A server that has failed is
+   * tried last for a minute. When a transmission fails after it has begun, an
+   * array is sent to the next server from its first byte. A stream can't be read
+   * again, so then {@linkcode send} fails.
    */
   fallbacks?: readonly LogServerAddress[];
   /**
-   * Whether to send through TLS, and with which certificates. The runtime makes
-   * such a connection, so it takes `--allow-net`, too.
+   * Whether to send through TLS, and with which certificates. This takes
+   * `--allow-net`, too, since Deno itself makes such a connection.
    */
   tls?: boolean | SendTlsOptions;
   /**
-   * Whether only the server's acknowledgement of every byte is success; the
-   * server gives one with `-a`.
+   * Whether {@linkcode send} succeeds only when the server has acknowledged every
+   * byte, as `socklog-tcp -a` does.
    */
   acknowledge?: boolean;
   /**
-   * For how many seconds to try each of the server's addresses, and then those
-   * that didn't answer once more; `[2, 58]` unless given. Several servers share
-   * them.
+   * For how many seconds to try each of the server's addresses, and then, once
+   * more, those that didn't answer; `[2, 58]` unless given. Several servers share
+   * that time.
    */
   timeouts?: readonly number[];
   /** Ends it: {@linkcode send} throws the signal's reason. */
@@ -168,7 +169,7 @@ export async function send(
   }
 }
 
-/** Bytes that are all there. */
+/** An array as a source. */
 class BytesSource implements Source {
   readonly waits = NOW;
   readonly #bytes: Uint8Array;
@@ -192,10 +193,10 @@ class BytesSource implements Source {
   close(): void {}
 }
 
-/** What comes out of a stream, one chunk after the other. */
+/** A stream as a source. */
 class StreamSource implements Source {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  /** What of the last chunk is still to be sent. */
+  /** The part of the last chunk that is still to be sent. */
   #rest: Uint8Array = new Uint8Array(0);
   #ended = false;
   #failure: { reason: unknown } | undefined;
@@ -237,7 +238,7 @@ class StreamSource implements Source {
     this.#wake();
   }
 
-  /** Nobody will read on. */
+  /** Cancels the stream: no more is read from it. */
   close(): void {
     this.#reader.cancel().catch(() => {});
   }

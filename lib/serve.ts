@@ -1,5 +1,5 @@
 /**
- * The log server, as `socklog-tcp` is one.
+ * A log server, which does what `socklog-tcp` does.
  *
  * This calls the C library, so it needs `--allow-ffi`, on Linux.
  *
@@ -64,25 +64,29 @@ export interface ServeOptions extends FramerOptions {
   /** The port; 0 for any free one. */
   port: number;
   /**
-   * The variables of tcp-environ(5), or of the environment, that each line
-   * begins with the values of; `["TCPREMOTEIP"]` unless given. `TCPREMOTEHOST`
-   * and `TCPREMOTEINFO` are asked for when they are among them.
+   * The names of variables, of tcp-environ(5) or of the environment; each line
+   * begins with their values. `["TCPREMOTEIP"]` unless given. The remote host's
+   * name, or its user, is looked up when `TCPREMOTEHOST`, or `TCPREMOTEINFO`, is
+   * among them.
    */
   names?: readonly string[];
   /**
-   * Whether senders that ask for it are told how many of their bytes were
-   * written; with a {@linkcode Log}, synced.
+   * Whether to acknowledge to senders how many of their bytes were written; with
+   * a {@linkcode Log}, how many were synced.
    */
   acknowledge?: boolean;
   /** How many connections there may be at once; 40 unless given. */
   limit?: number;
-  /** After how many idle seconds a connection is ended; 0, as ever, for never. */
+  /**
+   * After how many seconds without a byte a connection is ended; 0, the default,
+   * for never.
+   */
   idle?: number;
-  /** A file of access rules, made by tcprules; none unless given. */
+  /** The name of a file of access rules made by tcprules; no rules unless given. */
   rules?: string;
   /** Ends the server, as {@linkcode LogServer.shutdown} does. */
   signal?: AbortSignal;
-  /** What is called with what is wrong; `console.warn` unless given. */
+  /** Called with each warning; `console.warn` unless given. */
   onWarning?: (message: string) => void;
 }
 
@@ -100,15 +104,15 @@ export interface LogServer extends AsyncDisposable {
   /** Where it listens. */
   readonly addr: Deno.NetAddr;
   /**
-   * Kept when it has ended.
+   * A promise that is kept when the server has ended.
    *
-   * @throws {LogferryError} When lines can't be written; then no sender was told
-   * that they were
+   * @throws {LogferryError} When lines can't be written. They were acknowledged to
+   * no sender
    */
   readonly finished: Promise<void>;
   /**
-   * Ends it: what was read is written, and the connections are ended so that
-   * the senders notice.
+   * Ends the server: writes the lines that it has read, and ends the connections
+   * in a way that the senders notice.
    *
    * @returns {@linkcode LogServer.finished}
    */
@@ -116,9 +120,10 @@ export interface LogServer extends AsyncDisposable {
 }
 
 /**
- * Serves logs: takes connections, and writes their lines.
+ * Starts a log server, which accepts connections, and writes their lines.
  *
- * @param output Where lines go: a log, or a stream, whose chunks are whole lines
+ * @param output Where lines go: a log, or a stream, which gets whole lines in
+ * each chunk
  * @param options Where to listen, and how
  * @returns The server
  * @throws {LogferryError} When it can't listen: `EADDRINUSE`, `EACCES`
@@ -211,7 +216,7 @@ export async function serve(
   };
 }
 
-/** A server's messages, of which only warnings are for anybody. */
+/** A server's messages, of which only the warnings are passed on. */
 class Warnings extends Messages {
   readonly #warn: (message: string) => void;
 
@@ -225,7 +230,7 @@ class Warnings extends Messages {
   }
 }
 
-/** A log, or a stream, as where a server's lines go. */
+/** A log or a stream as the output of a server. */
 class LineOutput implements Output {
   readonly fd = -1;
   readonly turns = true;
@@ -249,7 +254,7 @@ class LineOutput implements Output {
       await this.#log?.sync();
       return true;
     } catch (error) {
-      // A sync that failed is told, and tried again with the next lines.
+      // The log has warned, and the next lines' sync tries again.
       if (error instanceof LogferryError && error.code === "EIO") return false;
       return await failing(Promise.reject(error));
     }

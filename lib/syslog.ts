@@ -1,6 +1,6 @@
 /**
- * What syslog messages of a connection become in a log: whole lines, each with
- * its priority in words. This needs no permission.
+ * Turning a connection's syslog messages into lines for a log, each with its
+ * priority in words. This needs no permission.
  *
  * @example
  * ```ts
@@ -34,11 +34,11 @@ export type { FramerOptions };
 export { priorityName } from "../src/socklog/priorities.ts";
 
 /**
- * What becomes of a connection's lines.
+ * How a connection's messages become lines.
  *
  * @example
  * ```ts
- * // As routers send, and each with its sender's name.
+ * // Octet-counted, as routers send them, with the router's name before each.
  * const options: SyslogLineOptions = {
  *   prefix: "router7: ",
  *   octetCounting: true,
@@ -46,7 +46,7 @@ export { priorityName } from "../src/socklog/priorities.ts";
  * ```
  */
 export interface SyslogLineOptions extends FramerOptions {
-  /** What each line is to begin with; at most 32768 bytes of it. */
+  /** What each line begins with; at most 32768 bytes of this are used. */
   prefix?: string;
 }
 
@@ -74,9 +74,9 @@ export interface SyslogLineOptions extends FramerOptions {
  */
 export class SyslogLineStream extends TransformStream<Uint8Array, Uint8Array> {
   /**
-   * Makes it for one connection.
+   * Makes a stream for one connection.
    *
-   * @param options What becomes of its lines
+   * @param options How its messages become lines
    */
   constructor(options: SyslogLineOptions = {}) {
     const framer = new Framer(options);
