@@ -52,7 +52,7 @@ testWith(["strace"], "a message is one write", async () => {
   assert(writes![0]!.endsWith(`${"c".repeat(5000)}\\n", 5014) = 5014`));
 });
 
-Deno.test("nobody to hear a message ends nothing", async () => {
+Deno.test("a program whose messages have no reader goes on", async () => {
   for (const gone of ["close(2);", ""]) {
     const { reader, writer } = pipe();
     close(reader);
@@ -69,7 +69,7 @@ Deno.test("nobody to hear a message ends nothing", async () => {
   }
 });
 
-Deno.test("an answer that can't be written is told, and is exit 111", async () => {
+Deno.test("--help that can't be written is an error message, and exit 111", async () => {
   using at = folder();
   await run([ours.multilog, `${at.path}/log`], { stdin: "" });
   for (

@@ -167,7 +167,7 @@ testWith(
   },
 );
 
-Deno.test("front door: with a full cache, two at once fill the checkout, and npm isn't asked", async () => {
+Deno.test("front door: two that start at once install Deno from a full cache, and don't ask npm", async () => {
   using machine = new Machine('touch "$HOME/npm"; exit 1');
   // Named as scripts/deno names it: for the sum of what it is made of.
   const { text } = await run(["sh", "-c", 'echo "$(uname -m)-$(cksum)"'], {

@@ -31,7 +31,7 @@ Deno.test("options come alone, together, and with their values", () => {
   }
 });
 
-Deno.test("the first argument that is none ends the options", () => {
+Deno.test("the first argument that isn't an option ends the options", () => {
   const cases: [string[], string][] = [
     [["prog", "-v"], "| prog -v"],
     [["-v", "prog", "-p"], "v | prog -p"],

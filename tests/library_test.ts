@@ -229,7 +229,7 @@ Deno.test("a log that is closed inside a line isn't cut there by the next rotate
   assertEquals(text(`${path}/current`), "next\n");
 });
 
-Deno.test("what a log is asked for is done in turn", async () => {
+Deno.test("a log carries out one call after the other", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   const log = await openScript(["s4096", "n99", path]);
@@ -243,7 +243,7 @@ Deno.test("what a log is asked for is done in turn", async () => {
   assertEquals(whole(path), lines);
 });
 
-Deno.test("a closed log says so, and is closed once", async () => {
+Deno.test("a closed log refuses writes, and closing it again changes nothing", async () => {
   using at = folder();
   const log = await openLog(`${at.path}/log`);
   await log.close();
@@ -301,7 +301,7 @@ Deno.test("a log's stream takes bytes and nothing else, and closes the log then"
   assertEquals(text(`${path}/current`), "one\n");
 });
 
-Deno.test("trouble with the disk is told to onWarning, and waited for", async () => {
+Deno.test("when the disk fails, a log calls onWarning, and tries again until it succeeds", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   const warnings: string[] = [];
@@ -413,7 +413,7 @@ function ticks(): number {
   return Number(fields[12]) + Number(fields[13]);
 }
 
-Deno.test("a failed transmission says why by its code", async () => {
+Deno.test("the error of a failed transmission has the reason's code", async () => {
   const { server: serving, at } = await server();
   const body = bytes("one\n");
   const codeOf = async (sending: Promise<void>) =>
@@ -470,7 +470,7 @@ Deno.test("send goes on to a fallback: with bytes always, with a stream until it
   );
 });
 
-Deno.test("what a stream or a signal fails with comes out of send, and the stream is cancelled", async () => {
+Deno.test("send throws what its stream or its signal fails with, and cancels the stream", async () => {
   const { server: serving, at } = await server();
   const failing = new ReadableStream<Uint8Array>({
     pull: (controller) => controller.error(new RangeError("mine")),

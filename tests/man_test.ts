@@ -9,7 +9,7 @@ import {
 } from "../src/socklog/arguments.ts";
 import { folder, installed, run, testWith } from "./tools.ts";
 
-Deno.test("--help is one screen, and a page says what it says", () => {
+Deno.test("--help fits one screen, and the manual page says all that it says", () => {
   for (const page of pages) {
     const help = page.help!;
     const lines = help.trimEnd().split("\n");
@@ -49,7 +49,7 @@ Deno.test("socklog-tcp's page has every option that the program knows", () => {
   }
 });
 
-Deno.test("every page tells what is different from the original", () => {
+Deno.test("every manual page says what is different from the original", () => {
   for (const page of pages) {
     const source = render(page, "1.2.3").replaceAll("\n", " ");
     const count = source.split("Different from the original").length - 1;
@@ -58,7 +58,7 @@ Deno.test("every page tells what is different from the original", () => {
   }
 });
 
-Deno.test("what begins with a dot, a quote or a backslash is text", () => {
+Deno.test("in a manual page, a line that begins with a dot, a quote or a backslash is text", () => {
   const page: Page = {
     name: "x",
     part: 1,

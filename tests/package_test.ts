@@ -158,7 +158,7 @@ testWith(
   },
 );
 
-Deno.test("another machine's package needs its runtime, and says so", async () => {
+Deno.test("packing for another machine without its runtime fails, and says so", async () => {
   using work = folder();
   const checkout = `${work.path}/clone`;
   await copyTo(checkout);

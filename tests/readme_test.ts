@@ -244,69 +244,75 @@ Deno.test("README's demo --keep keeps its files", async () => {
   assertStringIncludes(text, kept.name);
 });
 
-testWith([], "README's run scripts, and looking at their logs", async () => {
-  await using kitchen = new Kitchen();
-  const port = freePort();
-  const here = (other = port) => ({ "192.0.2.1 10116": `127.0.0.1 ${other}` });
-  kitchen.cook("server/run", RUN_SCRIPTS.server, {
-    " 0 10116 ": ` 127.0.0.1 ${port} `,
-    "192.0.2.7": "127.0.0.2",
-  });
-  kitchen.cook("server/log/run", RUN_SCRIPTS.log, {});
-  await kitchen.serve("server", port);
-  const all = () => sent(logLines(kitchen.at("net/all")));
-  const { queue, keeping } = RUN_SCRIPTS;
+testWith(
+  [],
+  "README's run scripts log, and --status and --follow show their logs",
+  async () => {
+    await using kitchen = new Kitchen();
+    const port = freePort();
+    const here = (other = port) => ({
+      "192.0.2.1 10116": `127.0.0.1 ${other}`,
+    });
+    kitchen.cook("server/run", RUN_SCRIPTS.server, {
+      " 0 10116 ": ` 127.0.0.1 ${port} `,
+      "192.0.2.7": "127.0.0.2",
+    });
+    kitchen.cook("server/log/run", RUN_SCRIPTS.log, {});
+    await kitchen.serve("server", port);
+    const all = () => sent(logLines(kitchen.at("net/all")));
+    const { queue, keeping } = RUN_SCRIPTS;
 
-  const expected: string[] = [];
-  for (const [name, script] of Object.entries({ queue, keeping })) {
-    kitchen.cook("client/run", script, here());
-    const client = new Client(kitchen);
-    await client.send(text(lines(name)));
-    await client.stop();
-    expected.push(...lines(name).map((line) => `127.0.0.1: ${line}`));
-    await until("the lines", () => all().length >= expected.length);
-    assertEquals(all(), expected);
-    Deno.removeSync(kitchen.at("client"), { recursive: true });
-  }
+    const expected: string[] = [];
+    for (const [name, script] of Object.entries({ queue, keeping })) {
+      kitchen.cook("client/run", script, here());
+      const client = new Client(kitchen);
+      await client.send(text(lines(name)));
+      await client.stop();
+      expected.push(...lines(name).map((line) => `127.0.0.1: ${line}`));
+      await until("the lines", () => all().length >= expected.length);
+      assertEquals(all(), expected);
+      Deno.removeSync(kitchen.at("client"), { recursive: true });
+    }
 
-  // What goes to the log of one client.
-  const send = (line: string) =>
-    run(
-      [ours.socklogTcp, "send", "-i", "127.0.0.2", "127.0.0.1", `${port}`],
-      { stdin: `${line}\n` },
-    );
-  assertEquals((await send("of its own")).code, 0);
-  const own = "127.0.0.2: of its own";
-  await until("its line", () => all().includes(own));
-  assertEquals(sent(logLines(kitchen.at("net/127.0.0.2"))), [own]);
+    // What goes to the log of one client.
+    const send = (line: string) =>
+      run(
+        [ours.socklogTcp, "send", "-i", "127.0.0.2", "127.0.0.1", `${port}`],
+        { stdin: `${line}\n` },
+      );
+    assertEquals((await send("of its own")).code, 0);
+    const own = "127.0.0.2: of its own";
+    await until("its line", () => all().includes(own));
+    assertEquals(sent(logLines(kitchen.at("net/127.0.0.2"))), [own]);
 
-  kitchen.cook("look/follow", FOLLOW, {});
-  kitchen.start("look", ["sh", "-eu", "./follow"]);
-  await until("a line that is followed", async () => {
-    await send("followed");
-    return kitchen.messages("look").includes("127.0.0.2: followed");
-  });
-  await kitchen.stop("look");
-  // Its lines have no timestamps: the files' names alone say which they are.
-  kitchen.cook("look/cat", CAT, {
-    "2026-11-27 02:30": "2000-01-01",
-    "2026-11-27 03:00": "2100-01-01",
-  });
-  const printed = await run(["sh", "-eu", kitchen.at("look/cat")], {
-    env: kitchen.environment("look"),
-  });
-  assertEquals([printed.code, printed.stderr], [0, ""]);
-  assertEquals(sent(printed.text.split("\n").slice(0, -1)), all());
-  kitchen.cook("look/status", STATUS, {});
-  const looked = await run(["sh", "-eu", kitchen.at("look/status")], {
-    env: kitchen.environment("look"),
-  });
-  assertEquals([looked.code, looked.stderr], [0, ""]);
-  for (const log of ["all", "127.0.0.2"]) {
-    assertStringIncludes(looked.text, kitchen.at(`net/${log}`));
-  }
-  await kitchen.stop("server");
-});
+    kitchen.cook("look/follow", FOLLOW, {});
+    kitchen.start("look", ["sh", "-eu", "./follow"]);
+    await until("a line that is followed", async () => {
+      await send("followed");
+      return kitchen.messages("look").includes("127.0.0.2: followed");
+    });
+    await kitchen.stop("look");
+    // Its lines have no timestamps: the files' names alone say which they are.
+    kitchen.cook("look/cat", CAT, {
+      "2026-11-27 02:30": "2000-01-01",
+      "2026-11-27 03:00": "2100-01-01",
+    });
+    const printed = await run(["sh", "-eu", kitchen.at("look/cat")], {
+      env: kitchen.environment("look"),
+    });
+    assertEquals([printed.code, printed.stderr], [0, ""]);
+    assertEquals(sent(printed.text.split("\n").slice(0, -1)), all());
+    kitchen.cook("look/status", STATUS, {});
+    const looked = await run(["sh", "-eu", kitchen.at("look/status")], {
+      env: kitchen.environment("look"),
+    });
+    assertEquals([looked.code, looked.stderr], [0, ""]);
+    for (const log of ["all", "127.0.0.2"]) {
+      assertStringIncludes(looked.text, kitchen.at(`net/${log}`));
+    }
+    await kitchen.stop("server");
+  },
+);
 
 /** How README has a supervisor told what. */
 interface Supervisor {

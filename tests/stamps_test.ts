@@ -24,7 +24,7 @@ const at = (seconds: number, nanoseconds: number): Moment => ({
   nanoseconds,
 });
 
-Deno.test("T and i say the moment with six digits of the second, and a space", () => {
+Deno.test("T and i write the time with six digits of the second, and a space after it", () => {
   const moments = [
     at(1795746975, 123456789),
     at(1795746975, 123457000),
@@ -61,7 +61,7 @@ Deno.test("T and i stand still while the clock goes back less than a second", ()
   ]);
 });
 
-Deno.test("what was written is read again; what only looks like a timestamp isn't one", () => {
+Deno.test("every timestamp that is written is read again, and text that only looks like one isn't", () => {
   const moment = at(1795746975, 123456000);
   const rows = [
     ["t", label(moment)],

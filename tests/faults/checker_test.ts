@@ -378,7 +378,7 @@ Deno.test("faults: a killed multilog may split a line, and lose what it held", (
   );
 });
 
-Deno.test("faults: what waits has to be on the server in the end", () => {
+Deno.test("faults: lines of waiting files have to be on the server in the end", () => {
   const sketch = good();
   const waits = [false, true];
   assertEquals(judge(sketch, { waits }).violations, [

@@ -151,7 +151,7 @@ Deno.test("a killed server leaves whole messages in a full pipe", async () => {
 
 testWith(
   ["prlimit"],
-  "multilog with hardly a descriptor goes on, or says why not",
+  "multilog with very few descriptors goes on, or says why it can't",
   async () => {
     let good = 0;
     let last = 0;
@@ -187,7 +187,7 @@ testWith(
 
 testWith(
   ["root", "prlimit", "setpriv"],
-  "multilog with hardly a thread goes on, or has begun nothing",
+  "multilog with very few threads goes on, or ends before it has made a log",
   async () => {
     // A user that nobody is: whatever else it ran would count as well.
     const id = 1_800_000_000 + Deno.pid;
@@ -263,7 +263,7 @@ Deno.test({
 
 testWith(
   ["env"],
-  "signals that were blocked at the start are heard all the same",
+  "signals that were blocked at the start are handled all the same",
   async () => {
     using at = folder();
     const blocked = ["env", "--block-signal"];

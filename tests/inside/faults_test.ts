@@ -39,7 +39,7 @@ const KINDS: [host: string, what: string][] = [
   ["127.0.0.6", "throws when it has long succeeded"],
 ];
 
-Deno.test("a fault inside is the processor's failure: its file waits, and lines go on", async (t) => {
+Deno.test("an error thrown inside is the processor's failure: its file waits, and lines are logged as before", async (t) => {
   using built = folder();
   const bin = await compileChanged(built.path, BROKEN_SENDER);
   using listener = Deno.listen({ hostname: "0.0.0.0", port: 0 });

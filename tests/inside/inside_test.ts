@@ -7,7 +7,7 @@ import { plainWords } from "../../src/inside.ts";
 import { startOurs } from "../socklog/servers.ts";
 import { folder, latin1, ours, run, testWith, until } from "../tools.ts";
 
-Deno.test("words that a shell would do nothing to are plain", () => {
+Deno.test("a command is plain when a shell would only split it into words", () => {
   const cases: [command: string, words: string[] | undefined][] = [
     ["tryto -pv cat", ["tryto", "-pv", "cat"]],
     ["  tryto\t-n1  cat ", ["tryto", "-n1", "cat"]],
@@ -62,36 +62,40 @@ async function started(processor: string, at: string, path = bin) {
   };
 }
 
-testWith(["strace"], "only what is ours and plain runs inside", async (t) => {
-  const kept = `${"x".repeat(3000)}\n`;
-  const cases: [processor: string, programs: string[], kept: string][] = [
-    ["tryto -p socklog-tcp send -q 127.0.0.1 1", [], kept],
-    ["tryto -pn1 cat", ["cat"], kept],
-    ["tryto -n1 cat", ["cat"], kept],
-    [`${bin}/tryto -pn1 ${bin}/socklog-tcp send -q 127.0.0.1 1`, [], kept],
-    ["exec tryto -n1 cat", ["sh", "tryto", "cat"].slice(1), kept],
-    ["cat", ["cat"], kept],
-    ["tryto -n1 socklog-tcp --version", ["socklog-tcp"], "socklog-tcp"],
-  ];
-  for (const [processor, programs, text] of cases) {
-    await t.step(processor, async () => {
-      using at = folder();
-      const found = await started(
-        processor.replace("tryto -p ", "tryto -pn1 "),
-        at.path,
-      );
-      const shells = programs[0] === "tryto" || processor === "cat"
-        ? ["sh"]
-        : [];
-      assertEquals(found.programs, [...shells, ...programs].sort());
-      assert(found.kept.startsWith(text), found.kept.slice(0, 100));
-    });
-  }
-});
+testWith(
+  ["strace"],
+  "only plain commands of our own programs run inside",
+  async (t) => {
+    const kept = `${"x".repeat(3000)}\n`;
+    const cases: [processor: string, programs: string[], kept: string][] = [
+      ["tryto -p socklog-tcp send -q 127.0.0.1 1", [], kept],
+      ["tryto -pn1 cat", ["cat"], kept],
+      ["tryto -n1 cat", ["cat"], kept],
+      [`${bin}/tryto -pn1 ${bin}/socklog-tcp send -q 127.0.0.1 1`, [], kept],
+      ["exec tryto -n1 cat", ["sh", "tryto", "cat"].slice(1), kept],
+      ["cat", ["cat"], kept],
+      ["tryto -n1 socklog-tcp --version", ["socklog-tcp"], "socklog-tcp"],
+    ];
+    for (const [processor, programs, text] of cases) {
+      await t.step(processor, async () => {
+        using at = folder();
+        const found = await started(
+          processor.replace("tryto -p ", "tryto -pn1 "),
+          at.path,
+        );
+        const shells = programs[0] === "tryto" || processor === "cat"
+          ? ["sh"]
+          : [];
+        assertEquals(found.programs, [...shells, ...programs].sort());
+        assert(found.kept.startsWith(text), found.kept.slice(0, 100));
+      });
+    }
+  },
+);
 
 testWith(
   ["strace"],
-  "another program of the name runs, and not inside",
+  "another program of the same name runs as a process of its own",
   async () => {
     using at = folder();
     Deno.mkdirSync(`${at.path}/bin`);
@@ -124,7 +128,7 @@ function sendingTo(port: number, cwd: string, keep: string, tryto: string) {
   }).spawn();
 }
 
-Deno.test("lines are read and written while something is sent inside", async () => {
+Deno.test("lines are read and written while a sender runs inside", async () => {
   using at = folder();
   // A server that takes nothing and says nothing.
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -229,7 +233,7 @@ Deno.test("a burst of more files than may wait all arrives while the server answ
   assertEquals(Deno.readTextFileSync(`${at.path}/log/state`), "");
 });
 
-Deno.test("what has no room to wait is kept untried, and told", async () => {
+Deno.test("a file that has no room to wait is kept without a try, with a notice", async () => {
   using at = folder();
   // It accepts, and says nothing: the first file is under way all the time.
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

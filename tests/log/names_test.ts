@@ -16,7 +16,7 @@ Deno.test("names: an old file's begins with @ and has 25 characters", () => {
   assertEquals(isOld(`x${TIME}`), false);
 });
 
-Deno.test("names: .u waits, and gets .s of the same time", () => {
+Deno.test("names: a file ending in .u waits, and ends in .s, with the same time, when it is processed", () => {
   assertEquals(isUnprocessed(`${TIME}.u`), true);
   assertEquals(isUnprocessed(`${TIME}.s`), false);
   assertEquals(isUnprocessed("@short.u"), false);

@@ -52,7 +52,7 @@ Deno.test("old files: the smallest of many names are known, and their number", (
   assertEquals(names.count, 20000 - (all.length - names.count));
 });
 
-Deno.test("old files: one with lines never goes for one without a byte", () => {
+Deno.test("old files: a file with lines is never removed to make room for an empty one", () => {
   using at = folder();
   put(at.path, { [name(1)]: "1\n", [name(2)]: "", [name(3)]: "3\n" });
   put(at.path, { [name(4)]: "", [name(5)]: "5\n" });
@@ -71,7 +71,7 @@ Deno.test("old files: one with lines never goes for one without a byte", () => {
   directory.close();
 });
 
-Deno.test("old files: one that waits counts and never goes", () => {
+Deno.test("old files: a waiting file counts, and is never removed", () => {
   using at = folder();
   put(at.path, {
     [name(1, "u")]: "",
@@ -92,7 +92,7 @@ Deno.test("old files: one that waits counts and never goes", () => {
   directory.close();
 });
 
-Deno.test("old files: what can't be removed is told once, and others go", () => {
+Deno.test("old files: one that can't be removed is warned of once, and others are removed", () => {
   using at = folder();
   Deno.mkdirSync(`${at.path}/${name(0)}`);
   put(at.path, { [name(1)]: "1\n", [name(2)]: "2\n", [name(3)]: "3\n" });
@@ -106,7 +106,7 @@ Deno.test("old files: what can't be removed is told once, and others go", () => 
   directory.close();
 });
 
-Deno.test("old files: others may add and remove some meanwhile, also among thousands", () => {
+Deno.test("old files: files that other processes add and remove are noticed, also among thousands", () => {
   using at = folder();
   const many = 5000;
   for (let n = 1; n <= many; n++) put(at.path, { [name(n)]: "x" });

@@ -58,7 +58,7 @@ Deno.test("queue: files wait in their order while a processor hangs, and the ser
   assertEquals(log.said, "");
 });
 
-Deno.test("queue: when all files wait the service does, and nothing is read beyond", async () => {
+Deno.test("queue: when there is no room for another waiting file, the service waits, and no more is read", async () => {
   using at = folder();
   using fifo = await makeFifo(`${at.path}/fifo`);
   const path = `${at.path}/log`;
@@ -79,7 +79,7 @@ Deno.test("queue: when all files wait the service does, and nothing is read beyo
   assertEquals(drain(fifo), files(4, 8));
 });
 
-Deno.test("queue: with d the oldest goes, with a warning that says how much, and not the one in hand", async () => {
+Deno.test("queue: with d the oldest waiting file is removed, with a warning that says its size, but never the one that is being processed", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   await using log = await start(
@@ -180,7 +180,7 @@ Deno.test("queue: ALRM finishes current while a processor runs", async () => {
   assertEquals(finished(path).length, 3);
 });
 
-Deno.test("queue: what an earlier processor left running can't write into the next one's file", async () => {
+Deno.test("queue: a process that an earlier processor left running can't write into the next run's file", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   // The first run leaves a child behind that goes on writing to `processed`.
@@ -203,7 +203,7 @@ Deno.test("queue: what an earlier processor left running can't write into the ne
   assertEquals(await log.finish(), 0);
 });
 
-Deno.test("queue: what waits holds up no other log of the script", async () => {
+Deno.test("queue: files that wait in one log hold up no other log of the script", async () => {
   using at = folder();
   await using log = await start(
     ["s4096", "n2", "-*", "+a*", "!exec sleep 1000", "./a"]
@@ -245,7 +245,7 @@ function all(fd: number): string {
   return latin1(buffer.subarray(0, read(fd, buffer)));
 }
 
-Deno.test("queue: a fault of a processor inside is its failure, and nothing else's", async () => {
+Deno.test("queue: an error thrown by a processor inside is that processor's failure only", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   let runs = 0;
@@ -276,7 +276,7 @@ Deno.test("queue: a fault of a processor inside is its failure, and nothing else
   assertEquals(finished(path).length, 1);
 });
 
-Deno.test("queue: a processor that keeps what it can't send makes room, and each notice is told once", async () => {
+Deno.test("queue: tryto -p makes room by keeping the oldest file, and sends each notice once", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   const heard: string[] = [];
@@ -321,7 +321,7 @@ Deno.test("queue: a processor that keeps what it can't send makes room, and each
   );
 });
 
-Deno.test("queue: no processor runs while a file is being kept, and its notice isn't lost", async () => {
+Deno.test("queue: no processor runs while a file is being kept, so that file's notice isn't lost", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   const heard: string[] = [];

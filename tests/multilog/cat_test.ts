@@ -298,7 +298,7 @@ Deno.test("a time is a label, seconds, or a date and a time of day", () => {
   }
 });
 
-Deno.test("--cat of what is no log, or of nothing, says so", async () => {
+Deno.test("--cat of a directory that is no log, or without directories, is an error", async () => {
   using work = folder();
   Deno.mkdirSync(`${work.path}/empty`);
   Deno.mkdirSync(`${work.path}/closed`);

@@ -50,7 +50,7 @@ Deno.test("files with any code are old files, and the oldest go first", async ()
   assertEquals(codes(path), ["s", "z"]);
 });
 
-Deno.test("files wait as .u whatever the code is", async () => {
+Deno.test("waiting files end in .u whatever the code is", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   await using log = await start(
@@ -68,7 +68,7 @@ Deno.test("files wait as .u whatever the code is", async () => {
   assertEquals(text(`${path}/${oldFiles(path)[0]}`), "one\n");
 });
 
-Deno.test("what was processed under another code isn't processed again", async () => {
+Deno.test("a file that was processed under another code isn't processed again", async () => {
   for (const before of ["s", "gz", "txt", ""]) {
     using at = folder();
     const path = `${at.path}/log`;

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { AS_NOBODY, folder, forOthers, ours, run, until } from "../tools.ts";
 import { start } from "./harness.ts";
 
-Deno.test("a log that is in use is told with the process that writes to it", async () => {
+Deno.test("the message about a log that is in use names the process that writes to it", async () => {
   using at = folder();
   await using writer = await start(["./log"], { cwd: at.path });
   const { code, stderr } = await run([ours.multilog, "./log"], {
@@ -16,7 +16,7 @@ Deno.test("a log that is in use is told with the process that writes to it", asy
   assertEquals(await writer.finish(), 0);
 });
 
-Deno.test("a lock that another program holds is told with its name", async () => {
+Deno.test("the message about a lock that another program holds names the program", async () => {
   using at = folder();
   Deno.mkdirSync(`${at.path}/log`);
   const holder = new Deno.Command("flock", {

@@ -471,7 +471,7 @@ Deno.test("stamps are turned wherever the stream is cut, and nothing else is", (
   }
 });
 
-Deno.test("a log that is followed has modes as ever", async () => {
+Deno.test("a log that is followed is marked complete at its end", async () => {
   using work = folder();
   await using writer = await start(["./log"], { cwd: work.path });
   await using follower = new Follower(work.path, ["./log"]);

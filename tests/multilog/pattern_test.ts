@@ -51,6 +51,6 @@ Deno.test("pattern: a text is matched as UTF-8, a line as bytes", () => {
   assertEquals(matched("a*", "a\0\xff"), true);
 });
 
-Deno.test("pattern: sees as much of a line as the original", () => {
+Deno.test("pattern: as much of a line is matched as by the original", () => {
   assertEquals(PATTERN_SIGHT, 1000);
 });

@@ -228,7 +228,7 @@ Deno.test("processor: writes megabytes to 5", async () => {
   assertEquals(whole(`${at.path}/log`), FILE + FILE);
 });
 
-Deno.test("processor: never reads its input, or closes everything", async () => {
+Deno.test("processor: one that never reads its input, or closes all its descriptors, succeeds", async () => {
   for (
     const [processor, output] of [
       ["true", ""],
@@ -259,7 +259,7 @@ Deno.test("processor: never reads its input, or closes everything", async () => 
   }
 });
 
-Deno.test("processor: leaves children behind that hold its descriptors", async () => {
+Deno.test("processor: children that it leaves behind with its descriptors hold nothing up", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   await using log = await start(
@@ -325,7 +325,7 @@ Deno.test("processor: a log without one isn't held up by a log that has one", as
   assertEquals(await log.finish(), 0);
 });
 
-Deno.test("processor: the next file, full meanwhile, follows by itself", async () => {
+Deno.test("processor: the next file, which got big enough meanwhile, is processed without another line", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   await using log = await start([
@@ -490,7 +490,7 @@ Deno.test("processor: a log that waits for it holds up no other's lines, not eve
   assertEquals(text(`${at.path}/errors/current`), "x\n");
 });
 
-Deno.test("processor: can't write to the state that it reads", async () => {
+Deno.test("processor: its descriptor of state is only for reading", async () => {
   using at = folder();
   const { code, stderr } = await run(
     [ours.multilog, SIZE, "!cat; echo 2>/dev/null >&4 || echo no >&5", "./log"],

@@ -195,7 +195,7 @@ Deno.test("k: what gets too old goes when a file is finished", async () => {
   assert(!whole(path).startsWith("0\n"));
 });
 
-Deno.test("n, b and k together: whichever says first", async () => {
+Deno.test("n, b and k together: the first limit that is exceeded removes files", async () => {
   const old = [3000, 2000, 1000, 500];
   const rows: [script: string[], left: number[]][] = [
     [["n100", "b1000000", "k1000000"], old],
@@ -258,7 +258,7 @@ function open(path: string, settings: Partial<LogSettings>): OldFiles {
   });
 }
 
-Deno.test("k: without a file to finish it is looked once a minute", () => {
+Deno.test("k: while no file is finished, old files are checked once a minute", () => {
   using at = folder();
   const names = [ago(110), ago(75)];
   put(at.path, { [names[0]!]: "a\n", [names[1]!]: "b\n" });
@@ -273,7 +273,7 @@ Deno.test("k: without a file to finish it is looked once a minute", () => {
   assertEquals(old.hasExpired(), false);
 });
 
-Deno.test("k: a file isn't forgotten before the one that it was has gone", () => {
+Deno.test("k: a processed file isn't removed before its waiting file is", () => {
   using at = folder();
   put(at.path, { [ago(200)]: "a\n", [ago(200, "u")]: "a\n", [ago(10)]: "b\n" });
   const old = open(at.path, { keepSeconds: 100, processor: "cat" });
@@ -285,7 +285,7 @@ Deno.test("k: a file isn't forgotten before the one that it was has gone", () =>
   assertEquals(oldFiles(at.path), [ago(10)]);
 });
 
-Deno.test("b and k: also of more files than are known by name", () => {
+Deno.test("b and k: files are removed also from among more than are known by name", () => {
   using at = folder();
   const names = Array.from({ length: 10_000 }, (_, i) => ago(20_000 - i));
   put(at.path, Object.fromEntries(names.map((name) => [name, "xx"])));

@@ -140,7 +140,7 @@ testWith(
 
 testWith(
   [ORIGINAL],
-  "rotation: a current that is too big for a smaller size",
+  "rotation: a current that is larger than a new, smaller size loses no line",
   async () => {
     using at = folder();
     for (const program of [ORIGINAL, ours.multilog]) {

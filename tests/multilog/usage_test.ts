@@ -126,7 +126,7 @@ Deno.test("usage: in a script --help and --version are patterns", async () => {
   }
 });
 
-Deno.test("usage: without a script it reads, and throws all away", async () => {
+Deno.test("usage: without a script multilog reads all its input, and throws it away", async () => {
   const { code, text, stderr } = await run([ours.multilog], {
     stdin: "a line\n",
   });

@@ -281,7 +281,7 @@ testWith(["logger"], "what logger sends arrives", async () => {
   assertEquals(await running.stop(), 0);
 });
 
-Deno.test("everybody may send to the socket, and with -U only those whom the umask allows", async () => {
+Deno.test("every user may send to the socket, and with -U only those that the umask allows", async () => {
   using dir = folder();
   const path = `${dir.path}/log`;
   for (const [options, mode] of [[[], 0o777], [["-U"], 0o755]] as const) {

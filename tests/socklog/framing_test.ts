@@ -181,7 +181,7 @@ Deno.test("any bytes, split anywhere, come out as they should", () => {
   }
 });
 
-Deno.test("streams don't get into each other's lines", () => {
+Deno.test("no connection's bytes come inside another connection's line", () => {
   const framer = new Framer();
   const streams = ["a", "b", "c"].map((n) => new LineBuffer(encode(`${n}: `)));
   for (const text of ["one ", "two ", "three\n"]) {

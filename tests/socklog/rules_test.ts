@@ -119,7 +119,7 @@ testWith(
 
 testWith(
   ["tcprules"],
-  "rules that are written over without a pause: nobody gets in whom neither the old nor the new let in",
+  "while rules are written over without a pause, only clients that the old or the new rules admit get in",
   async () => {
     using work = folder();
     const at = (name: string) => `${work.path}/${name}`;

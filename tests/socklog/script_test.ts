@@ -353,7 +353,7 @@ Deno.test("a host's full queue holds the senders, and no other log, until there 
 
 testWith(
   ["root", "setpriv"],
-  "logs of hosts leave connections their descriptors",
+  "logs of hosts leave enough descriptors for connections",
   async () => {
     using at = folder();
     const program = forOthers(at.path, ours.socklogTcp);
@@ -401,7 +401,7 @@ testWith(
 
 testWith(
   ["strace"],
-  "only what is synced is acknowledged, together what ends together",
+  "only synced lines are acknowledged, and connections that end together share a sync",
   async () => {
     using at = folder();
     // Each sync takes a while, in which others send.

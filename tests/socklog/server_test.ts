@@ -117,7 +117,7 @@ Deno.test("eight NAMEs that are set count, and no others", async () => {
   assertEquals(server.data, `${set.slice(0, 8).join(": ")}: a\n`);
 });
 
-Deno.test("the words of an old run script mean the same", async () => {
+Deno.test("the arguments of an old run script mean the same", async () => {
   const forms: [string[], string][] = [
     [[], "user.notice: x\n"],
     [["ucspi"], "user.notice: x\n"],
@@ -596,7 +596,7 @@ Deno.test("a flood of short connections: each line arrives, others are served", 
   assertEquals(short.length, number);
 });
 
-Deno.test("who floods with short lines puts out no more of them before another's line than with long ones", async () => {
+Deno.test("a client that floods with short lines gets no more bytes written before another client's line than with long lines", async () => {
   await using server = await startOurs([...PLAIN, "@", "LONG"], {
     env: { LONG: "p".repeat(100) },
   });
@@ -770,7 +770,7 @@ testWith(
   },
 );
 
-Deno.test("-X lets everybody in when the rules are missing", async () => {
+Deno.test("-X admits every client when the file of rules is missing", async () => {
   await using server = await startOurs(
     [...PLAIN, "-X", "-x", "/nonexistent/cdb", "@"],
   );
@@ -1109,7 +1109,7 @@ testWith(
   },
 );
 
-Deno.test("a NAME that looks like a slip is warned of", async () => {
+Deno.test("a NAME that looks like a typing error is warned of", async () => {
   const names = ["TCPREMOTEPI", "TCPREMOTIP", "OTHER", "TCPREMOTEIP", "PORTO"];
   await using server = await startOurs([...PLAIN, "@", ...names], {
     env: { PORTO: "set" },
@@ -1140,7 +1140,7 @@ Deno.test("a NAME's bytes come out as they are, but none that ends a line", asyn
   assert(server.data.endsWith("yx\n"));
 });
 
-Deno.test("-x asks for no name that no rule speaks of", {
+Deno.test("-x asks the client's host for a user only when a rule names one", {
   ignore: !canAnswer,
 }, async () => {
   using work = folder();
@@ -1169,7 +1169,7 @@ Deno.test("-x asks for no name that no rule speaks of", {
 
 testWith(
   ["root", "unshare"],
-  "names that nobody answers for keep nobody else waiting",
+  "look-ups that nobody answers hold up no other client",
   async () => {
     using at = folder();
     const put = (name: string, text: string) => {

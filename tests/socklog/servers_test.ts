@@ -8,7 +8,7 @@ import { silent, startOurs } from "./servers.ts";
 
 const HOST = "127.0.0.1";
 
-Deno.test("a list of servers has hosts, each with a port or without", () => {
+Deno.test("in a list of servers, each host has a port or none", () => {
   const cases: [list: string, servers: [host: string, port: string][]][] = [
     ["loghost", [["loghost", "1"]]],
     ["a,b:2,192.0.2.1:syslog", [["a", "1"], ["b", "2"], [

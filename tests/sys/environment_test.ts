@@ -14,7 +14,7 @@ Deno.test("getenv tells a value, an empty one, and none", () => {
   assertEquals(getenv(name), undefined);
 });
 
-Deno.test("environ follows what is set and deleted", () => {
+Deno.test("environ shows variables as they are set and deleted", () => {
   const name = "LOGFERRY_TEST_VARIABLE";
   const texts = () => environ().map(latin1);
   const before = texts();

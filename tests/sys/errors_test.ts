@@ -99,7 +99,7 @@ Deno.test("the table has each number once", async () => {
   assertEquals(new Set(entries.map((m) => m[2])).size, entries.length);
 });
 
-Deno.test("what calls no C library is imported without a permission", async () => {
+Deno.test("modules that don't call the C library are imported without a permission", async () => {
   using work = folder();
   const files = ["bytes", "getopt", "sys/errors", "tai64n", "version"];
   const program = `${work.path}/program.ts`;

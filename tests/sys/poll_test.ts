@@ -123,7 +123,7 @@ Deno.test("very many wakes are one, and stop nothing", async () => {
   assert(await milliseconds(() => poller.wait(20)) >= 20);
 });
 
-Deno.test("a wake that came as a wait was over is no event", async () => {
+Deno.test("a wake that comes as a wait ends isn't reported as an event", async () => {
   const poller = new Poller(1);
   const waiting = poller.wait(0);
   // The thread has waited, and this one hasn't heard of it yet.

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { run } from "../tools.ts";
 import { denoCommand } from "./_programs.ts";
 
-Deno.test("groupExists tells whether a process of the group is alive", async () => {
+Deno.test("groupExists returns whether a process of the group is alive", async () => {
   // In a process of its own: who adopts orphans does so to its end.
   const code = `
     const { setChildSubreaper, waitFor, groupExists, kill, spawn } = process;

@@ -60,7 +60,7 @@ Deno.test("waitFor tells exit codes and signals", async () => {
   }
 });
 
-Deno.test("waitFor tells of a program that ended long before", async () => {
+Deno.test("waitFor returns the exit code of a program that ended long before", async () => {
   const { reader, writer } = pipe();
   const pid = spawn({ args: ["true"], env, fds: new Map([[9, writer]]) });
   close(writer);
@@ -69,7 +69,7 @@ Deno.test("waitFor tells of a program that ended long before", async () => {
   assertEquals(await waitFor(pid), { code: 0 });
 });
 
-Deno.test("waitFor doesn't take a program that stands still for ended", async () => {
+Deno.test("waitFor doesn't take a stopped program for an ended one", async () => {
   const pid = start("kill -STOP $$; exit 3");
   const ending = waitFor(pid);
   await until("it stands still", () => processStatus(pid, "State")[0] === "T");
@@ -101,7 +101,7 @@ Deno.test("many programs at once leave the main loop its thread", async () => {
   }
 });
 
-Deno.test("a program is found in $PATH, or told to be missing", async () => {
+Deno.test("spawn finds a program in $PATH, or throws ENOENT", async () => {
   assertEquals((await output({ args: ["echo", "a b", ""] })).output, "a b \n");
   const missing = assertThrows(
     () => spawn({ args: ["no-such-program"], env }),
@@ -114,7 +114,7 @@ Deno.test("a program is found in $PATH, or told to be missing", async () => {
   assertThrows(() => spawn({ args: ["/"], env }), SysError);
 });
 
-Deno.test("file is what runs, args[0] what it is called", async () => {
+Deno.test("spawn runs file, and gives it args[0] as its name", async () => {
   const { output: text } = await output({
     args: ["other", "-c", 'echo "$0"'],
     file: installed("sh")!,

@@ -17,7 +17,7 @@ Deno.test("a semaphore lets so many pass at once, and others in their turn", asy
   assertEquals(semaphore.wait(), undefined);
 });
 
-Deno.test("who waits for a semaphore that is cancelled waits no longer, and takes no place", async () => {
+Deno.test("a cancelled wait for a semaphore ends, and takes no place", async () => {
   const semaphore = new Semaphore(1);
   semaphore.wait();
   const waiting = semaphore.wait();

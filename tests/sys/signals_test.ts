@@ -17,7 +17,7 @@ Deno.test("isIgnored tells what this program was started with", async () => {
   assertEquals(text, "true,false,true\n");
 });
 
-Deno.test("onEnding hears what nobody has had ignored, and TERM always", async () => {
+Deno.test("onTermination handles signals that weren't ignored at the start, and TERM always", async () => {
   const code = `
     const heard = [];
     const stop = signals.onTermination((name) => heard.push(name));

@@ -37,7 +37,7 @@ Deno.test("tryto's options are read in every spelling of getopt", () => {
   }
 });
 
-Deno.test("a number is digits, and 0 is what it is to the original", () => {
+Deno.test("a number is digits only, and 0 means what it means to the original", () => {
   const of = (value: string) => {
     const { limit, grace, tries } = parseArguments(
       ["-t", value, "-k", value, "-n", value, "prog"],

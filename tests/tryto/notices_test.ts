@@ -57,7 +57,7 @@ Deno.test("a line that is longer than all notices may be is cut", () => {
   assertEquals(Number(cut[1]) + rest + 1, 1_000_000 + 0);
 });
 
-Deno.test("what was told nobody yet stands before what is new", () => {
+Deno.test("notices that weren't sent yet come before new ones", () => {
   using at = folder();
   const file = (name: string, text: string, mode: "read" | "overwrite") => {
     Deno.writeTextFileSync(`${at.path}/${name}`, text);

@@ -85,7 +85,7 @@ Deno.test("an output that would wait is never waited for", () => {
   close(writer);
 });
 
-Deno.test("others have a turn in a transfer that never waits", () => {
+Deno.test("the event loop turns during a transfer that never waits", () => {
   const fd = open("/dev/null", "append");
   const transfer = new Transfer([given("x".repeat(3_000_000))], fd);
   assertEquals(transfer.move(), { fd, events: WRITABLE });
@@ -94,7 +94,7 @@ Deno.test("others have a turn in a transfer that never waits", () => {
   close(fd);
 });
 
-Deno.test("an output that nobody reads is told", () => {
+Deno.test("a transfer to an output without a reader says so", () => {
   const { reader, writer } = pipe();
   close(reader);
   const transfer = new Transfer([given("text")], writer);

@@ -497,7 +497,7 @@ Deno.test("a signal ends tryto while the reader of the kept log doesn't read", a
   await reader.cancel();
 });
 
-Deno.test("tryto's own trouble is told, and is exit 111", async (t) => {
+Deno.test("tryto's own failure is an error message, and exit 111", async (t) => {
   using here = folder();
   const [missing, full, unreadable, notStarted, closed, untold] = await Promise
     .all([
@@ -561,7 +561,7 @@ Deno.test("tryto's own trouble is told, and is exit 111", async (t) => {
   });
 });
 
-Deno.test("the time limit holds though nobody reads what is said", async () => {
+Deno.test("the time limit holds while nobody reads tryto's messages", async () => {
   const child = new Deno.Command(ours.tryto, {
     args: ["-t1", "-k1", "sh", "-c", "trap '' TERM; yes >&2"],
     stdin: "null",
