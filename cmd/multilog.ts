@@ -10,7 +10,8 @@ import { run } from "../src/program.ts";
 export function start(args: readonly string[], name: string): Promise<never> {
   return run(
     async (args, name) => {
-      // What may run inside is loaded where there is a processor at all.
+      // Only a script with a processor can have one that runs inside: for other
+      // scripts those modules aren't loaded.
       const inside = args.some((arg) => arg.startsWith("!"))
         ? await import("../src/inside.ts")
         : undefined;

@@ -1,5 +1,6 @@
 /**
- * What is none of the programs, or the wish to know what they are.
+ * What the executable does when it isn't told which program to run: it shows its
+ * help, its version or its usage.
  *
  * @module
  */
@@ -29,7 +30,7 @@ function tell([first]: readonly string[], name: string): number {
   return WRONG_USAGE;
 }
 
-/** Says it. */
+/** Prints it, and ends this process. */
 export function start(args: readonly string[], name: string): Promise<never> {
   return run(tell, args, name);
 }

@@ -7,7 +7,7 @@ import { run } from "../src/program.ts";
 import { socklogTcp } from "../src/socklog/main.ts";
 import type { ScriptReader } from "../src/socklog/output.ts";
 
-/** Loaded when it is asked for: a server that has no script has no use for it. */
+/** Loads the module that reads scripts only for a server that has a script. */
 const readScript: ScriptReader = async (...args) => {
   const { readScript } = await import("../src/script_output.ts");
   return await readScript(...args);

@@ -87,7 +87,7 @@ Deno.test("front door: without Deno and npm one line says what to install", asyn
 
 testWith(
   ["node"],
-  "front door: an npm that fails is told in one line",
+  "front door: one line says that npm has failed",
   async () => {
     using machine = new Machine(
       "echo 'npm error code ENOTFOUND' >&2; " +

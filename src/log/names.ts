@@ -13,7 +13,7 @@ export const MODE_COMPLETE = 0o744;
 const COMPLETE_BIT = 0o100;
 /**
  * Names of this second or a later one, in seconds since 1970, count for no time:
- * they are nobody's clock, and there may be no greater name.
+ * no clock shows such a time, and there may be no greater name.
  */
 const LAST_SECOND = 2 ** 40;
 

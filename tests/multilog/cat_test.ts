@@ -103,7 +103,7 @@ Deno.test("--cat of a log that is written to meanwhile has each line once", asyn
   assertEquals(inOrder((await cat(work.path, "./log")).text), next);
 });
 
-Deno.test("--cat says in a line each what it can't read, and prints the rest", async () => {
+Deno.test("--cat names each file that it can't read in one line, and prints the rest", async () => {
   using work = folder();
   const log = `${work.path}/log`;
   const good = await packed("gzip", numbered(2, 3));

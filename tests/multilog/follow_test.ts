@@ -183,7 +183,7 @@ Deno.test("--follow reads what a processor takes away, and goes on with a new wr
   assertEquals(follower.said, "");
 });
 
-Deno.test("--follow says so when files went before it could read them", async () => {
+Deno.test("--follow says so when files were removed before it could read them", async () => {
   using work = folder();
   await using writer = await start(["!cat >/dev/null", "./log"], {
     cwd: work.path,
@@ -275,7 +275,7 @@ Deno.test("--follow goes on with a new directory of the same name", async () => 
 
 testWith(
   ["strace"],
-  "--follow prints no processor's output where changes aren't told",
+  "--follow prints no processor's output when the kernel can't report changes",
   async () => {
     using work = folder();
     await using writer = await start(["!tr a-z A-Z", "./log"], {
@@ -480,7 +480,7 @@ Deno.test("a log that is followed is marked complete at its end", async () => {
   assertEquals(mode(`${work.path}/log/current`), "744");
 });
 
-Deno.test("--follow -n prints so many lines from before, also of old files", async () => {
+Deno.test("--follow -n first prints that many of the last lines, also of old files", async () => {
   using work = folder();
   await run([ours.multilog, "s4096", "n100", "./log"], {
     cwd: work.path,

@@ -375,7 +375,7 @@ Deno.test("a second multilog for the same folder doesn't start; one for a log of
   assertEquals(await program.finish(), 0);
 });
 
-Deno.test("a name that is a file, or a directory that can't be opened, has its lines with the others", async () => {
+Deno.test("a host whose name is a file, or a directory that can't be opened, has its lines in the log of the others", async () => {
   using work = folder();
   Deno.mkdirSync(`${work.path}/h`);
   Deno.writeTextFileSync(`${work.path}/h/a`, "mine\n");
@@ -424,7 +424,7 @@ Deno.test("a host's directory, and the folder of all, may be removed or moved wh
   assertEquals(mode(`${work.path}/b/current`), "744");
 });
 
-Deno.test("after 4096 names the lines of new ones go with the others, with one warning", async () => {
+Deno.test("after 4096 names the lines of new ones go to the log of the others, with one warning", async () => {
   using work = folder();
   let input = "";
   for (let i = 0; i < 4096; i++) input += `n${i}: x\n`;

@@ -85,7 +85,7 @@ Deno.test("b: current stays however large it is, and a file goes as soon as it i
   assertEquals(inOrder(whole(path), Number(/\d+/.exec(whole(path))![0])), 1500);
 });
 
-Deno.test("b and k: what waits for the processor stays", async () => {
+Deno.test("b and k: files that wait for the processor stay", async () => {
   using at = folder();
   const path = `${at.path}/log`;
   put(path, { [ago(5000, "u")]: "first\n", [ago(4000)]: "other\n" });
@@ -132,7 +132,7 @@ Deno.test("k: a start removes what is too old by its name, and nothing else", as
 
 testWith(
   ["faketime", ORIGINAL],
-  "k: what was written while the clock was another goes by that clock",
+  "k: a file's age is counted from the time in its name, also when the clock was wrong then",
   async () => {
     using at = folder();
     const path = `${at.path}/log`;

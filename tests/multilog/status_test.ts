@@ -29,7 +29,7 @@ async function one(cwd: string): Promise<LogStatus> {
   return log!;
 }
 
-Deno.test("--status tells sizes, the writer, its limit, and how it ended", async () => {
+Deno.test("--status shows sizes, the writer, its limit, and how it ended", async () => {
   using work = folder();
   {
     await using writer = await start(["s5000", "./log"], { cwd: work.path });

@@ -224,7 +224,7 @@ const FAULTS: [inject: string, script: string[], said: string][] = [
 
 testWith(
   ["strace"],
-  "trouble later: a call that fails is told, and tried again",
+  "trouble later: a call that fails is warned of, and tried again",
   async () => {
     await Promise.all(FAULTS.map(async ([fault, script, said]) => {
       using at = folder();

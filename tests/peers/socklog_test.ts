@@ -448,7 +448,7 @@ testWith(
 
 testWith(
   ["tcpserver"],
-  "-h, -p and -r ask what tcpserver asks, and tell it",
+  "-h, -p and -r look up what tcpserver looks up, and set the same variables",
   async () => {
     // Without an answer nothing is set: as good as can be had everywhere.
     const args = ["-l0", "-t", "1", "@", "env"];

@@ -196,7 +196,7 @@ bothWays("the same as the original", async (t) => {
 
 testWith(
   ["tryto"],
-  "wrong usage is told as the original tells it",
+  "wrong usage has the original's messages",
   async () => {
     using here = folder();
     const cases = [

@@ -204,7 +204,7 @@ function lostOf(said: string): number {
     .reduce((sum, [, n]) => sum + Number(n), 0);
 }
 
-Deno.test("what the kernel drops is counted and told, also where nothing comes after it", async () => {
+Deno.test("datagrams that the kernel drops are counted and reported, also when none comes after them", async () => {
   const port = freePort();
   await using server = await serve(
     [ours.socklogTcp, "inet", "127.0.0.1", `${port}`],
@@ -222,7 +222,7 @@ Deno.test("what the kernel drops is counted and told, also where nothing comes a
   assertEquals(received + lostOf(running.said), count);
 });
 
-Deno.test("in a flood, what is in the log and what is told as lost is all that was sent", async () => {
+Deno.test("in a flood, the datagrams in the log and those reported as lost are all that were sent", async () => {
   using dir = folder();
   const port = freePort();
   const script = ["s16777215", "n100", "./all", "@./hosts"];
@@ -319,7 +319,7 @@ testWith(
   },
 );
 
-Deno.test("what can't work is told in one line that names it", async () => {
+Deno.test("an error at the start is one line that names what can't work", async () => {
   using dir = folder();
   const file = `${dir.path}/file`;
   Deno.writeTextFileSync(file, "not a socket\n");
@@ -352,7 +352,7 @@ function linked(name: string, at: string): string {
 
 testWith(
   ["socklog"],
-  "by the name socklog it prints and ends as socklog does",
+  "under the name socklog, it prints and ends as socklog does",
   async () => {
     using dir = folder();
     const link = linked("socklog", dir.path);

@@ -141,7 +141,7 @@ testWith(
   },
 );
 
-Deno.test("a processor that hangs holds nobody, and TERM ends it", async () => {
+Deno.test("a processor that hangs holds up no sender, and TERM ends it", async () => {
   using at = folder();
   const script = ["s4096", "n20", "!exec sleep 60", "./slow", "!", "./quick"];
   await using server = await startOurs([...ACKNOWLEDGING, ...script], {
@@ -247,7 +247,7 @@ for (
 
 testWith(
   ["strace"],
-  "what goes to a host's log is acknowledged when that is synced, its name too",
+  "lines for a host's log are acknowledged when that log, and its name, are synced",
   async () => {
     using at = folder();
     await using server = await startOurs([...ACKNOWLEDGING, "@./hosts"], {
@@ -533,7 +533,7 @@ testWith(
   },
 );
 
-Deno.test("a script that can't be carried out is told at the start", async () => {
+Deno.test("a script that can't be carried out is refused at the start", async () => {
   using at = folder();
   const start = (...script: string[]) =>
     run([ours.socklogTcp, "127.0.0.1", "0", "multilog", ...script], {
@@ -603,7 +603,7 @@ testWith(
   },
 );
 
-Deno.test("alerts go to standard error, and nobody waits for them", async () => {
+Deno.test("alerts go to standard error, and no sender waits for them", async () => {
   using at = folder();
   await using server = await startOurs([...ACKNOWLEDGING, "e", "./log"], {
     cwd: at.path,

@@ -692,7 +692,7 @@ Deno.test("10,000 open connections, each with an unfinished line", async () => {
 
 testWith(
   ["root", "setuidgid"],
-  "without descriptors it warns, pauses, goes on",
+  "a server without free descriptors warns, pauses and goes on",
   async () => {
     using work = folder();
     await Deno.chmod(work.path, 0o755);
@@ -1083,7 +1083,7 @@ Deno.test("-U without $UID and $GID is refused, by the name tcpserver, too", asy
 
 testWith(
   ["strace"],
-  "what can't be listened at is told with its address and port",
+  "an address that can't be listened at is named in the message, with its port",
   async () => {
     using at = folder();
     using other = Deno.listen({ hostname: "127.0.0.1", port: 0 });

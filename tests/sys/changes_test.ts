@@ -4,7 +4,7 @@ import { SysError } from "../../src/sys/errors.ts";
 import { Readiness } from "../../src/sys/poll.ts";
 import { folder } from "../tools.ts";
 
-Deno.test("changes of a directory are told in their order", () => {
+Deno.test("changes of a directory are reported in their order", () => {
   using work = folder();
   using changes = new Changes(work.path);
   const readiness = new Readiness(changes.fd);

@@ -164,7 +164,7 @@ Deno.test("fsyncDirectory does without where the file system can't", () => {
   close(cannot);
 });
 
-Deno.test("fsync syncs a file, and tells when it can't", () => {
+Deno.test("fsync syncs a file, and throws when it can't", () => {
   using work = folder();
   const fd = open(`${work.path}/file`, "append");
   fsync(fd);
@@ -343,7 +343,7 @@ Deno.test("isTerminal knows a terminal", () => {
   assert(!isTerminal(reader));
 });
 
-Deno.test("a process without free descriptors is told, and loses none", async () => {
+Deno.test("a process without free descriptors gets an error, and loses none", async () => {
   const code = `
     const tell = (what) => {
       try { what(); console.log("no error"); }

@@ -33,7 +33,7 @@ Deno.test("names and numbers belong together", () => {
   for (const { errno, code } of known) assertEquals(errorNumber(code), errno);
 });
 
-Deno.test("lastErrno is the number of the call before", () => {
+Deno.test("lastErrno returns the number of the last error", () => {
   const fd = open("/dev/null", "read");
   assertEquals(isOpen(999), false);
   assertEquals(lastErrno(), errorNumber("EBADF"));
@@ -42,7 +42,7 @@ Deno.test("lastErrno is the number of the call before", () => {
   close(fd);
 });
 
-Deno.test("check throws for what is negative, and hands on the rest", () => {
+Deno.test("check throws for negative numbers, and returns all others", () => {
   assertEquals([check(0), check(7)], [0, 7]);
   isOpen(999);
   const error = assertThrows(() => check(-1), SysError);

@@ -140,7 +140,7 @@ Deno.test("open doesn't wait for the other end of a fifo", async () => {
   close(writer);
 });
 
-Deno.test("open tells what is wrong", () => {
+Deno.test("open throws an error that says what is wrong", () => {
   using work = openFolder();
   Deno.writeTextFileSync(`${work.path}/file`, "");
   Deno.symlinkSync("loop", `${work.path}/loop`);
@@ -197,7 +197,7 @@ Deno.test("names are bytes", () => {
   assert(names().includes("\xf0"));
 });
 
-Deno.test("mkdir, rename, unlink and chmod tell what is wrong", () => {
+Deno.test("mkdir, rename, unlink and chmod throw errors that say what is wrong", () => {
   using work = openFolder();
   mkdir("folder", 0o700, work.fd);
   fails("EEXIST", () => mkdir("folder", 0o700, work.fd));
@@ -331,7 +331,7 @@ Deno.test("a directory that was removed has no entries", () => {
 
 testWith(
   ["strace"],
-  "readdir tells that a directory can't be read",
+  "readdir throws when a directory can't be read",
   async () => {
     using work = folder();
     const code = `

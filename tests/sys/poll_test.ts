@@ -58,7 +58,7 @@ Deno.test("a poller finds that nobody reads any more", async () => {
   close(writer);
 });
 
-Deno.test("a wait ends with the time", async () => {
+Deno.test("a wait ends when its time is over", async () => {
   const poller = new Poller(1);
   const { reader, writer } = pipe();
   poller.set(0, reader, READABLE);

@@ -301,7 +301,7 @@ Deno.test("signals are at their defaults, none blocked", async () => {
   assertEquals(await waitFor(pipeline), { signal: 13 });
 });
 
-Deno.test("what was ignored at the start stays ignored in programs", async () => {
+Deno.test("a signal that was ignored at the start stays ignored in programs", async () => {
   const code = `
     const pid = process.spawn({
       args: ["grep", "SigIgn", "/proc/self/status"],
@@ -388,7 +388,7 @@ Deno.test("exec leaves no signal ignored or handled", async () => {
   assertNoSignals((await run(denoCommand(code))).text);
 });
 
-Deno.test("exec tells when it can't", async () => {
+Deno.test("exec throws when it can't run the program", async () => {
   // Not in this process: its SIGPIPE would stay at the default.
   const code = `
     try { process.exec(["no-such-program"], []); }

@@ -20,7 +20,7 @@ Deno.test("a file is read to its end, whatever size was expected", () => {
   }
 });
 
-Deno.test("what can't be read throws the error of read", () => {
+Deno.test("readAll throws the error of read", () => {
   const fd = openDirectory("/");
   try {
     const { code } = assertThrows(() => readAll(fd), SysError);

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Semaphore } from "../../src/sys/semaphore.ts";
 
-Deno.test("a semaphore lets so many pass at once, and others in their turn", async () => {
+Deno.test("a semaphore lets a fixed number pass at once, and the others in their turn", async () => {
   const semaphore = new Semaphore(2);
   assertEquals(semaphore.wait(), undefined);
   assertEquals(semaphore.wait(), undefined);

@@ -11,7 +11,7 @@ function startedIgnoring(
   );
 }
 
-Deno.test("isIgnored tells what this program was started with", async () => {
+Deno.test("isIgnored returns whether a signal was ignored when this program started", async () => {
   const code = `console.log([1, 2, 15].map(signals.isIgnored).join());`;
   const { text } = await startedIgnoring("HUP TERM", code);
   assertEquals(text, "true,false,true\n");

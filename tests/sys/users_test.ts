@@ -3,7 +3,7 @@ import { getuid } from "../../src/sys/users.ts";
 import { run, testWith } from "../tools.ts";
 import { denoCommand } from "./_programs.ts";
 
-Deno.test("user tells whose process this is", () => {
+Deno.test("user returns the user of this process", () => {
   assertEquals(getuid(), Deno.uid());
 });
 

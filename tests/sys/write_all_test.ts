@@ -33,7 +33,7 @@ Deno.test("writeAll waits for room, even where writing doesn't", async () => {
   assertEquals(await waitFor(pid), { code: 0 });
 });
 
-Deno.test("writeAll tells what kept it from writing", () => {
+Deno.test("writeAll returns the error that kept it from writing", () => {
   const { reader, writer } = pipe();
   assertEquals(writeAll(writer, new Uint8Array(0)), undefined);
   close(reader);

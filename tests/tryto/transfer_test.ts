@@ -68,7 +68,7 @@ Deno.test("a transfer says what it waits for, and goes on where it was", () => {
   for (const fd of [from.reader, to.reader, to.writer]) close(fd);
 });
 
-Deno.test("an output that would wait is never waited for", () => {
+Deno.test("a transfer never blocks on an output that would make it wait", () => {
   const { reader, writer } = pipe();
   const text = "x".repeat(300_000);
   const transfer = new Transfer([given(text)], writer, 4096);
