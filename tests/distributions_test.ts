@@ -131,7 +131,7 @@ async function filesIn(root: string): Promise<string[]> {
 }
 
 testWith(
-  ["root", "dpkg", "rpm", "chroot", "ldd", "useradd"],
+  ["root", "dpkg", "rpm", "chroot", "ldd", "useradd", "--all"],
   "packages are installed, used, replaced while they run, and removed",
   async (t) => {
     using work = folder();

@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { parseLabel } from "../../src/tai64n.ts";
-import { folder, run } from "../tools.ts";
+import { folder, run, testWith } from "../tools.ts";
 import { FAULTS } from "./faults.ts";
 import { alone, play, possible } from "./rounds.ts";
 import { type Change, compileChanged, SETTABLE_CLOCK } from "./variants.ts";
@@ -47,7 +47,7 @@ const BROKEN: [what: string, fault: string, says: RegExp, Change][] = [
 ];
 
 for (const [what, name, says, change] of BROKEN) {
-  Deno.test(`a round of faults notices when ${what}`, async () => {
+  testWith(["--all"], `a round of faults notices when ${what}`, async () => {
     using at = folder();
     const executables = await compileChanged(at.path, change);
     const can = await possible();
@@ -67,23 +67,27 @@ for (const [what, name, says, change] of BROKEN) {
   });
 }
 
-Deno.test("multilog loses no line while its clock jumps back and forth", async () => {
-  using at = folder();
-  const executables = await compileChanged(at.path, SETTABLE_CLOCK);
-  // It is the file that says what the time is.
-  Deno.writeTextFileSync(`${at.path}/clock`, "3600000\n");
-  const { code } = await run([`${executables}/multilog`, "t", "./log"], {
-    cwd: at.path,
-    stdin: "later\n",
-  });
-  assertEquals(code, 0);
-  const label = Deno.readTextFileSync(`${at.path}/log/current`).slice(0, 25);
-  assert(parseLabel(label)!.seconds > Date.now() / 1000 + 3_500_000);
-  const can = await possible(executables);
-  const fault = FAULTS.find(({ name }) => name === "clock")!;
-  const plan = alone(fault, 12, { ...can, wired: false, disks: false }, 2500);
-  plan.options.stamps = true;
-  const { violations, count } = await play(plan);
-  assertEquals(violations, []);
-  assert(count.fed > 0);
-});
+testWith(
+  ["--all"],
+  "multilog loses no line while its clock jumps back and forth",
+  async () => {
+    using at = folder();
+    const executables = await compileChanged(at.path, SETTABLE_CLOCK);
+    // It is the file that says what the time is.
+    Deno.writeTextFileSync(`${at.path}/clock`, "3600000\n");
+    const { code } = await run([`${executables}/multilog`, "t", "./log"], {
+      cwd: at.path,
+      stdin: "later\n",
+    });
+    assertEquals(code, 0);
+    const label = Deno.readTextFileSync(`${at.path}/log/current`).slice(0, 25);
+    assert(parseLabel(label)!.seconds > Date.now() / 1000 + 3_500_000);
+    const can = await possible(executables);
+    const fault = FAULTS.find(({ name }) => name === "clock")!;
+    const plan = alone(fault, 12, { ...can, wired: false, disks: false }, 2500);
+    plan.options.stamps = true;
+    const { violations, count } = await play(plan);
+    assertEquals(violations, []);
+    assert(count.fed > 0);
+  },
+);
