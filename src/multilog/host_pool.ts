@@ -1,10 +1,10 @@
 /**
- * The logs of hosts of which few are open at a time.
+ * The hosts' logs, few of which are open at a time.
  *
- * One that has had no line for a while is closed well. Where more get lines in
- * turn than may be open, the one whose last line is the oldest is parked: its
- * descriptors are closed and nothing is waited for, since a sync takes longer
- * than a thousand lines.
+ * A log that has had no line for a while is closed as at the end of input. When
+ * more logs get lines in turn than may be open, the log whose last line is the
+ * oldest is parked: its descriptors are closed without a sync, which would take
+ * longer than a thousand lines do.
  *
  * @module
  */
@@ -105,12 +105,12 @@ export class HostPool implements Siblings {
   #terminating = false;
 
   /**
-   * Makes it.
+   * Makes the pool.
    *
-   * @param folder The folder
-   * @param times Told when something is due in a log
-   * @param others How many descriptors aren't for the logs
-   * @param args What the logs are opened with
+   * @param folder The folder of the logs
+   * @param times Gets the time at which something is due in a log
+   * @param others How many descriptors are needed for anything but the logs
+   * @param args What each log is opened with
    */
   constructor(
     folder: HostFolder,
@@ -216,8 +216,9 @@ export class HostPool implements Siblings {
   /**
    * Opens a host's log, for as long as it takes; as {@linkcode HostPool.open}.
    *
-   * @param closing Whether it is opened to be closed: that is done, come what
-   * may, and by nobody else
+   * @param closing Whether the caller opens the log to close it: then this
+   * doesn't wait until it is closed, and goes on trying when the program is to
+   * end
    */
   async insist(
     host: Host,
@@ -393,8 +394,8 @@ export class HostPool implements Siblings {
   /** Closes all logs well, when all that goes on besides is done. */
   async close(): Promise<void> {
     while (this.#background.size > 0) await Promise.all(this.#background);
-    // First, and with all that have nothing to wait for, what is killed before
-    // it is done is complete.
+    // The logs without a processor at work come first: they have nothing to wait
+    // for, and are complete if the program is killed while it waits for others.
     const hosts = [...this.#live.values()];
     const working = hosts.filter(({ log }) => log!.processing());
     const others = hosts.filter(({ log }) => !log!.processing());

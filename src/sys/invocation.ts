@@ -1,6 +1,6 @@
 /**
- * The name that this process was started under. Apart from all else, so that
- * the program is known before anything of it is loaded.
+ * The name that this process was started under. It has a module of its own, so
+ * that the name is known before any other module of a program is loaded.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export function bytesAt(
  * through a link too (program_invocation_short_name(3)). Neither `/proc` nor a
  * free descriptor is needed to know it.
  *
- * @returns It, a character for each byte
+ * @returns That part, a character for each byte
  */
 export function invokedName(): string {
   const { program_invocation_short_name: where } = load({
