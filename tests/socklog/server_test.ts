@@ -63,6 +63,21 @@ const canAnswer: boolean = (() => {
   }
 })();
 
+/** Listens there; tests that another run has begun may be listening now. */
+async function listenForIdent(): Promise<Deno.TcpListener> {
+  let identd: Deno.TcpListener | undefined;
+  await until("the ident port is free", () => {
+    try {
+      identd = Deno.listen(IDENT);
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.AddrInUse) return false;
+      throw error;
+    }
+  });
+  return identd!;
+}
+
 /** A connection, from one end, as the kernel's table shows it. */
 interface Shown {
   /** Bytes that the other end hasn't taken, and that this one hasn't read. */
@@ -871,7 +886,7 @@ async function* questionsOf(
 Deno.test("-r asks the other host, and makes its answer printable", {
   ignore: !canAnswer,
 }, async () => {
-  const identd = Deno.listen(IDENT);
+  const identd = await listenForIdent();
   await using server = await startOurs(["-vHl0", "@", "TCPREMOTEINFO"]);
   const questions: string[] = [];
   const answers = ["USERID : UNIX : jö\x1bhn", "ERROR : NO-USER"];
@@ -897,7 +912,7 @@ Deno.test("-r asks the other host, and makes its answer printable", {
 });
 
 Deno.test("-r gives up after -t seconds", { ignore: !canAnswer }, async () => {
-  const identd = Deno.listen(IDENT);
+  const identd = await listenForIdent();
   const accepted = identd.accept();
   await using server = await startOurs(["-Hl0", "-t1", "@", "TCPREMOTEINFO"]);
   const start = performance.now();
@@ -915,7 +930,7 @@ Deno.test({
     "-r: the look-ups of many connections wait at the same time, -t seconds in all",
   ignore: !canAnswer,
 }, async () => {
-  const identd = Deno.listen(IDENT);
+  const identd = await listenForIdent();
   const asked: Deno.Conn[] = [];
   const listening = (async () => {
     for await (const connection of identd) asked.push(connection);
@@ -1147,7 +1162,7 @@ Deno.test("-x asks the client's host for a user only when a rule names one", {
   const cdb = `${work.path}/cdb`;
   const tcprules = installed("tcprules");
   if (tcprules === undefined) return;
-  const identd = Deno.listen(IDENT);
+  const identd = await listenForIdent();
   let asked = 0;
   await using server = await startOurs(["-l0", "-t9", "-x", cdb, "@"]);
   const listening = (async () => {
