@@ -267,7 +267,7 @@ export class Client {
   }
 
   /** Waits until nothing is left on the client; ALRM ends its pauses. */
-  async delivered(seconds = 20): Promise<void> {
+  async delivered(seconds = 120): Promise<void> {
     let next = performance.now() + 1000;
     await until("the delivery", () => {
       if (performance.now() > next) {
@@ -279,13 +279,13 @@ export class Client {
   }
 
   /** Writes lines, and waits until they are delivered. */
-  async send(text: string, seconds = 20): Promise<void> {
+  async send(text: string, seconds = 120): Promise<void> {
     await this.begin(text);
     await this.delivered(seconds);
   }
 
   /** Writes lines, and waits until they couldn't be delivered. */
-  async sendInVain(text: string, seconds = 20): Promise<void> {
+  async sendInVain(text: string, seconds = 120): Promise<void> {
     const failures = () =>
       [...this.#kitchen.messages("client").matchAll(/^tryto: fatal: /gm)]
         .length;
