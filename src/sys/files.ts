@@ -241,16 +241,21 @@ export function stat(
 /**
  * As {@linkcode stat}, but a symbolic link isn't followed.
  *
+ * @param name Its name
+ * @param directory An open directory that the name is relative to
  * @returns The answer, or `undefined` when there is no such file
  * @throws {SysError} On any other failure
  */
-export function lstat(name: Name): FileInfo | undefined {
-  return statx(name, AT_FDCWD, AT_SYMLINK_NOFOLLOW);
+export function lstat(
+  name: Name,
+  directory: number = AT_FDCWD,
+): FileInfo | undefined {
+  return statx(name, directory, AT_SYMLINK_NOFOLLOW);
 }
 
 /** `struct statx` of the call that goes on. */
 const found = new Uint8Array(256);
-const foundView = new DataView(found.buffer);
+const view = new DataView(found.buffer);
 
 function statx(
   name: Name,
@@ -262,7 +267,6 @@ function statx(
     if (lastErrno() === ENOENT) return undefined;
     throw new SysError(lastErrno());
   }
-  const view = foundView;
   const time = (at: number) =>
     Number(view.getBigInt64(at, true)) + view.getUint32(at + 8, true) / 1e9;
   const mode = view.getUint16(28, true);

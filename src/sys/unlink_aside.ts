@@ -5,7 +5,7 @@
  */
 import { close } from "./descriptors.ts";
 import { SysError } from "./errors.ts";
-import { type Name, open, stat, unlink } from "./files.ts";
+import { lstat, type Name, open, unlink } from "./files.ts";
 import { load } from "./libc.ts";
 import { hasThread, inThread } from "./runtime.ts";
 
@@ -32,7 +32,8 @@ const freeing = new Set<Promise<unknown>>();
  * @throws {SysError} When it can't be removed
  */
 export function unlinkAside(name: Name, directory: number): boolean {
-  const info = stat(name, directory);
+  // The name itself goes, also of a symbolic link that leads nowhere.
+  const info = lstat(name, directory);
   if (info === undefined) return false;
   const large = info.isFile && info.size >= LARGE && freeing.size < MOST;
   const held = large ? hold(name, directory) : undefined;
@@ -48,7 +49,7 @@ export function unlinkAside(name: Name, directory: number): boolean {
   }
 }
 
-/** Opens the file if it is large: its blocks aren't freed while it is open. */
+/** Opens a file, if it can be opened: its blocks aren't freed while it is. */
 function hold(name: Name, directory: number): number | undefined {
   try {
     return open(name, "read", 0, directory);

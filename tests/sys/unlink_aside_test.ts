@@ -44,6 +44,20 @@ Deno.test("a small file is gone at once, with its bytes", async () => {
   close(directory);
 });
 
+Deno.test("a symbolic link goes, wherever it leads, and what it leads to stays", () => {
+  using at = folder();
+  const directory = openDirectory(at.path);
+  Deno.symlinkSync(`${at.path}/nowhere`, `${at.path}/dangling`);
+  Deno.writeFileSync(`${at.path}/large`, new Uint8Array(1024 * 1024));
+  Deno.symlinkSync(`${at.path}/large`, `${at.path}/link`);
+  assert(unlinkAside("dangling", directory));
+  assert(unlinkAside("link", directory));
+  assertEquals([...Deno.readDirSync(at.path)].map(({ name }) => name), [
+    "large",
+  ]);
+  close(directory);
+});
+
 Deno.test("a large file goes where no descriptor is free", async () => {
   using at = folder();
   const directory = openDirectory(at.path);
