@@ -56,7 +56,7 @@ testWith(
         "",
       ].join("\n"),
     );
-    using _separation = separation();
+    using _separation = await separation();
     const start = async () => {
       const sshd = installed("sshd")!;
       const config = kitchen.at("etc/sshd_config");
@@ -131,20 +131,48 @@ testWith(
   },
 );
 
-/** Makes that folder, where it is missing and would be missed. */
-function separation(): Disposable {
-  let made = false;
-  if (Deno.uid() === 0) {
-    try {
-      Deno.mkdirSync(SEPARATION, { mode: 0o755 });
-      made = true;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+/**
+ * Makes that folder, where it is missing and would be missed, and has it to
+ * itself: another run of this test must not remove it, since sshd looks for it
+ * at each connection.
+ */
+async function separation(): Promise<Disposable> {
+  if (Deno.uid() !== 0) return { [Symbol.dispose]() {} };
+  while (true) {
+    const made = await makeFolder();
+    const folder = await unlessMissing(Deno.open(SEPARATION));
+    if (folder === undefined) continue;
+    await folder.lock(true);
+    // Who had it before may have removed it.
+    const now = await unlessMissing(Deno.stat(SEPARATION));
+    if (now?.ino === (await folder.stat()).ino) {
+      return {
+        [Symbol.dispose]() {
+          if (made) Deno.removeSync(SEPARATION);
+          folder.close();
+        },
+      };
     }
+    folder.close();
   }
-  return {
-    [Symbol.dispose]() {
-      if (made) Deno.removeSync(SEPARATION);
-    },
-  };
+}
+
+/** Makes the folder, and tells whether it was missing. */
+async function makeFolder(): Promise<boolean> {
+  try {
+    await Deno.mkdir(SEPARATION, { mode: 0o755 });
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    throw error;
+  }
+}
+
+async function unlessMissing<T>(found: Promise<T>): Promise<T | undefined> {
+  try {
+    return await found;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
