@@ -85,9 +85,10 @@ const ALL: Rival[] = [
   {
     name: "s6-log",
     path: installed("s6-log") ?? "",
-    // Its processors need a shell of their own, which is another package.
+    // Its processors need a shell of their own, which is another package. It
+    // asks all regular expressions about each line: 500 take it minutes.
     command: (task, dir) =>
-      task.processor ? undefined : [
+      task.processor || task.logs.length > 100 ? undefined : [
         installed("s6-log")!,
         "-b",
         ...task.logs.flatMap((pattern, i) => [
