@@ -388,6 +388,8 @@ export class LogDirectory {
       this.#lock = lock;
     } catch (error) {
       close(lock);
+      if (this.#current >= 0) close(this.#current);
+      this.#current = -1;
       this.#directory.rest();
       throw error;
     }
@@ -975,7 +977,12 @@ export class LogDirectory {
         if (!(error instanceof SysError)) throw error;
         if (this.#terminating) {
           this.#stuck = true;
-          fchmod(this.#current, MODE_RUNNING);
+          try {
+            fchmod(this.#current, MODE_RUNNING);
+          } catch (error) {
+            // Lines go into it all the same.
+            if (!(error instanceof SysError)) throw error;
+          }
           return undefined;
         }
         await this.#retrier.pause(
