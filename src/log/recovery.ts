@@ -90,8 +90,13 @@ export function recover(
     () => directory.open("current", "append", 0o600),
     `unable to write to ${path}/current`,
   );
-  setRunning(fd, path);
-  if (!later) sync();
+  try {
+    setRunning(fd, path);
+    if (!later) sync();
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
   return { fd, length: 0, partial: false, age: 0 };
 }
 
@@ -113,6 +118,22 @@ function continueCurrent(
     () => directory.open("current", "append", 0o600),
     `unable to append to ${path}/current`,
   );
+  try {
+    return { fd, length: found.size, ...lookInto(directory, fd, found, old) };
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+/** What has to be known of a `current` that is continued. */
+function lookInto(
+  directory: Directory,
+  fd: number,
+  found: FileInfo,
+  old: OldFiles,
+): Pick<Current, "partial" | "age"> {
+  const { path } = directory;
   setRunning(fd, path);
   const reader = startStep(
     () => directory.open("current", "read"),
@@ -133,7 +154,7 @@ function continueCurrent(
     (startStep(() => old.newest(), `unable to read ${path}`).seconds ||
       found.mtime);
   const age = Math.max(Date.now() - 1000 * seconds, 0);
-  return { fd, length: found.size, partial, age };
+  return { partial, age };
 }
 
 /**
@@ -165,7 +186,10 @@ function keepCutOff(
       if (directory.rename(name, next)) old.add(next);
     }
   }, `unable to rename ${path}/${name}`);
-  startStep(() => old.trim(), `unable to remove from ${path}`);
+  startStep(
+    () => old.trim(old.waiting.count > 0),
+    `unable to remove from ${path}`,
+  );
 }
 
 function hasOldName(directory: Directory, identity: string): boolean {
