@@ -202,8 +202,14 @@ export async function multilog(
       late,
     );
     if (terminating) runner.terminate();
-    const code = await carryOut(runner);
-    await runner.close();
+    const opened = runner;
+    const code = await carryOut(opened).catch(async (error) => {
+      // The others shall end well, and no processor go on beside the next run.
+      opened.terminate();
+      await opened.close().catch(() => {});
+      throw error;
+    });
+    await opened.close();
     return code;
   } catch (error) {
     if (!(error instanceof StartError)) throw error;

@@ -305,10 +305,11 @@ export class ScriptRunner {
     await this.engine.end();
     // At once: one may wait for its processor for minutes, and whoever loses
     // patience and kills the program shall find the others complete.
-    await Promise.all([
+    const ends = await Promise.allSettled([
       ...this.logs.map((log) => log.close()),
       this.alerts.end(),
     ]);
     for (const file of this.#files) file.close();
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
   }
 }
