@@ -5,7 +5,7 @@
  * @module
  */
 import { close, dup, fsyncDirectory } from "./descriptors.ts";
-import { SysError } from "./errors.ts";
+import { errorNumber, SysError } from "./errors.ts";
 import { load } from "./libc.ts";
 import { hasThread, inThread } from "./runtime.ts";
 import { Semaphore } from "./semaphore.ts";
@@ -67,5 +67,7 @@ export async function fsyncAside(fd: number): Promise<boolean> {
 export async function fsyncDirectoryAside(fd: number): Promise<void> {
   // Once more in this thread, where the error number tells a file system that
   // can't do it from a failure of the disk.
-  if (!await syncAside(fd)) fsyncDirectory(fd);
+  if (await syncAside(fd)) return;
+  // The thread got the only report of the failure: a success now says nothing.
+  if (fsyncDirectory(fd)) throw new SysError(errorNumber("EIO"));
 }
