@@ -118,6 +118,7 @@ export class OldFiles {
   /** What finished files' names end in. */
   readonly code: string;
   readonly #queued: boolean;
+  #incomplete = false;
   readonly #warn: (message: string) => void;
   /** Names that can't be removed or processed, so they don't count. */
   readonly #stuck = new Set<string>();
@@ -159,6 +160,11 @@ export class OldFiles {
     this.#warn = warn;
   }
 
+  /** Whether the last listing has failed, so that files may be missing. */
+  get incomplete(): boolean {
+    return this.#incomplete;
+  }
+
   /** How many files are being synced. */
   get unsynced(): number {
     return this.#unsynced.size;
@@ -187,12 +193,16 @@ export class OldFiles {
     const known = many
       ? !this.#directory.changedByOthers()
       : performance.now() < this.#listedAt + LIST_AGAIN;
-    if (now || !known || this.waiting.exhausted || this.#others.exhausted) {
+    if (
+      now || !known || this.#incomplete || this.waiting.exhausted ||
+      this.#others.exhausted
+    ) {
       this.#list();
     }
   }
 
   #list(): void {
+    this.#incomplete = true;
     let names = 0;
     let newest: Moment = this.#newest ?? { seconds: 0, nanoseconds: 0 };
     let last = "";
@@ -224,6 +234,7 @@ export class OldFiles {
     this.#before ??= last;
     this.#listedAt = performance.now();
     this.#newest = newest;
+    this.#incomplete = false;
   }
 
   /**
@@ -440,7 +451,7 @@ export class OldFiles {
     const twin = (name: string) => waits && stem(waits) === stem(name);
     if (!oldest || twin(oldest)) return undefined;
     if (this.waiting.count + others >= this.#most) {
-      const empty = this.#findEmpty();
+      const empty = this.#emptyOnes().find((name) => !twin(name));
       if (empty) return empty;
       if (!patient || others >= this.#most) return oldest;
     }
@@ -454,7 +465,8 @@ export class OldFiles {
     return due < readClock().seconds && !twin(dated) ? dated : undefined;
   }
 
-  #findEmpty(): string | undefined {
+  /** The old files without a byte, those with the smallest names. */
+  #emptyOnes(): readonly string[] {
     if (this.#empty === undefined) {
       const empty = this.#empty = new Smallest();
       const see = (name: string) => {
@@ -470,7 +482,7 @@ export class OldFiles {
         });
       }
     }
-    return this.#empty.names()[0];
+    return this.#empty.names();
   }
 
   /**

@@ -6,7 +6,7 @@
 import type { Bytes } from "../bytes.ts";
 import { handleUncaught, inOneLine } from "../program.ts";
 import { close, fchmod, fsync, ftruncate, Opened } from "../sys/descriptors.ts";
-import { SysError } from "../sys/errors.ts";
+import { errorNumber, SysError } from "../sys/errors.ts";
 import { readAll } from "../sys/read_all.ts";
 import { describeSignal } from "../sys/signals.ts";
 import { writeAll } from "../sys/write_all.ts";
@@ -203,7 +203,8 @@ export class Queue {
 
   /** Has the waiting files processed. */
   start(): void {
-    if (this.#work || this.#stopping || this.#old.waiting.count === 0) return;
+    if (this.#work || this.#stopping) return;
+    if (this.#old.waiting.count === 0 && !this.#old.incomplete) return;
     this.#began = performance.now();
     this.#work = this.#processAll().finally(() => {
       this.#work = undefined;
@@ -266,7 +267,7 @@ export class Queue {
       ) {
         await this.#change.promise;
       } else if (this.#settings.discard) {
-        this.#discard(oldest);
+        await this.#discard(oldest);
       } else {
         this.#keeping = this.#keep(oldest, `${count} files wait`)
           // When the log is to end, the file goes on waiting.
@@ -277,9 +278,17 @@ export class Queue {
     }
   }
 
-  #discard(name: string): void {
+  async #discard(name: string): Promise<void> {
     const { path } = this.#directory;
-    const size = this.#directory.stat(name)?.size ?? 0;
+    let size: number;
+    try {
+      size = this.#directory.stat(name)?.size ?? 0;
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      return await this.#retrier.pause(
+        `unable to stat ${path}/${name}, pausing: ${error.message}`,
+      );
+    }
     // The warning comes first: a kill between the two may leave a file that was
     // said to be removed, but never removes one without a word.
     this.#retrier.warn(
@@ -436,7 +445,7 @@ export class Queue {
     const { path } = this.#directory;
     const { waiting } = this.#old;
     while (true) {
-      if (waiting.exhausted) {
+      if (waiting.exhausted || this.#old.incomplete) {
         await this.#insist(
           () => this.#old.refresh(),
           `unable to read ${path}`,
@@ -491,14 +500,15 @@ export class Queue {
         `unable to run processor in ${path}, pausing: ${error.message}`;
       return { message, cause: `unable to run processor: ${error.message}` };
     }
-    const failure = await this.#failureOf(this.#running);
+    let failure = await this.#failureOf(this.#running);
     this.#running = undefined;
     // From now on no other file is kept until this one is completed.
     this.#completing = failure === undefined;
     await this.#keeping;
     if (failure === undefined) {
-      await this.#complete(name).finally(() => this.#completing = false);
-      this.#failureFile.clear();
+      failure = await this.#complete(name)
+        .finally(() => this.#completing = false);
+      if (failure === undefined) this.#failureFile.clear();
     }
     this.#keptNotices = new Uint8Array(0);
     return failure;
@@ -581,16 +591,29 @@ export class Queue {
     return directory.open("state", "read");
   }
 
-  /** Takes the steps 7 to 11: the processor has exited 0. */
-  async #complete(name: string): Promise<void> {
+  /**
+   * Takes the steps 7 to 11: the processor has exited 0.
+   *
+   * @returns Why the processor has to be run again; `undefined` after success
+   */
+  async #complete(name: string): Promise<Failure | undefined> {
     const directory = this.#directory;
     const { path } = directory;
     const next = this.#old.processedName(name);
-    const empty = await this.#insist(
-      () => this.#syncFile("processed", false),
-      `unable to write ${path}/processed to disk`,
-    );
-    // Most processors use no state, so the syncs for it can be spared.
+    let empty: boolean;
+    try {
+      empty = this.#syncFile("processed", false);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      // The kernel has dropped what it couldn't write, and would say so only
+      // once. The waiting file is still there to be processed again.
+      const cause = `unable to write processed to disk: ${error.message}`;
+      const message =
+        `unable to write ${path}/processed to disk, pausing: ${error.message}`;
+      return { message, cause };
+    }
+    // Most processors use no state, so the syncs for it can be spared. Where its
+    // sync fails the file isn't processed again: it may have been sent.
     const stateful = await this.#insist(() => {
       this.#appendKeptNotices();
       const before = directory.stat("state")?.size ?? 0;
@@ -604,6 +627,8 @@ export class Queue {
       () => directory.rename("processed", next),
       `unable to rename ${path}/processed`,
     );
+    // Now the next start would make `newstate` `state`: it must stay.
+    this.#leftFiles = false;
     // Lines always have a name on the disk. An empty file has no lines, so
     // nothing needs to be waited for.
     if (stateful || !empty) await this.#syncNames();
@@ -636,6 +661,7 @@ export class Queue {
       if (this.#turns) await this.#syncing;
     }
     await this.#trim();
+    return undefined;
   }
 
   /** Waits until all changes of names so far are on the disk. */
@@ -644,10 +670,13 @@ export class Queue {
     const { changes } = directory;
     while (!directory.isSynced(changes)) {
       if (await directory.syncAside()) continue;
-      await this.#insist(
-        () => directory.sync(),
-        `unable to write ${directory.path} to disk`,
-      );
+      // The kernel reports a failure once, and the thread had that report.
+      let told = false;
+      await this.#insist(() => {
+        if (!directory.sync() || told) return;
+        told = true;
+        throw new SysError(errorNumber("EIO"));
+      }, `unable to write ${directory.path} to disk`);
     }
   }
 
