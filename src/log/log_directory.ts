@@ -1188,6 +1188,7 @@ interface Locked {
  */
 export function openMade(path: string, siblings?: Siblings): number {
   let missing = false;
+  let unmade: SysError | undefined;
   try {
     // Looking first is faster than an exception when it exists.
     missing = stat(path) === undefined;
@@ -1196,12 +1197,23 @@ export function openMade(path: string, siblings?: Siblings): number {
     // Opening it, which comes next, reports what is wrong.
     if (!(error instanceof SysError)) throw error;
     missing = false;
+    // But not that there is no room, for example.
+    if (error.code !== "EACCES" && error.code !== "ENOENT") unmade = error;
   }
   if (missing && siblings !== undefined) {
     startStep(() => siblings.mkdir(path), `unable to make directory ${path}`);
   }
   const fd = startStep(
-    () => openDirectory(path),
+    () => {
+      try {
+        return openDirectory(path);
+      } catch (error) {
+        if (!(error instanceof SysError) || error.code !== "ENOENT") {
+          throw error;
+        }
+        throw unmade ?? error;
+      }
+    },
     `unable to open directory ${path}`,
     path,
   );

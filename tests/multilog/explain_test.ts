@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { AS_NOBODY, folder, forOthers, ours, run, until } from "../tools.ts";
-import { start } from "./harness.ts";
+import { canMount, Disk, start } from "./harness.ts";
 
 Deno.test("the message about a log that is in use names the process that writes to it", async () => {
   using at = folder();
@@ -98,6 +98,27 @@ Deno.test({
       assertEquals([code, stderr], [
         111,
         `multilog: fatal: unable to ${says}\n`,
+      ]);
+    }
+  },
+});
+
+Deno.test({
+  name: "the message about a log that can't be made says why it can't",
+  ignore: !canMount(),
+  async fn() {
+    using at = folder();
+    using _disk = new Disk(`${at.path}/disk`, "64k,ro");
+    for (const name of ["./disk/log", "./disk/deep/log"]) {
+      const { code, stderr } = await run([ours.multilog, name], {
+        cwd: at.path,
+      });
+      const reason = name === "./disk/log"
+        ? "read-only file system"
+        : "file does not exist";
+      assertEquals([code, stderr], [
+        111,
+        `multilog: fatal: unable to open directory ${name}: ${reason}\n`,
       ]);
     }
   },
