@@ -379,7 +379,8 @@ class Transmission {
       closeWrite(this.#fd);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
-      throw failure(error);
+      // The server has reset the connection, and that was told already.
+      throw error.code === "ENOTCONN" ? closedEarly() : failure(error);
     }
   }
 
