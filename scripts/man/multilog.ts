@@ -308,7 +308,8 @@ TERM: \`multilog\` reads to the end of the line that it has begun to read, and n
 byte more; what comes after it stays in the pipe. Then it syncs its logs, and exits 0
 within 5 seconds. A processor that is running has 3 of these to finish; then it gets
 TERM and, a second later, KILL, and its file waits for the next start. Different from
-the original, which waits for the processor.
+the original, which waits for the processor. While the disk doesn't take what was
+read, \`multilog\` doesn't end, since that would be lost.
 
 ALRM: each \`current\` that isn't empty is big enough now, and the pauses of
 processors end.`,
