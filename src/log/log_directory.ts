@@ -1197,8 +1197,8 @@ export function openMade(path: string, siblings?: Siblings): number {
     // Opening it, which comes next, reports what is wrong.
     if (!(error instanceof SysError)) throw error;
     missing = false;
-    // But not that there is no room, for example.
-    if (error.code !== "EACCES" && error.code !== "ENOENT") unmade = error;
+    // But it knows nothing of a disk that takes no new directory.
+    if (["EROFS", "ENOSPC", "EDQUOT"].includes(error.code)) unmade = error;
   }
   if (missing && siblings !== undefined) {
     startStep(() => siblings.mkdir(path), `unable to make directory ${path}`);
