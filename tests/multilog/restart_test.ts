@@ -314,6 +314,27 @@ Deno.test("restart: what waits is processed at once, oldest first, and what is d
   assertEquals(files["state"]!.mode, "644");
 });
 
+Deno.test("restart: the empty mark of a file that is done stays while that file is there, so it isn't processed again", async () => {
+  using at = folder();
+  const path = `${at.path}/log`;
+  const name = (n: number) => `@400000004c3f5e2d0000000${n}`;
+  put(path, {
+    [`${name(1)}.s`]: { mode: "744", text: "kept\n" },
+    // Cut off before the waiting file was removed. With `current`, which is cut
+    // off too, there are more files than may be.
+    [`${name(2)}.s`]: { mode: "744", text: "" },
+    [`${name(2)}.u`]: { mode: "744", text: "done\n" },
+    current: { mode: "644", text: "cut off\n" },
+  });
+  const { code, stderr } = await run(
+    [ours.multilog, "n3", "!cat >>../out", "./log"],
+    { cwd: at.path, stdin: "" },
+  );
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  assertEquals(Deno.readTextFileSync(`${at.path}/out`), "cut off\n");
+  assertEquals(Object.keys(look(path)).filter((name) => /u$/.test(name)), []);
+});
+
 Deno.test("restart: a previous that comes while multilog runs is not overwritten, and processed by the next run", async () => {
   using at = folder();
   const path = `${at.path}/log`;

@@ -15,6 +15,7 @@ import {
   forOthers,
   ours,
   run,
+  sleep,
   testWith,
   until,
 } from "../tools.ts";
@@ -33,6 +34,7 @@ import {
   start,
   text,
   waitFor,
+  waiting,
   whole,
 } from "./harness.ts";
 
@@ -523,6 +525,145 @@ Deno.test("trouble later: the processor can't be started", async () => {
   assertEquals(await log.finish(), 0);
   assertEquals(whole(path), FILE + "one\n");
 });
+
+testWith(
+  ["strace"],
+  "trouble later: a new state that can't get its name outlives TERM, and the next start gives it",
+  async () => {
+    using at = folder();
+    const path = `${at.path}/log`;
+    const script = ["!cat >>../out; cat <&4 >&5; echo seen >&5", "./log"];
+    await using log = await start(script, {
+      cwd: at.path,
+      under: ["strace", "-o", "/dev/null", "-P", "newstate"]
+        .concat("-e", "trace=renameat", "-e", "inject=renameat:error=EIO"),
+    });
+    await log.write("one\n");
+    await until("it is written", () => text(`${path}/current`) === "one\n");
+    log.signal("SIGALRM");
+    await log.says(
+      "multilog: warning: unable to rename newstate to state in directory " +
+        "./log, pausing: input/output error\n",
+    );
+    assertEquals(await log.stop(), 0);
+    assertEquals(text(`${path}/state`), "");
+    const { code, stderr } = await run([ours.multilog, ...script], {
+      cwd: at.path,
+      stdin: "",
+    });
+    assertEquals({ code, stderr }, { code: 0, stderr: "" });
+    assertEquals(text(`${path}/state`), "seen\n");
+    assertEquals(text(`${at.path}/out`), "one\n");
+    assertEquals(waiting(path), []);
+  },
+);
+
+testWith(
+  ["strace"],
+  "trouble later: a listing of the directory that fails leaves no file waiting",
+  async () => {
+    using at = folder();
+    // As strace sees it.
+    const path = `${Deno.realPathSync(at.path)}/log`;
+    const script = ["!cat >>../out", "./log"];
+    const under = ["strace", "-o", "trace", "-P", path]
+      .concat("-e", "trace=getdents64");
+    await run([...under, ours.multilog, ...script], { cwd: at.path });
+    const calm = text(`${at.path}/trace`).split("\n")
+      .filter((line) => line.startsWith("getdents64(")).length;
+    assert(calm > 0);
+    Deno.removeSync(path, { recursive: true });
+    await using log = await start(script, {
+      cwd: at.path,
+      under: [...under, "-e", `inject=getdents64:error=EIO:when=${calm + 1}`],
+    });
+    await log.write("one\n");
+    await until("it is written", () => text(`${path}/current`) === "one\n");
+    // Within a second of the start it wouldn't be listed again.
+    await sleep(1100);
+    log.signal("SIGALRM");
+    await log.says(
+      "multilog: warning: unable to remove from ./log, pausing: " +
+        "input/output error\n",
+    );
+    await until("it is processed", () => finished(path).length === 1);
+    assertEquals(text(`${at.path}/out`), "one\n");
+    // Who waits to remove old files isn't waited for.
+    assertEquals(await log.stop(), 0);
+  },
+);
+
+testWith(
+  ["strace"],
+  "trouble later: what the disk may have dropped of processed is made again",
+  async () => {
+    using at = folder();
+    // As strace sees it.
+    const path = `${Deno.realPathSync(at.path)}/log`;
+    await using log = await start(["!cat; echo >>../runs", "./log"], {
+      cwd: at.path,
+      // Whoever synced the same file again would be told of a success.
+      under: ["strace", "-o", "/dev/null", "-P", `${path}/processed`]
+        .concat("-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when=1"),
+    });
+    await log.write("one\n");
+    await until("it is written", () => text(`${path}/current`) === "one\n");
+    log.signal("SIGALRM");
+    await log.says(
+      "multilog: warning: unable to write ./log/processed to disk, pausing: " +
+        "input/output error",
+    );
+    log.signal("SIGALRM");
+    await until("it is done", () => finished(path).length === 1);
+    assertEquals(await log.finish(), 0);
+    assertEquals(text(`${at.path}/runs`), "\n\n");
+    assertEquals(whole(path), "one\n");
+    assertEquals(oldFiles(path), finished(path));
+  },
+);
+
+testWith(
+  ["strace"],
+  "trouble later: with d, a waiting file that can't be looked at is tried again",
+  async () => {
+    using at = folder();
+    const path = `${at.path}/log`;
+    Deno.mkdirSync(path);
+    const name = (n: number) => `@400000004c3f5e2d0000000${n}.u`;
+    for (const n of [1, 2]) {
+      Deno.writeTextFileSync(`${path}/${name(n)}`, `${n}\n`);
+      Deno.chmodSync(`${path}/${name(n)}`, 0o744);
+    }
+    await using log = await start(
+      ["n3", "d", `!tee -a ../out; ${waitFor("go")}`, "./log"],
+      {
+        cwd: at.path,
+        under: ["strace", "-o", "/dev/null", "-P", name(2)]
+          .concat(
+            "-e",
+            "trace=statx",
+            "-e",
+            "inject=statx:error=EACCES:when=1",
+          ),
+      },
+    );
+    await until("it is processed", () => text(`${at.path}/out`) === "1\n");
+    await log.write("3\n");
+    await until("it is written", () => text(`${path}/current`) === "3\n");
+    log.signal("SIGALRM");
+    const unseen = `multilog: warning: unable to stat ./log/${name(2)}, ` +
+      "pausing: access denied\n";
+    await log.says(unseen);
+    log.signal("SIGALRM");
+    const removed = "multilog: warning: too many files wait in ./log, " +
+      `removed unsent: ${name(2)}, 2 bytes\n`;
+    await log.says(removed);
+    Deno.writeTextFileSync(`${at.path}/go`, "");
+    await until("it goes on", () => text(`${at.path}/out`) === "1\n3\n");
+    assertEquals(await log.finish(), 0);
+    assertEquals(log.said, unseen + removed);
+  },
+);
 
 Deno.test("trouble later: standard error is closed, or nobody reads it", async () => {
   using at = folder();
