@@ -356,3 +356,27 @@ Deno.test("restart: a previous that comes while multilog runs is not overwritten
     [..."123"].map((n) => n.repeat(3000) + "\n").concat("somebody's\n"),
   );
 });
+
+Deno.test("restart: old files with lines stay while the processor is about to make room", async () => {
+  using at = folder();
+  const path = `${at.path}/log`;
+  put(path, {
+    "@400000004c3f5e2d00000001.s": { mode: "744", text: "kept\n" },
+    "@400000004c3f5e2d00000002.u": { mode: "744", text: "waiting\n" },
+    current: { mode: "644", text: "cut off\n" },
+  });
+  const { code, stderr } = await run(
+    [ours.multilog, "n3", "!cat >>../out", "./log"],
+    { cwd: at.path, stdin: "" },
+  );
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  assertEquals(
+    Deno.readTextFileSync(`${at.path}/out`),
+    "waiting\ncut off\n",
+  );
+  // What the others have become is empty, and goes before what isn't.
+  assertEquals(
+    finished(path).map((name) => Deno.readTextFileSync(`${path}/${name}`)),
+    ["kept\n", ""],
+  );
+});
