@@ -732,3 +732,38 @@ Deno.test("@dir doesn't say that it is synced while a sync of it is under way, a
   assertEquals(logs.isSynced(), true);
   await logs.close();
 });
+
+testWith(
+  ["strace"],
+  "a sync of the folder that fails in a thread is told, although the next one succeeds",
+  async () => {
+    using work = folder();
+    const path = `${work.path}/h`;
+    Deno.mkdirSync(path);
+    // Each thread counts its own calls. The main thread makes one after each of
+    // the others that fails, and these are too few to make its third one fail.
+    await using program = new Running(["@./h"], {
+      cwd: work.path,
+      under: ["strace", "-f", "-o", "/dev/null", "-P", path]
+        .concat("-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when=3"),
+    });
+    let input = "";
+    // A new name is synced when its log's first file is finished.
+    for (let host = 0; host < 8; host++) {
+      const line = `${host}: one\n`;
+      input += line;
+      await program.write(line);
+      await written(`${path}/${host}`, line);
+      await until("its file is finished", () => {
+        program.signal("SIGALRM");
+        return finished(`${path}/${host}`).length === 1;
+      });
+    }
+    assertEquals(await program.finish(), 0);
+    assertMatch(
+      program.said,
+      /^(multilog: warning: unable to write \.\/h\/\d to disk, pausing: input\/output error\n)+$/,
+    );
+    check(path, input);
+  },
+);
