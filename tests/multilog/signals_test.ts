@@ -7,9 +7,11 @@ import {
   folder,
   howMany,
   ours,
+  processesIn,
   runs,
   seeded,
   sleep,
+  soon,
   testWith,
   until,
 } from "../tools.ts";
@@ -241,6 +243,56 @@ Deno.test("TERM while one log's processor runs: the other log is left complete a
   assert(runs(log.pid), "the other log is complete at the end only");
   Deno.writeTextFileSync(`${at.path}/go`, "");
   assertEquals(await log.code(), 0);
+});
+
+Deno.test("TERM where one log can't end well: the others do, and their processors", async () => {
+  const line = "x".repeat(3000) + "\n";
+  // Found out when the log is closed, or when it gets a line.
+  for (const later of ["", "y".repeat(3000) + "\n"]) {
+    using at = folder();
+    Deno.mkdirSync(`${at.path}/p`);
+    const script = ["s4096", "./p/a", `!${waitFor("go")}; cat >>../out`, "./b"];
+    const path = `${at.path}/b`;
+    {
+      await using log = await start(script, { cwd: at.path });
+      await log.write(line + "one\n");
+      await until(
+        "the processor runs",
+        () => processesIn(Deno.realPathSync(path)).length > 0,
+      );
+      await until("the next file", () => text(`${path}/current`) === "one\n");
+      Deno.removeSync(`${at.path}/p`, { recursive: true });
+      const said = "unable to open directory ./p/a: file does not exist";
+      if (later) {
+        await log.write(later);
+        await log.says(`multilog: warning: ${said}, pausing\n`);
+      }
+      log.signal("SIGTERM");
+      // A processor that goes on would keep its standard error open.
+      assertEquals((await soon("it ends", log.status)).code, 111);
+      // The sleep that a shell waited for ends a moment after it.
+      assertEquals(
+        processesIn(Deno.realPathSync(path))
+          .filter(({ name }) => name !== "sleep"),
+        [],
+      );
+      await log.says(`multilog: fatal: ${said}\n`);
+    }
+    assertEquals(mode(`${path}/current`), DONE);
+    // The next run has it all.
+    Deno.writeTextFileSync(`${at.path}/go`, "");
+    Deno.mkdirSync(`${at.path}/p`);
+    await using log = await start(script, { cwd: at.path });
+    await log.write("three\n");
+    await until("written", () => text(`${path}/current`).endsWith("three\n"));
+    await log.notices("SIGALRM");
+    assertEquals(await log.finish(), 0);
+    // The line that the other log has no place for may be cut, or missing.
+    assertEquals(
+      text(`${at.path}/out`).replace(/^y+\n/m, ""),
+      `${line}one\nthree\n`,
+    );
+  }
 });
 
 Deno.test("ALRM while idle: what isn't empty is finished", async () => {
