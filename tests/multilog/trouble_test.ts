@@ -3,7 +3,13 @@
  * with the original's words and nothing read, and later, where it is told, and
  * tried again until it works.
  */
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { LogDirectory } from "../../src/log/log_directory.ts";
 // What is loaded inside a test counts as a leak of that test.
 import "../../src/log/processor.ts";
@@ -11,6 +17,7 @@ import { Retrier, StartError } from "../../src/log/retrier.ts";
 import {
   AS_NOBODY,
   bytes,
+  childrenOf,
   folder,
   forOthers,
   ours,
@@ -27,6 +34,7 @@ import {
   inOrder,
   look,
   makeFifo,
+  mode,
   numbered,
   oldFiles,
   ORIGINAL,
@@ -677,3 +685,118 @@ Deno.test("trouble later: standard error is closed, or nobody reads it", async (
   assertEquals(text(`${at.path}/code`), "0\n");
   assertEquals(inOrder(whole(`${at.path}/log`)), 50000);
 });
+
+testWith(
+  ["strace"],
+  "trouble later: a sync of the directory that fails in a thread is told, although the next one succeeds",
+  async () => {
+    using at = folder();
+    const path = `${at.path}/log`;
+    Deno.mkdirSync(path);
+    // No file is finished, so only what follows a processor syncs names: three
+    // times for each file, in threads, of which each counts its own calls. The
+    // main thread makes its first such call after one of those has failed.
+    const put = (name: string, lines: string) => {
+      Deno.writeTextFileSync(`${path}/${name}`, lines);
+      Deno.chmodSync(`${path}/${name}`, 0o744);
+    };
+    put("current", "");
+    for (let n = 0; n < 8; n++) put(`@400000004c3f5e2d0000000${n}.u`, `${n}\n`);
+    await using log = await start(
+      ["!cat; echo >>../runs; cat <&4 >&5; echo s >&5", "./log"],
+      {
+        cwd: at.path,
+        under: ["strace", "-f", "-o", "/dev/null", "-P", path]
+          .concat("-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when=3"),
+      },
+    );
+    await until("the files are processed", () => {
+      log.signal("SIGALRM");
+      return waiting(path).length === 0;
+    });
+    // It may pause once more; TERM ends that.
+    assertEquals(await log.stop(), 0);
+    // Once for each thread.
+    assertMatch(
+      log.said,
+      /^(multilog: warning: unable to write \.\/log to disk, pausing: input\/output error\n)+$/,
+    );
+    assertEquals(whole(path), numbered(0, 8));
+    assertEquals(text(`${path}/state`), "s\n".repeat(8));
+    assertEquals(text(`${at.path}/runs`), "\n".repeat(8));
+  },
+);
+
+testWith(
+  ["strace"],
+  "trouble later: a directory that can't be made again takes no more descriptors each time",
+  async () => {
+    using at = folder();
+    const cwd = Deno.realPathSync(at.path);
+    const path = `${cwd}/log`;
+    await using log = await start(["s4096", "./log"], {
+      cwd,
+      under: ["strace", "-f", "-o", "/dev/null", "-P", path]
+        .concat("-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when=2+"),
+    });
+    await log.write("one\n");
+    await until("it is written", () => text(`${path}/current`) !== "");
+    Deno.removeSync(path, { recursive: true });
+    await log.write(FILE + "two\n");
+    const opened: number[] = [];
+    for (let times = 1; times <= 6; times++) {
+      await log.says(
+        "unable to write ./log to disk: input/output error, pausing\n",
+        times,
+      );
+      const [multilog] = childrenOf(log.pid);
+      opened.push([...Deno.readDirSync(`/proc/${multilog}/fd`)].length);
+      log.signal("SIGALRM");
+    }
+    assertEquals(opened, opened.map(() => opened[0]!));
+    assertEquals(await log.stop(), 111);
+  },
+);
+
+testWith(
+  ["root", "setpriv"],
+  "trouble later: TERM while a log has become somebody else's: what was read is in all logs",
+  async () => {
+    using at = folder();
+    using bin = folder();
+    Deno.chmodSync(at.path, 0o777);
+    const logs = [`${at.path}/log`, `${at.path}/log2`] as const;
+    await using log = await start(["s4096", "./log", "./log2"], {
+      cwd: at.path,
+      program: forOthers(bin.path, ours.multilog),
+      under: AS_NOBODY,
+    });
+    const { uid, gid } = Deno.statSync(logs[0]);
+    const chown = (uid: number, gid: number) => {
+      Deno.chownSync(logs[0], uid, gid);
+      for (const { name } of Deno.readDirSync(logs[0])) {
+        Deno.chownSync(`${logs[0]}/${name}`, uid, gid);
+      }
+    };
+    chown(0, 0);
+    Deno.chmodSync(logs[0], 0o755);
+    // What is read with the end of the long line waits in memory.
+    await log.write(FILE + "one\n");
+    await log.says(
+      "multilog: warning: unable to rename ./log/current, pausing: ",
+    );
+    log.signal("SIGTERM");
+    await until(
+      `the other log is complete; it said ${log.said}`,
+      () => mode(`${logs[1]}/current`) === "744",
+    );
+    for (const path of logs) assertEquals(whole(path), FILE + "one\n");
+    // It insists on the mode that says so, also of the one that it doesn't own.
+    await log.says("unable to set mode of ./log/current, pausing: ");
+    chown(uid!, gid!);
+    log.signal("SIGALRM");
+    assertEquals(await log.code(), 0);
+    assert(!log.said.includes("fatal"), log.said);
+    assertEquals(mode(`${logs[0]}/current`), "744");
+  },
+);
