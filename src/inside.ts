@@ -33,14 +33,16 @@ import { getenv } from "./sys/environment.ts";
 import { SysError } from "./sys/errors.ts";
 import { type FileInfo, type Name, open, stat } from "./sys/files.ts";
 import { signals } from "./sys/signals.ts";
-import {
-  parseArguments as parseTryto,
-  type TrytoOptions,
-} from "./tryto/arguments.ts";
+import { parseArguments as parseTryto } from "./tryto/arguments.ts";
 import { type Input, InputError } from "./tryto/input.ts";
 import { keepUntried, tryOut } from "./tryto/main.ts";
 import type { EndingSignal, Prog } from "./tryto/prog.ts";
-import { Killed, Signals, type Surroundings } from "./tryto/tries.ts";
+import {
+  Killed,
+  Signals,
+  type Surroundings,
+  type TrytoOptions,
+} from "./tryto/tries.ts";
 
 /** Where messages go that `tryto -p` doesn't send with the next log. */
 const STANDARD_ERROR = 2;

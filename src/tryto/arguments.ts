@@ -5,24 +5,7 @@
  */
 import { getopt, parseNumber, UsageError } from "../getopt.ts";
 import { VERSION } from "../version.ts";
-
-/** tryto's options, and the program that it runs. */
-export interface TrytoOptions {
-  /** The program that it runs, and its arguments. */
-  readonly prog: readonly [string, ...string[]];
-  /** Seconds for all tries together. */
-  readonly limit: number;
-  /** Seconds between TERM and KILL. */
-  readonly grace: number;
-  /** How many times prog is run at the most. */
-  readonly tries: number;
-  /** Whether it is a log's processor, with descriptors 4 and 5. */
-  readonly processor: boolean;
-  /** Whether prog leads a new session, and signals go to its process group. */
-  readonly group: boolean;
-  /** Whether a message is written for each failure. */
-  readonly verbose: boolean;
-}
+import type { TrytoOptions } from "./tries.ts";
 
 /** Printed when the command line is wrong. */
 export const USAGE =

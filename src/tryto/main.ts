@@ -15,8 +15,14 @@ import { setChildSubreaper } from "../sys/process.ts";
 import { onTermination, settleSignals } from "../sys/signals.ts";
 import { writeAll } from "../sys/write_all.ts";
 import { VERSION } from "../version.ts";
-import { HELP, parseArguments, type TrytoOptions, USAGE } from "./arguments.ts";
-import { Killed, Signals, type Surroundings, Tries } from "./tries.ts";
+import { HELP, parseArguments, USAGE } from "./arguments.ts";
+import {
+  Killed,
+  Signals,
+  type Surroundings,
+  Tries,
+  type TrytoOptions,
+} from "./tries.ts";
 
 const EBADF = errorNumber("EBADF");
 /** The exit code for wrong usage, as in the original. */

@@ -13,7 +13,6 @@ import { Poller } from "../sys/poll.ts";
 import type { ExitStatus } from "../sys/process.ts";
 import { describeSignal } from "../sys/signals.ts";
 import { type Input, openInput } from "./input.ts";
-import type { TrytoOptions } from "./arguments.ts";
 import { keptMessage, leaveNotices, NOTICES_MAX } from "./notices.ts";
 import { type Prog, spawnProg } from "./prog.ts";
 import { type Awaited, OutputError, Transfer } from "./transfer.ts";
@@ -30,6 +29,24 @@ const KILL_WAIT = 1;
 const GROUP_LOOK = 50;
 /** The longest time, in milliseconds, that `setTimeout` takes. */
 const LONGEST_TIMER = 0x7fffffff;
+
+/** tryto's options, and the program that it runs. */
+export interface TrytoOptions {
+  /** The program that it runs, and its arguments. */
+  readonly prog: readonly [string, ...string[]];
+  /** Seconds for all tries together. */
+  readonly limit: number;
+  /** Seconds between TERM and KILL. */
+  readonly grace: number;
+  /** How many times prog is run at the most. */
+  readonly tries: number;
+  /** Whether it is a log's processor, with descriptors 4 and 5. */
+  readonly processor: boolean;
+  /** Whether prog leads a new session, and signals go to its process group. */
+  readonly group: boolean;
+  /** Whether a message is written for each failure. */
+  readonly verbose: boolean;
+}
 
 /**
  * What differs between tryto as a program of its own and tryto inside multilog:
