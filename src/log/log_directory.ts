@@ -65,7 +65,7 @@ import {
 } from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import { mkdir, open, openDirectory, stat } from "../sys/files.ts";
-import { fsyncAside } from "../sys/fsync_aside.ts";
+import { fsyncAside, syncAgain } from "../sys/fsync_aside.ts";
 import { cut, isBigEnough, SLACK } from "./cut.ts";
 import { Directory } from "./directory.ts";
 import { InTurn } from "./in_turn.ts";
@@ -796,19 +796,12 @@ export class LogDirectory {
     }
   }
 
-  /**
-   * Syncs again what couldn't be synced in a thread. The kernel may report a
-   * failure only once, and the thread got that report: so even when this sync
-   * succeeds, there is a warning.
-   */
+  /** Syncs again what couldn't be synced in a thread; see {@linkcode syncAgain}. */
   async #syncAgain(sync: () => boolean | void, what: string): Promise<void> {
-    let warned = false;
-    await this.#insistOnSync(() => {
-      // `false`: the file system can't sync that, so no sync has failed.
-      if (sync() === false || warned) return;
-      warned = true;
-      throw new SysError(errorNumber("EIO"));
-    }, `unable to write ${what} to disk`);
+    await this.#insistOnSync(
+      syncAgain(sync),
+      `unable to write ${what} to disk`,
+    );
   }
 
   /** Waits until all finished files are complete. */

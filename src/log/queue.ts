@@ -6,7 +6,8 @@
 import type { Bytes } from "../bytes.ts";
 import { handleUncaught, inOneLine } from "../program.ts";
 import { close, fchmod, fsync, ftruncate, Opened } from "../sys/descriptors.ts";
-import { errorNumber, SysError } from "../sys/errors.ts";
+import { SysError } from "../sys/errors.ts";
+import { syncAgain } from "../sys/fsync_aside.ts";
 import { readAll } from "../sys/read_all.ts";
 import { describeSignal } from "../sys/signals.ts";
 import { writeAll } from "../sys/write_all.ts";
@@ -670,13 +671,10 @@ export class Queue {
     const { changes } = directory;
     while (!directory.isSynced(changes)) {
       if (await directory.syncAside()) continue;
-      // The kernel reports a failure once, and the thread had that report.
-      let told = false;
-      await this.#insist(() => {
-        if (!directory.sync() || told) return;
-        told = true;
-        throw new SysError(errorNumber("EIO"));
-      }, `unable to write ${directory.path} to disk`);
+      await this.#insist(
+        syncAgain(() => directory.sync()),
+        `unable to write ${directory.path} to disk`,
+      );
     }
   }
 

@@ -67,7 +67,23 @@ export async function fsyncAside(fd: number): Promise<boolean> {
 export async function fsyncDirectoryAside(fd: number): Promise<void> {
   // Once more in this thread, where the error number tells a file system that
   // can't do it from a failure of the disk.
-  if (await syncAside(fd)) return;
-  // The thread got the only report of the failure: a success now says nothing.
-  if (fsyncDirectory(fd)) throw new SysError(errorNumber("EIO"));
+  if (!await syncAside(fd)) syncAgain(() => fsyncDirectory(fd))();
+}
+
+/**
+ * Makes a step that syncs again, in this thread, what couldn't be synced in
+ * another one. The kernel may report a failure only once, and that thread got
+ * the report: so even when the sync succeeds, the step fails the first time.
+ *
+ * @param sync The sync; it returns `false` when the file system can't do it, so
+ * that none has failed
+ * @returns The step, which throws a {@linkcode SysError} when it fails
+ */
+export function syncAgain(sync: () => boolean | void): () => void {
+  let told = false;
+  return () => {
+    if (sync() === false || told) return;
+    told = true;
+    throw new SysError(errorNumber("EIO"));
+  };
 }
