@@ -62,11 +62,12 @@ async function inCopies(
 ): Promise<Record<string, number[]>> {
   const found: Record<string, number[]> = {};
   for (let copy = 0; copy < COPIES; copy++) {
+    const place = await Deno.makeTempDir({ dir: folder });
     const copies: typeof commands = {};
     for (const [name, { command, input }] of Object.entries(commands)) {
       const [path, ...args] = command as [string, ...string[]];
       // The name is what it is started under.
-      const into = await Deno.makeTempDir({ dir: folder });
+      const into = await Deno.makeTempDir({ dir: place });
       const own = `${into}/${path.split("/").at(-1)!}`;
       await Deno.copyFile(path, own);
       copies[name] = { command: [own, ...args], input };
@@ -75,11 +76,7 @@ async function inCopies(
     for (const [name, list] of Object.entries(taken)) {
       (found[name] ??= []).push(...list);
     }
-    for (const { command } of Object.values(copies)) {
-      await Deno.remove(command[0]!.replace(/\/[^/]*$/, ""), {
-        recursive: true,
-      });
-    }
+    await Deno.remove(place, { recursive: true });
   }
   return found;
 }

@@ -1190,7 +1190,7 @@ export function openMade(path: string, siblings?: Siblings): number {
     // Opening it, which comes next, reports what is wrong.
     if (!(error instanceof SysError)) throw error;
     missing = false;
-    // But it knows nothing of a disk that takes no new directory.
+    // But it would know nothing of a disk that takes no new directory.
     if (["EROFS", "ENOSPC", "EDQUOT"].includes(error.code)) unmade = error;
   }
   if (missing && siblings !== undefined) {
@@ -1198,14 +1198,8 @@ export function openMade(path: string, siblings?: Siblings): number {
   }
   const fd = startStep(
     () => {
-      try {
-        return openDirectory(path);
-      } catch (error) {
-        if (!(error instanceof SysError) || error.code !== "ENOENT") {
-          throw error;
-        }
-        throw unmade ?? error;
-      }
+      if (unmade) throw unmade;
+      return openDirectory(path);
     },
     `unable to open directory ${path}`,
     path,
