@@ -85,12 +85,17 @@ export async function bundle(main: string, work: string): Promise<string> {
     clearEnv: true,
   });
   if (failure !== undefined) throw new BundleError(failure);
-  // The executable remembers when each of its files was saved; of these, all at
-  // the same time, always the same one comes out.
+  return folder;
+}
+
+/**
+ * Gives all files in a folder the same time. The executable remembers when each
+ * of its files was saved; of these always the same one comes out.
+ */
+export async function settleTimes(folder: string): Promise<void> {
   for await (const { path } of walk(folder)) {
     await Deno.utime(path, SOURCE_TIME, SOURCE_TIME);
   }
-  return folder;
 }
 
 /**

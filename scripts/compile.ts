@@ -5,9 +5,15 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { exists, walk } from "@std/fs";
 import { encode } from "../src/bytes.ts";
-import { bundleAll, BundleError, SOURCE_FOLDERS } from "./bundle.ts";
+import {
+  bundleAll,
+  BundleError,
+  settleTimes,
+  SOURCE_FOLDERS,
+} from "./bundle.ts";
 import { endRunning, run } from "./child.ts";
 import { cleaningUp } from "./clean_up.ts";
+import { cacheCode, CodeCacheError } from "./code_cache.ts";
 
 /**
  * What the executable may do. All input and output goes through libc, but TLS,
@@ -30,6 +36,7 @@ const TARGETS = [
 const SOURCE_FILES = [
   "deno.json",
   "scripts/bundle.ts",
+  "scripts/code_cache.ts",
   "scripts/compile.ts",
   "scripts/toolchain.txt",
 ];
@@ -123,33 +130,69 @@ function temporaryOf(folder: string): string {
   return `${folder}/${EXECUTABLE}.${Deno.pid}`;
 }
 
-async function compile(target: string, sources: string, of: string) {
-  const folder = folderOf(target);
-  const temporary = temporaryOf(folder);
+async function compileModule(
+  target: string,
+  folder: string,
+  module: string,
+  executable: string,
+  permissions: readonly string[],
+) {
   await deno(
     [
       "compile",
       "--quiet",
       "--no-check",
       "--no-prompt",
-      // The cache would be a file in /tmp whose name anybody can guess, and
+      // That cache would be a file in /tmp whose name anybody can guess, and
       // what is in it is run: no thing for a program that root starts.
       "--no-code-cache",
-      ...PERMISSIONS,
+      // What the executable has in its place is read as these are.
+      "--unstable-raw-imports",
+      ...permissions,
       "--target",
       target,
       "--output",
-      `${Deno.cwd()}/${temporary}`,
-      `${EXECUTABLE}.js`,
+      executable,
+      module,
     ],
     target,
-    sources,
+    folder,
   );
+}
+
+async function compile(target: string, sources: string, of: string) {
+  const folder = folderOf(target);
+  const temporary = temporaryOf(folder);
+  const executable = `${Deno.cwd()}/${temporary}`;
+  const module = `${EXECUTABLE}.js`;
+  await compileModule(target, sources, module, executable, PERMISSIONS);
   const note = noteOf(folder);
   await Deno.remove(note).catch(() => {});
   // Renamed into place, because one that runs can't be written to.
   await Deno.rename(temporary, `${folder}/${EXECUTABLE}`);
   await Deno.writeTextFile(note, of);
+}
+
+/**
+ * Keeps what the runtime makes of the programs' code. Where it can't be kept,
+ * the executable starts more slowly, and that is all.
+ */
+async function cacheAll(sources: string, work: string) {
+  const { target } = Deno.build;
+  try {
+    await cacheCode({
+      programs: LINKS,
+      bundled: sources,
+      main: `${EXECUTABLE}.js`,
+      work,
+      recorder: `${Deno.cwd()}/${temporaryOf(folderOf(target))}.recorder`,
+      compile: (module, executable) =>
+        compileModule(target, sources, module, executable, ["--allow-all"]),
+    });
+  } catch (error) {
+    if (!(error instanceof CodeCacheError)) throw error;
+    console.log(`compile: ${error.message}`);
+  }
 }
 
 /** Gives the executable its other names, each in one step. */
@@ -223,6 +266,9 @@ export async function compileAll(args: string[] = []): Promise<string> {
     if (!(error instanceof BundleError)) throw error;
     throw new CompileError(error.message);
   });
+  // Only what can run here can do the work that is to be kept.
+  if (target === Deno.build.target) await cacheAll(sources, work);
+  await settleTimes(sources);
   await compile(target, sources, of);
   await link(folder);
   const { size } = await Deno.stat(path);

@@ -6,6 +6,7 @@
  */
 import { inCheckout, ours, sleep } from "../../tests/tools.ts";
 import { bundle, copyProgram } from "../bundle.ts";
+import { cacheCode } from "../code_cache.ts";
 import {
   compileModule,
   compileSource,
@@ -36,10 +37,20 @@ async function compileAlone(name: string, folder: string): Promise<string> {
   await copyProgram(name, sources);
   await Deno.writeTextFile(
     `${sources}/alone.ts`,
-    `import { start } from "./cmd/${name}.ts";\n` +
+    `const { start } = await import("./cmd/${name}.ts");\n` +
       `await start(Deno.args, "${name}");\n`,
   );
   const modules = await bundle(`${sources}/alone.ts`, sources);
+  await cacheCode({
+    programs: [name],
+    bundled: modules,
+    main: "alone.js",
+    work: sources,
+    recorder: `${sources}/recorder`,
+    async compile(module, executable) {
+      await compileModule(executable, `${modules}/${module}`);
+    },
+  });
   return await compileModule(`${sources}/${name}`, `${modules}/alone.js`);
 }
 
