@@ -12,8 +12,9 @@
  *    after a power cut the old `current` must not come back and hide them; and
  *    in a log that is one of many, since then the disk has enough to do.
  * 3. while the next lines are written, the directory is synced, and then the
- *    file, so that lines on the disk always have a name there. No more than a
- *    few files are at this step at a time.
+ *    file, so that lines on the disk always have a name there. Files that are
+ *    finished while others are synced are the next to be synced, together. No
+ *    more than a few are at this step at a time.
  * 4. the file gets mode 0744: it is complete.
  * 5. without a processor it is renamed to `@TIME.s`, or the script's code. Old
  *    files are removed while there are too many.
@@ -65,7 +66,7 @@ import {
 } from "../sys/descriptors.ts";
 import { errorNumber, SysError } from "../sys/errors.ts";
 import { mkdir, open, openDirectory, stat } from "../sys/files.ts";
-import { fsyncAside, syncAgain } from "../sys/fsync_aside.ts";
+import { fsyncAside, fsyncCopyAside, syncAgain } from "../sys/fsync_aside.ts";
 import { cut, isBigEnough, SLACK } from "./cut.ts";
 import { Directory } from "./directory.ts";
 import { InTurn } from "./in_turn.ts";
@@ -86,8 +87,12 @@ import { checkSettings, type LogSettings } from "./settings.ts";
 const CHECK_DIRECTORY = 1000;
 /** For how long after a failed write another failure is expected, in ms. */
 const TROUBLE = 10_000;
-/** How many finished files are synced at a time. */
-const MOST_FINISHING = 4;
+/** How many finished files may be unsynced. */
+const MOST_FINISHING = 8;
+/** How many, where they are larger than {@linkcode LARGE}. */
+const MOST_FINISHING_LARGE = 4;
+/** The size of a large file, in bytes. */
+const LARGE = 1024 * 1024;
 /** How many bytes are read at once of a `current` that is copied. */
 const CHUNK = 64 * 1024;
 
@@ -206,8 +211,10 @@ export class LogDirectory {
   readonly #steps = new InTurn(() => this.#rest());
   /** The syncs that callers wait for. */
   readonly #syncing = new Set<Promise<boolean>>();
-  /** The finished files that are being synced. */
+  /** The finished files that are being synced, or wait for that. */
   readonly #finishing = new Set<Promise<void>>();
+  /** When those that wait are synced, together. */
+  #batch: Promise<void> | undefined;
   /** Until when writing to `current` is expected to fail. */
   #troubleUntil = 0;
   /** The failure that stopped {@linkcode LogDirectory.append}. */
@@ -708,7 +715,7 @@ export class LogDirectory {
       }, () => this.#rest());
     }
     if (stays()) {
-      const done = await fsyncAside(current);
+      const done = await fsyncCopyAside(current);
       if (stays()) {
         if (done) this.#synced = Math.max(this.#synced, length);
         else this.#warnOfFailedSync(current);
@@ -868,9 +875,9 @@ export class LogDirectory {
    */
   async #finishCurrent(): Promise<boolean> {
     const { path } = this;
-    while (this.#finishing.size >= MOST_FINISHING) {
-      await Promise.race(this.#finishing);
-    }
+    const large = this.#settings.size > LARGE;
+    const most = large ? MOST_FINISHING_LARGE : MOST_FINISHING;
+    while (this.#finishing.size >= most) await Promise.race(this.#finishing);
     if (await this.#isElsewhere()) {
       // The directory was moved: there this `current` is the last file.
       await this.#complete();
@@ -881,6 +888,7 @@ export class LogDirectory {
       `unable to read ${path}`,
     );
     const before = Promise.all(this.#finishing);
+    const batch = this.#batch ??= this.#nextBatch();
     const finishing = Promise.withResolvers<void>();
     this.#finishing.add(finishing.promise);
     this.#renaming = true;
@@ -898,7 +906,7 @@ export class LogDirectory {
     };
     let finished: Promise<void> | undefined;
     if (renamed) {
-      finished = this.#finish(file, name, before, release).then(end);
+      finished = this.#finish(file, name, batch, before, release).then(end);
     } else {
       this.#old.finish(name, undefined);
       end();
@@ -920,16 +928,27 @@ export class LogDirectory {
     return true;
   }
 
+  /**
+   * Waits for the files that are being synced. All that are finished meanwhile
+   * share the next sync of the directory.
+   */
+  async #nextBatch(): Promise<void> {
+    await Promise.all(this.#finishing);
+    this.#batch = undefined;
+  }
+
   /** Takes the steps 3 to 5 at the top of this file. */
   async #finish(
     fd: number,
     name: string,
+    batch: Promise<void>,
     before: Promise<unknown>,
     release: () => void,
   ): Promise<void> {
     const { path } = this;
     const change = this.#directory.changes;
     const unsynced = this.#synced < this.#length;
+    await batch;
     await this.#syncNames(change);
     if (unsynced) await this.#syncFile(fd, name);
     // Files become complete, and wait, in the order in which they were written.

@@ -24,7 +24,15 @@ const lib = load({
 const MOST = 16;
 const threads = new Semaphore(MOST);
 
-async function syncAside(fd: number): Promise<boolean> {
+/**
+ * Writes a file's data and mode to the disk, in another thread when one can be
+ * had, so that this thread goes on meanwhile.
+ *
+ * @param fd The descriptor, which must stay open until this is done
+ * @returns Whether it succeeded; on a failure the error number isn't known, as
+ * it stays in the other thread
+ */
+export async function fsyncAside(fd: number): Promise<boolean> {
   await threads.wait();
   try {
     const n = hasThread() ? await inThread(() => lib.aside(fd)) : lib.here(fd);
@@ -35,14 +43,10 @@ async function syncAside(fd: number): Promise<boolean> {
 }
 
 /**
- * Writes a file's data and mode to the disk, in another thread when one can be
- * had, so that this thread goes on meanwhile.
- *
- * @param fd The descriptor; the caller may close it at once
- * @returns Whether it succeeded; on a failure the error number isn't known, as
- * it stays in the other thread
+ * Does what {@linkcode fsyncAside} does with a descriptor of its own, so that
+ * the caller may close its one at once.
  */
-export async function fsyncAside(fd: number): Promise<boolean> {
+export async function fsyncCopyAside(fd: number): Promise<boolean> {
   let own: number;
   try {
     own = dup(fd);
@@ -51,7 +55,7 @@ export async function fsyncAside(fd: number): Promise<boolean> {
     throw error;
   }
   try {
-    return await syncAside(own);
+    return await fsyncAside(own);
   } finally {
     close(own);
   }
@@ -67,7 +71,7 @@ export async function fsyncAside(fd: number): Promise<boolean> {
 export async function fsyncDirectoryAside(fd: number): Promise<void> {
   // Once more in this thread, where the error number tells a file system that
   // can't do it from a failure of the disk.
-  if (!await syncAside(fd)) syncAgain(() => fsyncDirectory(fd))();
+  if (!await fsyncAside(fd)) syncAgain(() => fsyncDirectory(fd))();
 }
 
 /**
