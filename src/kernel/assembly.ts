@@ -101,7 +101,9 @@ export function setSelection(
   gather: i32,
   alertsAt: i32,
   alertBytes: i32,
+  endsAt: i32,
 ): void {
+  ends = endsAt;
   classes = classesAt;
   endClass = classOfEnd;
   gatherRoom = gather;
@@ -243,29 +245,95 @@ export function stampLines(
 export function passLines(to: i32): i32 {
   let at = line;
   while (at < to) {
-    let end = findNewline(at);
-    const whole = end < to;
-    if (!decided) {
-      if (!whole && to - at < SIGHT) break;
-      const sight = min(end, at + SIGHT);
-      if (!decide(at, sight)) {
-        line = at;
-        return UNKNOWN;
-      }
+    const count = findNewlines(at, to);
+    if (count == 0) {
+      // A long line, or the last one, which isn't whole.
+      const end = findNewline(at);
+      const whole = end < to;
+      const next = whole ? end + 1 : end;
+      if (!whole && !decided && to - at < SIGHT) break;
+      const what = passLine(at, end, next);
+      if (what != DONE) return what;
+      decided = i32(!whole);
+      at = next;
+      continue;
     }
-    if (whole) end++;
-    if (!hand(at, end)) {
-      line = at;
-      return FULL;
+    for (let i = 0; i < count; i++) {
+      const end = load<i32>(ends + (i << 2));
+      const what = passLine(at, end, end + 1);
+      if (what != DONE) return what;
+      decided = 0;
+      at = end + 1;
     }
-    decided = i32(!whole);
-    at = end;
   }
   line = at;
   return DONE;
 }
 
+/** Decides on one line, unless that is done, and hands it to its logs. */
+// @ts-ignore: a decorator of AssemblyScript's
+@inline
+function passLine(at: i32, end: i32, next: i32): i32 {
+  if (!decided && !decide(at, min(end, at + SIGHT))) {
+    line = at;
+    return UNKNOWN;
+  }
+  if (isNothing() || hand(at, next)) return DONE;
+  line = at;
+  return FULL;
+}
+
+/** Whether nobody wants the line in hand. */
+// @ts-ignore: a decorator of AssemblyScript's
+@inline
+function isNothing(): bool {
+  return (load<i32>(outcome, OUTCOME_ALERTS) |
+    load<i32>(outcome, OUTCOME_FILES) | load<i32>(outcome, OUTCOME_LOGS)) == 0;
+}
+
+/** How many bytes are looked through for newlines at once. */
+const SPAN: i32 = 2048;
+/** How many of 64 bytes are noted without asking whether there are so many. */
+const SOME: i32 = 2;
+/** Where the newlines are noted: room for one in each byte, and SOME more. */
+let ends: i32 = 0;
+
+/**
+ * Notes the addresses of the newlines in the next bytes. How many of 64 bytes
+ * are one can't be foreseen, and a loop that asks each time costs more than
+ * noting a few that are none.
+ *
+ * Returns how many there are; 0 where a line is longer than that, too.
+ */
+function findNewlines(from: i32, to: i32): i32 {
+  const limit = min(to, from + SPAN);
+  let out = ends;
+  for (let at = from; at < limit; at += 64) {
+    let found = u64(newlines(v128.load(at))) |
+      (u64(newlines(v128.load(at + 16))) << 16) |
+      (u64(newlines(v128.load(at + 32))) << 32) |
+      (u64(newlines(v128.load(at + 48))) << 48);
+    const after = out + (i32(popcnt(found)) << 2);
+    for (let i = 0; i < SOME; i++) {
+      store<i32>(out + (i << 2), at + i32(ctz(found)));
+      found &= found - 1;
+    }
+    out += SOME << 2;
+    while (found) {
+      store<i32>(out, at + i32(ctz(found)));
+      found &= found - 1;
+      out += 4;
+    }
+    out = after;
+  }
+  // The last 64 bytes may go on after the last line.
+  while (out > ends && load<i32>(out - 4) >= to) out -= 4;
+  return (out - ends) >> 2;
+}
+
 /** Walks the automaton over a line. Returns whether its outcome is known. */
+// @ts-ignore: a decorator of AssemblyScript's
+@inline
 function decide(from: i32, to: i32): bool {
   let at = from;
   let next = start;
@@ -293,6 +361,8 @@ function decide(from: i32, to: i32): bool {
 }
 
 /** The address of the next byte that leads out of a state, or ends the line. */
+// @ts-ignore: a decorator of AssemblyScript's
+@inline
 function findExit(state: i32, at: i32): i32 {
   const a = i8x16.splat(load<u8>(state, STATE_EXITS));
   const b = i8x16.splat(load<u8>(state, STATE_EXITS + 1));

@@ -26,6 +26,9 @@ export const FULL = 1;
 /** They need the automaton's next state, or a name's record. */
 export const UNKNOWN = 2;
 
+/** How many bytes the kernel notes the ends of lines in. */
+export const ENDS = 4 * (2048 + 64 + 4);
+
 type Cell = { value: number };
 
 /** What the kernel exports; `assembly.ts` says what each of them does. */
@@ -46,6 +49,7 @@ export interface Kernel {
     gatherRoom: number,
     alerts: number,
     alertRoom: number,
+    ends: number,
   ) => void;
   readonly passLines: (to: number) => number;
   readonly line: Cell;

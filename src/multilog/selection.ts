@@ -8,6 +8,7 @@
 import { type Bytes, NEWLINE } from "../bytes.ts";
 import {
   ALERT_LENGTH,
+  ENDS,
   FULL,
   type Kernel,
   LABEL_STAMP,
@@ -127,6 +128,7 @@ class Selection implements Block {
     const layout = new Layout();
     const stamp = this.#stamp = layout.add(STAMP_MOST);
     const classes = layout.add(256);
+    const ends = layout.add(ENDS);
     this.#base = layout.add(HOLD) + HOLD;
     // Input is read to the base itself where nothing is stamped.
     layout.size = this.#base;
@@ -179,6 +181,7 @@ class Selection implements Block {
       this.#gatherRoom,
       this.#alerts,
       alertRoom,
+      ends,
     );
   }
 

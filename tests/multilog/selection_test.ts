@@ -107,7 +107,8 @@ function plainly(script: readonly string[], input: string): Made {
 }
 
 const LENGTHS = [0, 1, 2, 14, 15, 16, 17, 31, 32, 33, 47, 48, 49, 64, 65] //
-  .concat([198, 199, 200, 201, 998, 999, 1000, 1001, 1002, 1016, 2000, 9000]);
+  .concat([63, 128, 198, 199, 200, 201, 998, 999, 1000, 1001, 1002, 1016, 2000])
+  .concat([2047, 2048, 2049, 9000]);
 
 function randomLine(random: Random): string {
   const length = pick(random, LENGTHS.slice(0, random() < 0.1 ? 99 : 15));
@@ -175,6 +176,24 @@ Deno.test("random scripts do with random lines, cut anywhere, what plain code do
       text?.replace(/^@[0-9a-f]{24} /gm, "");
     const all = script.every((action) => !/^[-+]/.test(action));
     if (all) assertEquals(stamped.logs.map(bare), made.logs, what);
+  }
+});
+
+Deno.test("lines of each length are decided on, wherever the first one begins", async () => {
+  const script = ["-*", "+a*", "./log"];
+  for (let length = 0; length <= 130; length++) {
+    for (let offset = 0; offset < 64; offset += 7) {
+      // Two of three, so that runs of lines are gathered, too.
+      const line = (n: number) => "aab"[n % 3]!.repeat(length);
+      const lines = Array.from(
+        { length: 4000 / (length + 1) },
+        (_, n) => line(n),
+      );
+      const input = ["b".repeat(offset), ...lines].join("\n");
+      const what = `${length} bytes, after ${offset}`;
+      const made = await through(script, input, () => 1e6);
+      assertEquals(made, plainly(script, input), what);
+    }
   }
 });
 
