@@ -305,3 +305,39 @@ Deno.test("rotation: bytes that are no text go through as they are", async () =>
   // The last line has got its newline.
   assert(whole(`${at.path}/log`) === latin1(every) + "\n");
 });
+
+testWith(
+  ["strace"],
+  "rotation: eight finished files wait for a slow disk, of large ones four, and are synced together",
+  async () => {
+    const rows = [[4096, 40, 8], [1_100_000, 12, 4]] as const;
+    for (const [size, files, most] of rows) {
+      using at = folder();
+      // One line fills a file.
+      const line = "x".repeat(size - 1) + "\n";
+      const { code } = await run(
+        ["strace", "-f", "-o", "trace", "-e", "trace=fsync,renameat"].concat(
+          ["-e", "inject=fsync:delay_enter=100000", ours.multilog],
+          [`s${size}`, "n99", "./log"],
+        ),
+        { cwd: at.path, stdin: line.repeat(files) },
+      );
+      assertEquals(code, 0);
+      assertEquals(oldFiles(`${at.path}/log`).length, files);
+      let waiting = 0;
+      let longest = 0;
+      let syncs = 0;
+      for (
+        const call of Deno.readTextFileSync(`${at.path}/trace`).split("\n")
+      ) {
+        if (/renameat\(.*"current",.*\.u"/.test(call)) waiting++;
+        else if (/renameat\(.*\.u",.*\.s"/.test(call)) waiting--;
+        else if (/fsync\(/.test(call)) syncs++;
+        longest = Math.max(longest, waiting);
+      }
+      assertEquals(longest, most);
+      // Those of the directory are fewer than the files.
+      assert(syncs < 1.7 * files, `${syncs} syncs`);
+    }
+  },
+);
