@@ -34,6 +34,11 @@ export async function run(
  * @param signal The signal that it is sent
  */
 export async function endRunning(signal: Deno.Signal): Promise<void> {
-  running?.kill(signal);
+  try {
+    running?.kill(signal);
+  } catch (error) {
+    // It has ended already: Ctrl-C goes to all processes of a terminal.
+    if (!(error instanceof TypeError)) throw error;
+  }
   await running?.status;
 }
