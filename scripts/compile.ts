@@ -195,6 +195,22 @@ async function cacheAll(sources: string, work: string) {
   }
 }
 
+function isNotEmpty(error: unknown): boolean {
+  return error instanceof Error && "code" in error &&
+    error.code === "ENOTEMPTY";
+}
+
+/** Removes a folder, although a file may just be being made in it. */
+function removeWhole(folder: string) {
+  while (true) {
+    try {
+      return Deno.removeSync(folder, { recursive: true });
+    } catch (error) {
+      if (!isNotEmpty(error)) throw error;
+    }
+  }
+}
+
 /** Gives the executable its other names, each in one step. */
 async function link(folder: string) {
   const executable = `${folder}/${EXECUTABLE}`;
@@ -244,22 +260,29 @@ export async function compileAll(args: string[] = []): Promise<string> {
   // Before anything is replaced.
   await deno(["check", "--quiet", `cmd/${EXECUTABLE}.ts`]);
   await Deno.mkdir(folder, { recursive: true });
-  const work = await Deno.realPath(
-    await Deno.makeTempDir({ prefix: "logferry-" }),
+  // At once, so that no signal comes between the two.
+  const work = Deno.realPathSync(
+    Deno.makeTempDirSync({ prefix: "logferry-" }),
   );
   await using _work = cleaningUp(async () => {
     await endRunning("SIGKILL");
-    await Deno.remove(work, { recursive: true });
+    // Without waiting in between: after a signal what was going on would go on
+    // meanwhile, and make the folders again.
+    removeWhole(work);
     const unfinished = temporaryOf(folder);
-    for await (const { name } of Deno.readDir(folder)) {
+    for (const { name } of Deno.readDirSync(folder)) {
       const path = `${folder}/${name}`;
       // The compiler writes to a file of a longer name, and renames it.
       if (path === unfinished || path.startsWith(`${unfinished}.`)) {
-        await Deno.remove(path);
+        Deno.removeSync(path);
       }
     }
     // A new folder goes, too; one with files in it stays.
-    await Deno.remove(folder).catch(() => {});
+    try {
+      Deno.removeSync(folder);
+    } catch (error) {
+      if (!isNotEmpty(error)) throw error;
+    }
   });
   await Deno.copyFile("deno.json", `${work}/deno.json`);
   const sources = await bundleAll(LINKS, work).catch((error) => {

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { existsSync } from "@std/fs";
 import { VERSION } from "../src/version.ts";
 import { debName } from "../scripts/package/deb.ts";
 import { rpmName } from "../scripts/package/rpm.ts";
@@ -199,6 +200,34 @@ Deno.test("packing for another machine without its runtime fails, and says so", 
     assert(unknown.stderr.startsWith(`${name}: no such target: pdp11 (`));
   }
   assertEquals([...Deno.readDirSync(`${checkout}/dist`)], []);
+});
+
+Deno.test("compiling that is ended by a signal while it copies leaves nothing behind", async () => {
+  using work = folder();
+  const clone = `${work.path}/clone`;
+  const temporary = `${work.path}/tmp`;
+  await copyTo(clone);
+  Deno.mkdirSync(temporary);
+  for (const program of ["multilog", "tryto", "socklog-tcp", "main"]) {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", `${clone}/scripts/compile.ts`],
+      env: { TMPDIR: temporary },
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    let copied: boolean;
+    do {
+      copied = [...Deno.readDirSync(temporary)].some(({ name }) => {
+        return existsSync(`${temporary}/${name}/${program}`);
+      });
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    } while (!copied);
+    child.kill("SIGINT");
+    assertEquals((await child.status).code, 130);
+    assertEquals([...Deno.readDirSync(temporary)], []);
+    assert(!existsSync(`${clone}/dist`));
+  }
 });
 
 Deno.test("compiling that is ended by a signal leaves nothing behind", async () => {
