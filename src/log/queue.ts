@@ -57,6 +57,28 @@ interface Failure {
 /** Thrown where a step would have to wait, while the log is to end. */
 class Stopped extends Error {}
 
+/** One of a job's files isn't there for it; the message says why not. */
+class JobFileError extends Error {
+  readonly deed: string;
+  readonly file: string;
+
+  constructor(deed: string, file: string, { message }: SysError) {
+    super(message);
+    this.deed = deed;
+    this.file = file;
+  }
+}
+
+/** Takes a step with a file. */
+function withFile<T>(deed: string, file: string, take: () => T): T {
+  try {
+    return take();
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    throw new JobFileError(deed, file, error);
+  }
+}
+
 /** How the processors of many logs take turns. */
 export interface Turns {
   /**
@@ -496,6 +518,13 @@ export class Queue {
     try {
       this.#running = this.#run(processor, name);
     } catch (error) {
+      if (error instanceof JobFileError) {
+        return {
+          message: `unable to ${error.deed} ${path}/${error.file}, pausing: ` +
+            error.message,
+          cause: `unable to ${error.deed} ${error.file}: ${error.message}`,
+        };
+      }
       if (!(error instanceof SysError)) return this.#failed(error);
       const message =
         `unable to run processor in ${path}, pausing: ${error.message}`;
@@ -564,17 +593,21 @@ export class Queue {
     // New files for each run: processes that an earlier run left behind may
     // still write to the old ones. `newstate` is removed first, so that it is
     // never there without `processed`.
-    directory.unlink("newstate");
+    withFile("remove", "newstate", () => directory.unlink("newstate"));
+    const create = (file: string) =>
+      opened.use(withFile("make", file, () => directory.create(file)));
     const job: ProcessorJob = {
       command: this.#settings.processor,
       directory: directory.fd,
       path: directory.path,
       name,
       fds: {
-        log: opened.use(directory.open(name, "read")),
-        processed: opened.use(directory.create("processed")),
-        state: opened.use(this.#openState()),
-        newstate: opened.use(directory.create("newstate")),
+        log: opened.use(
+          withFile("open", name, () => directory.open(name, "read")),
+        ),
+        processed: create("processed"),
+        state: opened.use(withFile("open", "state", () => this.#openState())),
+        newstate: create("newstate"),
       },
     };
     return processor.start(job);

@@ -523,7 +523,7 @@ Deno.test("trouble later: the processor can't be started", async () => {
   Deno.mkdirSync(`${path}/newstate`);
   await log.write(FILE + "one\n");
   await log.says(
-    "multilog: warning: unable to run processor in ./log, pausing: " +
+    "multilog: warning: unable to remove ./log/newstate, pausing: " +
       "is a directory; waiting: 1 file, 3001 bytes\n",
   );
   await until("the service goes on", () => text(`${path}/current`) === "one\n");
@@ -533,6 +533,34 @@ Deno.test("trouble later: the processor can't be started", async () => {
   assertEquals(await log.finish(), 0);
   assertEquals(whole(path), FILE + "one\n");
 });
+
+testWith(
+  ["root", "setpriv"],
+  "trouble later: a waiting file that can't be opened has its name in the warning, and in --status",
+  async () => {
+    using at = folder();
+    using bin = folder();
+    Deno.chmodSync(at.path, 0o777);
+    const path = `${at.path}/log`;
+    await using log = await start(["s4096", "!test -e ../go", "./log"], {
+      cwd: at.path,
+      program: forOthers(bin.path, ours.multilog),
+      under: AS_NOBODY,
+    });
+    await log.write(FILE + "one\n");
+    await log.says("processor failed in ./log, pausing");
+    const [name] = oldFiles(path);
+    Deno.chmodSync(`${path}/${name}`, 0);
+    log.signal("SIGALRM");
+    await log.says(`unable to open ./log/${name}, pausing: access denied; `);
+    const { text } = await run([ours.multilog, "--status", path]);
+    assert(text.includes(`unable to open ${name}: access denied\n`), text);
+    Deno.chmodSync(`${path}/${name}`, 0o744);
+    Deno.writeTextFileSync(`${at.path}/go`, "");
+    log.signal("SIGALRM");
+    assertEquals(await log.finish(), 0);
+  },
+);
 
 testWith(
   ["strace"],
