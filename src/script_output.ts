@@ -29,7 +29,10 @@ import { Poller, WRITABLE } from "./sys/poll.ts";
 import { listen, onTermination } from "./sys/signals.ts";
 
 const STANDARD_ERROR = 2;
-/** How long lines that were read may still wait after TERM, in milliseconds. */
+/**
+ * How long lines that were read may still wait after TERM, for their logs or to
+ * be synced, in milliseconds.
+ */
 const TIME_TO_WRITE = 3000;
 /**
  * How long after TERM all logs have to be closed, in milliseconds. A processor
@@ -46,6 +49,8 @@ class ScriptOutput implements Output {
   readonly #retrier: Retrier;
   /** The write that the server waits for. */
   #writing: PromiseWithResolvers<number> | undefined;
+  /** The sync that it waits for. */
+  #syncing: PromiseWithResolvers<boolean> | undefined;
   /** The error with which all further writes fail. */
   #failure: unknown;
   /** The logs that are due, and whose `current` is being finished. */
@@ -70,7 +75,7 @@ class ScriptOutput implements Output {
     space.set(taken);
     const writing = this.#writing = Promise.withResolvers<number>();
     if (this.#failure !== undefined) writing.reject(this.#failure);
-    else if (this.#stoppedAt !== undefined) this.#giveUpLate();
+    else if (this.#stoppedAt !== undefined) this.#giveUpLate(writing);
     engine.push(n).then(() => {
       this.#writing = undefined;
       this.attend();
@@ -80,7 +85,11 @@ class ScriptOutput implements Output {
   }
 
   sync(): boolean | Promise<boolean> {
-    return this.#runner.isSynced() || this.#runner.sync();
+    if (this.#runner.isSynced()) return true;
+    const syncing = this.#syncing = Promise.withResolvers<boolean>();
+    if (this.#stoppedAt !== undefined) this.#giveUpLate(syncing);
+    this.#runner.sync().then(syncing.resolve, syncing.reject);
+    return syncing.promise;
   }
 
   /**
@@ -138,25 +147,25 @@ class ScriptOutput implements Output {
     if (this.#stoppedAt !== undefined) return;
     this.#stoppedAt = performance.now();
     this.#runner.terminate();
-    this.#giveUpLate();
+    this.#giveUpLate(this.#writing);
+    this.#giveUpLate(this.#syncing);
   }
 
   /**
-   * Fails the current write unless it is done within {@linkcode TIME_TO_WRITE}
+   * Fails a write or a sync unless it is done within {@linkcode TIME_TO_WRITE}
    * after TERM. Its lines aren't acknowledged then, so their senders send them
    * again.
    */
-  #giveUpLate(): void {
-    const writing = this.#writing;
+  #giveUpLate<T>(work: PromiseWithResolvers<T> | undefined): void {
     const until = this.#stoppedAt! + TIME_TO_WRITE - performance.now();
     const timer = setTimeout(
       () =>
-        writing?.reject(
+        work?.reject(
           new LogferryError("unable to write what was read in time"),
         ),
       Math.max(until, 0),
     );
-    writing?.promise.catch(() => {}).finally(() => clearTimeout(timer));
+    work?.promise.catch(() => {}).finally(() => clearTimeout(timer));
   }
 
   gone(): LogferryError {

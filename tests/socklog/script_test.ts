@@ -501,6 +501,28 @@ testWith(
 );
 
 testWith(
+  ["strace"],
+  "TERM ends the server although the sync of a finished file fails again and again",
+  async () => {
+    using at = folder();
+    // The log is there, so that the start syncs nothing.
+    await run([ours.multilog, "./log"], { cwd: at.path });
+    await using server = await startOurs([...ACKNOWLEDGING, "s4096", "./log"], {
+      cwd: at.path,
+      through: ["strace", "-f", "-o", "/dev/null", "-e", "trace=fsync"]
+        .concat("-e", "inject=fsync:error=EIO"),
+    });
+    // One file and a part of the next: no write has to wait, but the sync does.
+    const sending = send(server.port, numbered(0, 400));
+    // The finished file's, and that for the acknowledgement.
+    await server.says("/log to disk, pausing: input/output error\n", 2);
+    assertEquals(await server.stop(), 111);
+    await server.says("fatal: unable to write what was read in time\n");
+    assertEquals((await sending).code, 111);
+  },
+);
+
+testWith(
   ["root"],
   "the logs belong to the user that the server becomes",
   async () => {
