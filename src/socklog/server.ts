@@ -6,6 +6,7 @@
 import { close, EAGAIN, isOpen, read, write } from "../sys/descriptors.ts";
 import { getenv } from "../sys/environment.ts";
 import { Epoll } from "../sys/epoll.ts";
+import { SysError } from "../sys/errors.ts";
 import { stat } from "../sys/files.ts";
 import { raiseDescriptorLimit } from "../sys/limits.ts";
 import {
@@ -317,7 +318,8 @@ export class LogServer {
       if (waiting !== undefined) await waiting;
     }
     for (const connection of this.#reception.admit()) {
-      const waiting = this.#receive(this.#begin(connection), share);
+      const served = this.#begin(connection);
+      const waiting = served && this.#receive(served, share);
       if (waiting !== undefined) await waiting;
     }
     if (this.#options.idle > 0) await this.#checkIdle();
@@ -353,8 +355,18 @@ export class LogServer {
     return next === Infinity ? -1 : Math.max(0, next - this.#readClock());
   }
 
-  /** Begins to serve a connection. */
-  #begin(connection: Connection): Served {
+  /** Begins to serve a connection, unless the kernel can't watch one more. */
+  #begin(connection: Connection): Served | undefined {
+    try {
+      this.#watched.add(connection.fd, READABLE);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      this.#messages.warn(
+        `dropping connection, unable to watch it: ${error.message}`,
+      );
+      this.#reception.drop(connection, FAILED);
+      return undefined;
+    }
     this.#reception.welcome(connection);
     const prefix = prefixOf(this.#options.names, getenv, connection.info);
     const served = Object.assign(connection, {
@@ -366,7 +378,6 @@ export class LogServer {
       ending: undefined,
     });
     this.#served[served.fd] = served;
-    this.#watched.add(served.fd, READABLE);
     return served;
   }
 

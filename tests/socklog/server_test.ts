@@ -23,6 +23,7 @@ import {
   installed,
   ours,
   run,
+  Running,
   sleep,
   testWith,
   timed,
@@ -950,6 +951,39 @@ Deno.test({
   await server.stop();
   assertEquals(server.data, "a\n".repeat(80));
 });
+
+testWith(
+  ["strace"],
+  "a connection that the kernel can't watch is dropped with a warning, and others are served",
+  async () => {
+    await using server = await startOurs(["-a", ...PLAIN, "@"]);
+    const open = await dial(server.port);
+    await say(open, "one\n");
+    await server.prints("one\n");
+    const tracer = new Running(
+      ["strace", "-f", "-o", "/dev/null", "-e", "trace=epoll_ctl"]
+        .concat("-e", "inject=epoll_ctl:error=ENOSPC")
+        .concat("-p", `${server.pid}`),
+    );
+    using letGo = new DisposableStack();
+    letGo.defer(() => Deno.kill(tracer.pid, "SIGTERM"));
+    await tracer.says("attached");
+    await assertRejects(
+      () => transmit(server.port, "lost\n"),
+      Deno.errors.ConnectionReset,
+    );
+    await server.says(
+      "warning: dropping connection, unable to watch it: no space left on device\n",
+    );
+    letGo.dispose();
+    await tracer.code();
+    assertEquals(await transmit(server.port, "two\n"), "4\n");
+    await say(open, "three\n");
+    assertEquals(await finish(open), "10\n");
+    assertEquals(await server.stop(), 0);
+    assertEquals(server.data, "one\ntwo\nthree\n");
+  },
+);
 
 testWith(
   ["root", "strace"],
