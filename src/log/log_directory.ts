@@ -1049,8 +1049,13 @@ export class LogDirectory {
   #isLost(now = false): boolean {
     const time = performance.now();
     if (!now && time < this.#checkAt) return false;
-    if (stat("", this.#current)?.nlink === 0 && this.#directory.isGone()) {
-      return true;
+    try {
+      if (stat("", this.#current)?.nlink === 0 && this.#directory.isGone()) {
+        return true;
+      }
+    } catch (error) {
+      // Where that can't be seen, what comes next fails, too, and is retried.
+      if (!(error instanceof SysError)) throw error;
     }
     this.#checkAt = time + CHECK_DIRECTORY;
     return false;

@@ -22,6 +22,7 @@ import {
   forOthers,
   ours,
   run,
+  Running as Tracer,
   sleep,
   testWith,
   until,
@@ -752,6 +753,35 @@ testWith(
     assertEquals(whole(path), numbered(0, 8));
     assertEquals(text(`${path}/state`), "s\n".repeat(8));
     assertEquals(text(`${at.path}/runs`), "\n".repeat(8));
+  },
+);
+
+testWith(
+  ["strace"],
+  "trouble later: when nobody can tell whether the directory is there, lines go on into current",
+  async () => {
+    using at = folder();
+    const path = `${at.path}/log`;
+    await using log = await start(["./log"], { cwd: at.path });
+    const tracer = new Tracer(
+      ["strace", "-f", "-e", "trace=statx"]
+        .concat("-e", "inject=statx:error=ESTALE", "-p", `${log.pid}`),
+    );
+    using letGo = new DisposableStack();
+    letGo.defer(() => Deno.kill(tracer.pid, "SIGTERM"));
+    await tracer.says("attached");
+    let count = 0;
+    // It looks for the directory once a second at the most.
+    while (!tracer.said.includes("INJECTED")) {
+      const line = `${count++}\n`;
+      await log.write(line);
+      await until("it is written", () => whole(path).endsWith(line));
+    }
+    letGo.dispose();
+    await tracer.code();
+    assertEquals(await log.finish(), 0);
+    assertEquals(log.said, "");
+    assertEquals(whole(path), numbered(0, count));
   },
 );
 
