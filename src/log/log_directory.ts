@@ -391,7 +391,11 @@ export class LogDirectory {
           () => open("current", "reopen", 0, fd),
           `unable to append to ${path}/current`,
         );
-      } else this.#start();
+      } else {
+        // The lines are in a file that isn't this log's any more.
+        if (this.#synced < this.#length) this.#doubtful = true;
+        this.#start();
+      }
       this.#lock = lock;
     } catch (error) {
       close(lock);

@@ -365,11 +365,14 @@ export class HostLogs implements AnyLog {
   async #syncLogs(): Promise<boolean> {
     const hosts = [...this.#pool.unsynced];
     this.#pool.unsynced.clear();
-    let safe = !this.#pool.doubtful;
-    this.#pool.doubtful = false;
-    await this.#pool.each(hosts, async (_, log) => {
-      if (!await log.sync()) safe = false;
+    // Those that can't be opened stay.
+    const left = new Set(hosts);
+    await this.#pool.each(hosts, async (host, log) => {
+      if (await log.sync()) left.delete(host);
     });
+    // One may have been closed meanwhile.
+    const safe = left.size === 0 && !this.#pool.doubtful;
+    this.#pool.doubtful = false;
     return safe;
   }
 

@@ -283,8 +283,9 @@ export class HostPool implements Siblings {
         if (!log.processing() && !await this.insist(host, true)) return;
         await log.close();
         this.#times.noteExpiry(host, log);
-        if (!log.parked && !log.isSynced()) this.doubtful = true;
       } finally {
+        // Also one that stays parked, since another process has it.
+        if (!log.isSynced()) this.doubtful = true;
         host.log = undefined;
         host.closing = undefined;
         this.#live.delete(log);

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { encode, latin1 } from "../../src/bytes.ts";
+import { LogDirectory } from "../../src/log/log_directory.ts";
 import { Retrier } from "../../src/log/retrier.ts";
 import { HostLogs } from "../../src/multilog/host_logs.ts";
 import type { LogStatus } from "../../src/multilog/status.ts";
@@ -731,6 +732,38 @@ Deno.test("@dir doesn't say that it is synced while a sync of it is under way, a
   assertEquals(await first, true);
   assertEquals(logs.isSynced(), true);
   await logs.close();
+});
+
+Deno.test("@dir doesn't say that lines are synced whose log another process has taken", async () => {
+  for (const way of ["has it", "had it", "has it, and the log is closed"]) {
+    using work = folder();
+    const settings = { size: 4096, keep: 2, processor: "", age: 0 };
+    const retrier = new Retrier(() => {});
+    // So many others that only two logs may be open.
+    const logs = HostLogs.open(
+      { timestamp: undefined, late: false, others: 1e9 },
+      `${work.path}/h`,
+      settings,
+      retrier,
+    );
+    for (const host of ["a", "b", "c"]) {
+      await logs.append(encode(`${host}: one\n`));
+    }
+    const other = LogDirectory.open(`${work.path}/h/a`, settings, retrier);
+    if (way === "had it") await other.close();
+    if (way.endsWith("closed")) {
+      await sleep(logs.untilDue());
+      await logs.attend();
+      while (logs.processing()) await logs.processing();
+    }
+    assertEquals(await logs.sync(), false, way);
+    assertEquals(logs.isSynced(), true, way);
+    await logs.append(encode("b: two\n"));
+    assertEquals(await logs.sync(), true, way);
+    if (way !== "had it") await other.close();
+    await logs.close();
+    assertEquals(whole(`${work.path}/h/a`), "a: one\n");
+  }
 });
 
 testWith(
