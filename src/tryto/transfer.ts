@@ -83,7 +83,10 @@ export class Transfer {
       if (!this.#writable.ready()) break;
       const n = write(this.#output, this.#pending.subarray(0, this.#step));
       if (n === -EAGAIN) break;
-      if (n < 0) throw new OutputError(new SysError(-n).message);
+      if (n < 0) {
+        const cause = new SysError(-n);
+        throw new OutputError(cause.message, { cause });
+      }
       this.#moved += n;
       this.#pending = this.#pending.subarray(n);
     }

@@ -521,12 +521,19 @@ export class Tries implements Disposable {
   }
 }
 
-/** Writes more of the log to prog. Prog may close its input before the end. */
+/**
+ * Writes more of the log to prog. Prog may close its input before the end.
+ *
+ * @throws {Error} When the kernel has no memory for the pipe: then prog must not
+ * take what it has read for all of the log
+ */
 function feedOn(feed: Transfer): Awaited | undefined {
   try {
     return feed.move();
   } catch (error) {
-    if (error instanceof OutputError) return undefined;
-    throw error;
+    if (!(error instanceof OutputError)) throw error;
+    const { cause, message } = error;
+    if (cause instanceof SysError && cause.code === "EPIPE") return undefined;
+    throw new Error(`unable to write to child: ${message}`);
   }
 }

@@ -3,8 +3,19 @@
  * time, whatever prog does.
  */
 import { assert, assertEquals } from "@std/assert";
+import { existsSync } from "@std/fs";
 import { bothWays } from "../inside/_ways.ts";
-import { folder, inParallel, ours, run, runs, until } from "../tools.ts";
+import {
+  childrenOf,
+  folder,
+  inParallel,
+  ours,
+  run,
+  Running,
+  runs,
+  testWith,
+  until,
+} from "../tools.ts";
 import {
   type Done,
   endMarked,
@@ -613,3 +624,38 @@ Deno.test("a log can't be kept on a closed standard output", async () => {
   assertEquals(code, 111);
   assertEquals(err + told, "tryto: fatal: standard output is closed\n");
 });
+
+testWith(
+  ["strace"],
+  "a prog for whose pipe the kernel has no memory is ended before it can take a part for all",
+  async () => {
+    using at = folder();
+    const read = (name: string) => Deno.readTextFileSync(`${at.path}/${name}`);
+    Deno.writeTextFileSync(`${at.path}/log`, LARGE.repeat(2));
+    Deno.writeTextFileSync(`${at.path}/state`, "");
+    const prog = "readlink /proc/self/fd/0 >name; mv name pipe; " +
+      "until test -e go; do sleep 0.05; done; cat >/dev/null";
+    // A shell is its parent, since strace keeps others from seeing its end.
+    await using program = new Running(
+      ["sh", "-c", '"$@"; exit $?', "sh", ours.tryto, "-n1", "-p"]
+        .concat("sh", "-c", prog),
+      { cwd: at.path, redirections: "<log >out 4<state 5>newstate" },
+    );
+    await until("prog waits", () => existsSync(`${at.path}/pipe`));
+    const tracer = new Running(
+      ["strace", "-f", "-o", "/dev/null", "-P", read("pipe").trim()]
+        .concat("-e", "trace=write", "-e", "inject=write:error=ENOMEM")
+        .concat("-p", `${childrenOf(program.pid)[0]}`),
+    );
+    await tracer.says("attached");
+    Deno.writeTextFileSync(`${at.path}/go`, "");
+    assertEquals(await program.code(), 111);
+    await tracer.code();
+    assertEquals(
+      read("newstate"),
+      'tryto: warning: child "sh" has no input. sending TERM...\n' +
+        "tryto: warning: child terminated.\n" +
+        "tryto: fatal: unable to write to child: out of memory\n",
+    );
+  },
+);
