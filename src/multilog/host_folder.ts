@@ -82,8 +82,9 @@ export class HostFolder {
     this.#warn(`${this.path} was removed, made again`);
     // Who syncs the former one has it open still.
     const former = this.#fd;
-    if (this.#syncing) this.#syncing.finally(() => close(former));
-    else close(former);
+    const release = () => close(former);
+    if (this.#syncing) this.#syncing.then(release, release);
+    else release();
     this.#fd = fd;
   }
 

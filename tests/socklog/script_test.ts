@@ -523,6 +523,41 @@ testWith(
 );
 
 testWith(
+  ["strace"],
+  "the folder of hosts' logs is made again while its sync fails, and the server goes on",
+  async () => {
+    using at = folder();
+    const path = `${Deno.realPathSync(at.path)}/hosts`;
+    // It is there, so that the start syncs nothing.
+    await run([ours.multilog, "@./hosts"], { cwd: at.path });
+    await using server = await startOurs(
+      ["-a", "-RHl0", "@", "multilog", "@./hosts"],
+      {
+        cwd: at.path,
+        through: ["strace", "-f", "-o", "/dev/null", "-P", path]
+          .concat("-e", "trace=fsync")
+          .concat("-e", "inject=fsync:error=EIO:delay_enter=1000000"),
+      },
+    );
+    const first = transmit(server.port, "first: x\n").catch(() => "reset");
+    await until(
+      "it is written",
+      () => text(`${path}/first/current`) === "first: x\n",
+    );
+    // Its sync begins, and takes a while.
+    await sleep(100);
+    Deno.removeSync(path, { recursive: true });
+    const second = transmit(server.port, "second: x\n").catch(() => "reset");
+    await server.says("warning: ./hosts was removed, made again\n");
+    await server.says("to disk, pausing: input/output error\n");
+    assertEquals(await server.stop(), 111);
+    assertMatch(server.messages, /fatal: unable to .* in time\n$/);
+    assertEquals([await first, await second], ["reset", "reset"]);
+    assertEquals(text(`${path}/second/current`), "second: x\n");
+  },
+);
+
+testWith(
   ["root"],
   "the logs belong to the user that the server becomes",
   async () => {
