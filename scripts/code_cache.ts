@@ -11,18 +11,24 @@
  *
  * @module
  */
+import { latin1 } from "../src/bytes.ts";
 import { run } from "./child.ts";
 
 /**
- * What a program is started with while V8's work is recorded, in a folder of
- * its own, with a line to read. What it does is what every start does. Nobody
- * listens at port 0.
+ * What multilog is started with while V8's work is recorded, in a folder of its
+ * own, without any input: it does what each start does, and waits for nothing.
+ * Of the other programs, which start less often, only that is kept which V8
+ * makes of code that hasn't run yet.
  */
-const STARTS: Readonly<Record<string, readonly string[]>> = {
-  "multilog": ["./log"],
-  "tryto": ["true"],
-  "socklog-tcp": ["send", "127.0.0.1", "0"],
-};
+const START: readonly string[] = ["./log"];
+
+/**
+ * So many times the same must come out. While code runs V8 notes how hot it is,
+ * and on a busy machine sometimes notes something else.
+ */
+const SAME = 3;
+/** After so many times it is given up. */
+const TRIES = 30;
 
 /** A module that only passes on what another exports. */
 const PASSES_ON = /^import\{[^{}]*\}from"\.\/([^"]+)";export\{[^{}]*\};\s*$/;
@@ -109,30 +115,29 @@ try {
   cachedData = Deno.readFileSync(Deno.args[0]);
 } catch {}`;
 
-/** Lets the recorder have them. */
-const RECORDED = "globalThis.recorded = { script, cachedData };";
-
 /**
- * A program that starts another one and, as that ends, writes V8's work to the
- * file that is the first argument. Where that was there already, it fails if V8
- * has refused it.
+ * Ends the recorder: it writes V8's work to the file that is the first argument
+ * or, where that was there already, fails if V8 has refused it.
  */
-function recorderOf(program: string, module: string): string {
-  return `const { exit } = Deno;
-Deno.exit = () => {
-  const { script, cachedData } = globalThis.recorded;
+const SAVE = `const { exit } = Deno;
+globalThis.save = () => {
   if (cachedData === undefined) {
     Deno.writeFileSync(Deno.args[0], script.createCachedData());
-  }
-  if (cachedData && script.cachedDataRejected) {
+  } else if (script.cachedDataRejected) {
     console.error("refused");
     exit(1);
   }
   exit(0);
-};
-const { start } = await import("./${module}");
+};`;
+
+/** The recorder: a program that saves as another one ends, or before it starts. */
+function recorderOf(program: string, module: string): string {
+  return program === "multilog"
+    ? `const { start } = await import("./${module}");
+Deno.exit = globalThis.save;
 await start(Deno.args.slice(1), "${program}");
-`;
+`
+    : `await import("./${module}");\n`;
 }
 
 /** Where programs are, and how their modules are compiled. */
@@ -183,7 +188,12 @@ async function cacheOne(program: string, module: string, of: Programs) {
   await Deno.writeTextFile(`${bundled}/${program}.txt`, script.text);
   await Deno.writeTextFile(
     path,
-    moduleFor(program, FROM_FILE, script, RECORDED),
+    moduleFor(
+      program,
+      FROM_FILE,
+      script,
+      program === "multilog" ? SAVE : `${SAVE}\nglobalThis.save();`,
+    ),
   );
   try {
     await record(program, module, of);
@@ -202,17 +212,29 @@ async function record(program: string, module: string, of: Programs) {
   const main = "recorder.js";
   await Deno.writeTextFile(`${bundled}/${main}`, recorderOf(program, module));
   await of.compile(main, recorder);
-  for (const what of ["keep", "use"]) {
-    const failure = await run("sh", {
-      // With a line, since what reads it is part of a start.
-      args: ["-c", 'echo line | "$0" "$@"', recorder]
-        .concat(`${bundled}/${program}.bin`, STARTS[program]!),
+  const cache = `${bundled}/${program}.bin`;
+  const start = async (what: string) => {
+    const failure = await run(recorder, {
+      args: [cache, ...START],
       cwd: await Deno.makeTempDir({ dir: work }),
     });
-    if (failure === undefined) continue;
+    if (failure === undefined) return;
     throw new CodeCacheError(
       `unable to ${what} what V8 makes of ${program}: ${failure}`,
     );
+  };
+  const seen = new Map<string, number>();
+  for (let tries = 0; ![...seen.values()].includes(SAME); tries++) {
+    if (tries === TRIES) {
+      throw new CodeCacheError(
+        `V8 makes something else of ${program} each time`,
+      );
+    }
+    await Deno.remove(cache).catch(() => {});
+    await start("keep");
+    const made = latin1(await Deno.readFile(cache));
+    seen.set(made, (seen.get(made) ?? 0) + 1);
   }
+  await start("use");
   await Deno.remove(recorder);
 }
