@@ -3,7 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../src/getopt.ts";
 import { parseServers } from "../../src/socklog/servers.ts";
 import { bothWays, sender } from "../inside/_ways.ts";
-import { folder, ours, run, Running, until } from "../tools.ts";
+import { folder, freePort, ours, run, Running, until } from "../tools.ts";
 import { silent, startOurs } from "./servers.ts";
 
 const HOST = "127.0.0.1";
@@ -44,7 +44,8 @@ async function sendFile(ports: readonly number[], options: readonly string[]) {
 bothWays(
   "a server that was killed is passed over, with a warning",
   async () => {
-    const killed = await startOurs(["-RHl0", "@"]);
+    // No port that the next server, or anybody's, may be given.
+    const killed = await startOurs(["-RHl0", HOST, `${freePort()}`]);
     killed.kill("SIGKILL");
     await killed.code();
     await using server = await startOurs(["-aRHl0", "@"]);
