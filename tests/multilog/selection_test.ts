@@ -303,8 +303,12 @@ Deno.test("random patterns after F match what fnmatch(3) matches", async () => {
     "F",
     (random) => text(random, parts, 6),
     (random) => text(random, characters, 7),
-    (pattern) => (line) =>
-      libc.fnmatch(cString(pattern), cString(line), 0) === 0,
+    (pattern) => {
+      // POSIX leaves open what a `[` is that nothing closes. In the C library
+      // `[-` and `[a--` stand for themselves, but `[a-` for nothing.
+      if (/\[.*-$/.test(pattern)) return undefined;
+      return (line) => libc.fnmatch(cString(pattern), cString(line), 0) === 0;
+    },
   );
   library.close();
   assert(matched > 10_000, `only ${matched} lines matched`);
