@@ -202,6 +202,17 @@ Deno.test("packing for another machine without its runtime fails, and says so", 
   assertEquals([...Deno.readDirSync(`${checkout}/dist`)], []);
 });
 
+/** Starts compiling a checkout, with temporary files in a folder. */
+function startCompiling(clone: string, temporary: string): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", `${clone}/scripts/compile.ts`],
+    env: { TMPDIR: temporary },
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+}
+
 Deno.test("compiling that is ended by a signal while it copies leaves nothing behind", async () => {
   using work = folder();
   const clone = `${work.path}/clone`;
@@ -209,13 +220,7 @@ Deno.test("compiling that is ended by a signal while it copies leaves nothing be
   await copyTo(clone);
   Deno.mkdirSync(temporary);
   for (const program of ["multilog", "tryto", "socklog-tcp", "main"]) {
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", `${clone}/scripts/compile.ts`],
-      env: { TMPDIR: temporary },
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
+    const child = startCompiling(clone, temporary);
     let copied: boolean;
     do {
       copied = [...Deno.readDirSync(temporary)].some(({ name }) => {
@@ -236,13 +241,7 @@ Deno.test("compiling that is ended by a signal leaves nothing behind", async () 
   const temporary = `${work.path}/tmp`;
   await copyTo(clone);
   Deno.mkdirSync(temporary);
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", `${clone}/scripts/compile.ts`],
-    env: { TMPDIR: temporary },
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
+  const child = startCompiling(clone, temporary);
   const names = (path: string) =>
     [...Deno.readDirSync(path)].map(({ name }) => name);
   // It writes beside its goal then.
