@@ -20,7 +20,8 @@ const ALERT_SIGHT: i32 = 200;
 // which no two are the same; then, what it says. Of any stamp 32 bytes are
 // copied, and the line's go over those that are too many.
 const LABEL: i32 = 26;
-/** Of a label, where its last digit is in the second 16 bytes. */
+/** Of a label, where its last digit is; and where in the second 16 bytes. */
+const LAST_DIGIT_AT: i32 = 24;
 const LAST_DIGIT: u8 = 8;
 /** A clock that has gone back less than so many seconds stands still. */
 const STILL: f64 = 1;
@@ -33,7 +34,7 @@ let nanoseconds: i32 = 0;
 /** Where the lines end that stampLines has made. */
 export let stampedTo: i32 = 0;
 
-// What passLines and JavaScript have in common.
+// What passLines, pickLines and JavaScript have in common.
 export const DONE: i32 = 0;
 export const FULL: i32 = 1;
 export const UNKNOWN: i32 = 2;
@@ -54,6 +55,14 @@ let walked: i32 = 0;
 let outcome: i32 = 0;
 /** How many bytes of alerts there are. */
 export let alerted: i32 = 0;
+/** Where pickLines puts the next line. */
+export let pickTo: i32 = 0;
+/** The state after the stamp, but for its last digit; 0 where it isn't known. */
+let stampState: i32 = 0;
+/** Whether any other label leads to the same state. */
+let stampSettled: bool = false;
+/** Whether the walk stopped in the stamp, and begins there again. */
+let stoppedInStamp: bool = false;
 
 let classes: i32 = 0;
 let endClass: i32 = 0;
@@ -77,9 +86,9 @@ const OUTCOME_FILES: usize = 4;
 const OUTCOME_LOGS: usize = 8;
 const OUTCOME_LIST: usize = 12;
 
-// A state: three bytes that it may be left by, and whether it is left by no
-// others; then, for each class of bytes, the next state's address, minus an
-// outcome's, or 0 where nobody has asked yet.
+// A state: three bytes that it may be left by, and how many of them count: 1
+// or 3, or 0 where it is left by more; then, for each class of bytes, the next
+// state's address, minus an outcome's, or 0 where nobody has asked yet.
 const STATE_EXITS: usize = 0;
 const STATE_SKIPS: usize = 3;
 const STATE_NEXT: usize = 4;
@@ -92,6 +101,7 @@ const STATE_NEXT: usize = 4;
 export function setStamp(at: i32, length: i32): void {
   stamp = at;
   stampLength = length;
+  stampState = 0;
 }
 
 /** Says where everything is that lines are selected with. */
@@ -120,6 +130,7 @@ export function setClock(s: f64, ns: i32): void {
   if (ahead >= 0 && ahead < STILL) return;
   seconds = s;
   nanoseconds = ns;
+  if (!stampSettled) stampState = 0;
   putHex(stamp + 1, u64(EPOCH + i64(s)), 16);
   putHex(stamp + 17, u64(ns), 8);
 }
@@ -137,6 +148,7 @@ function digit(value: u32): u8 {
 
 /** The stamp of the next line, when more than its last digit changes. */
 function nextStamp(): void {
+  if (!stampSettled) stampState = 0;
   if (nanoseconds == 1000000000) {
     nanoseconds = 0;
     seconds += 1;
@@ -283,6 +295,130 @@ function passLine(at: i32, end: i32, next: i32): i32 {
   return FULL;
 }
 
+/**
+ * Decides on whole lines as if each had its stamp, and stamps those that
+ * somebody wants, from `line` on to `pickTo`. Says what passLines says; it also
+ * stops (FULL) where there is no more room before `limit`.
+ */
+export function pickLines(to: i32, limit: i32): i32 {
+  let at = line;
+  while (at < to) {
+    let count = findNewlines(at, to);
+    if (count == 0) {
+      store<i32>(ends, findNewline(at));
+      count = 1;
+    }
+    for (let i = 0; i < count; i++) {
+      const end = load<i32>(ends + (i << 2));
+      const what = pickLine(at, end, limit);
+      if (what != DONE) return what;
+      at = end + 1;
+    }
+  }
+  line = at;
+  return DONE;
+}
+
+/** Decides on one line, and hands it, stamped, to its logs. */
+// @ts-ignore: a decorator of AssemblyScript's
+@inline
+function pickLine(at: i32, end: i32, limit: i32): i32 {
+  if (!decideStamped(at, min(end, at + SIGHT - stampLength))) {
+    line = at;
+    return UNKNOWN;
+  }
+  if (!isNothing()) {
+    const out = pickTo;
+    const next = out + stampLength + end + 1 - at;
+    if (next > limit) {
+      line = at;
+      return FULL;
+    }
+    v128.store(out, v128.load(stamp));
+    v128.store(out + 16, v128.load(stamp + 16));
+    copy(out + stampLength, at, end + 1 - at);
+    if (!hand(out, next)) {
+      line = at;
+      return FULL;
+    }
+    pickTo = next;
+  }
+  if (stampLength == LABEL) {
+    nanoseconds++;
+    if (nanoseconds & 15) {
+      store<u8>(stamp + LAST_DIGIT_AT, digit(nanoseconds & 15));
+    } else {
+      nextStamp();
+    }
+  }
+  return DONE;
+}
+
+/**
+ * Walks the automaton over the stamp, which most lines have in common with the
+ * line before, and a line. Returns whether its outcome is known.
+ */
+// @ts-ignore: a decorator of AssemblyScript's
+@inline
+function decideStamped(from: i32, to: i32): bool {
+  if (stoppedInStamp) {
+    stoppedInStamp = false;
+    known = 0;
+  }
+  if (known == 0) {
+    if (stampState == 0) enterStamp();
+    walked = from;
+    known = stampState;
+    if (known > 0 && stampLength == LABEL && !stampSettled) {
+      known = walkStamp(known, LAST_DIGIT_AT, LABEL);
+    }
+    if (known == 0) {
+      stoppedInStamp = true;
+      stampState = 0;
+      return false;
+    }
+  }
+  return decide(from, to);
+}
+
+/** Finds the state after the stamp. */
+function enterStamp(): void {
+  stampSettled = false;
+  if (stampLength != LABEL) {
+    stampState = walkStamp(start, 0, stampLength);
+    return;
+  }
+  stampState = walkStamp(start, 0, 1);
+  if (stampState == 0) return;
+  stampSettled = stampState < 0 || isLeftByNoLabel(stampState);
+  if (!stampSettled) stampState = walkStamp(stampState, 1, LAST_DIGIT_AT);
+}
+
+/** Whether a state is left neither by the digits of a label nor by its space. */
+function isLeftByNoLabel(state: i32): bool {
+  if (!load<u8>(state, STATE_SKIPS)) return false;
+  for (let i = 0; i < 3; i++) {
+    const exit = load<u8>(state + i, STATE_EXITS);
+    if (exit == 0x20 || (exit >= 0x30 && exit <= 0x39)) return false;
+    if (exit >= 0x61 && exit <= 0x66) return false;
+  }
+  return true;
+}
+
+/** The state after some of a stamp's bytes; 0 where it isn't known. */
+function walkStamp(state: i32, from: i32, to: i32): i32 {
+  for (let i = from; i < to && state > 0; i++) {
+    const byte = i32(load<u8>(classes + load<u8>(stamp + i)));
+    const next = load<i32>(state + (byte << 2), STATE_NEXT);
+    if (next == 0) {
+      unknownState = state;
+      unknownClass = byte;
+    }
+    state = next;
+  }
+  return state;
+}
+
 /** Whether nobody wants the line in hand. */
 // @ts-ignore: a decorator of AssemblyScript's
 @inline
@@ -353,6 +489,8 @@ function decide(from: i32, to: i32): bool {
       unknownState = state;
       unknownClass = byte;
       walked = at;
+      // To find it, all states may be made anew.
+      stampState = 0;
       return false;
     }
   }
@@ -365,9 +503,21 @@ function decide(from: i32, to: i32): bool {
 @inline
 function findExit(state: i32, at: i32): i32 {
   const a = i8x16.splat(load<u8>(state, STATE_EXITS));
+  const n = i8x16.splat(NEWLINE);
+  if (load<u8>(state, STATE_SKIPS) == 1) {
+    // As at the star of `*word*`.
+    while (true) {
+      const bytes = v128.load(at);
+      const more = v128.load(at + 16);
+      const found =
+        i8x16.bitmask(v128.or(i8x16.eq(bytes, a), i8x16.eq(bytes, n))) |
+        (i8x16.bitmask(v128.or(i8x16.eq(more, a), i8x16.eq(more, n))) << 16);
+      if (found) return at + ctz(found);
+      at += 32;
+    }
+  }
   const b = i8x16.splat(load<u8>(state, STATE_EXITS + 1));
   const c = i8x16.splat(load<u8>(state, STATE_EXITS + 2));
-  const n = i8x16.splat(NEWLINE);
   while (true) {
     const bytes = v128.load(at);
     const found = i8x16.bitmask(v128.or(

@@ -17,8 +17,8 @@ export const LABEL_STAMP = 26;
 export const ALERT_LENGTH = 204;
 
 /**
- * What {@linkcode Kernel.passLines} and {@linkcode Kernel.splitLines} say: they
- * need more of a line.
+ * What {@linkcode Kernel.passLines}, {@linkcode Kernel.pickLines} and
+ * {@linkcode Kernel.splitLines} say: they need more of a line.
  */
 export const DONE = 0;
 /** They need room: what has been handed over must be delivered. */
@@ -52,6 +52,8 @@ export interface Kernel {
     ends: number,
   ) => void;
   readonly passLines: (to: number) => number;
+  readonly pickLines: (to: number, limit: number) => number;
+  readonly pickTo: Cell;
   readonly line: Cell;
   readonly decided: Cell;
   readonly start: Cell;

@@ -15,8 +15,9 @@ const MOST_STATES = 20_000;
 /** How many bytes may lead out of a state for the kernel to look for them. */
 const EXITS = 3;
 
-// A state as the kernel has it: bytes that lead out, whether no others do, and
-// for each class of bytes the next state, minus an outcome, or 0.
+// A state as the kernel has it: bytes that lead out, how many of them count (0
+// where more bytes do), and for each class of bytes the next state, minus an
+// outcome, or 0.
 const SKIPS = 3;
 const NEXT = 4;
 
@@ -164,9 +165,9 @@ export class Automaton {
       }
       if (exits.length > EXITS) return;
     }
+    this.#memory[state + SKIPS] = exits.length > 1 ? EXITS : 1;
     while (exits.length < EXITS) exits.push(NEWLINE);
     this.#memory.set(exits, state);
-    this.#memory[state + SKIPS] = 1;
   }
 
   #outcome(places: readonly number[]): number {

@@ -88,7 +88,7 @@ class Selection implements Block {
   readonly #words: Int32Array;
   readonly #timestamp: StampKind | undefined;
   /** Where the kernel finds the timestamp. */
-  readonly #stamp: number;
+  readonly #stampAt: number;
   /** What writes it, unless the kernel does. */
   readonly #writer: StampWriter | undefined;
   /** Where new lines begin; up to `HOLD` bytes before it are held ones. */
@@ -126,7 +126,7 @@ class Selection implements Block {
     const script = selective ? new Decisions(actions) : undefined;
 
     const layout = new Layout();
-    const stamp = this.#stamp = layout.add(STAMP_MOST);
+    const stamp = this.#stampAt = layout.add(STAMP_MOST);
     const classes = layout.add(256);
     const ends = layout.add(ENDS);
     this.#base = layout.add(HOLD) + HOLD;
@@ -194,11 +194,31 @@ class Selection implements Block {
     if (this.#writer === undefined) {
       this.#kernel.setClock(now.seconds, now.nanoseconds);
     } else {
-      const length = this.#writer.put(memory, this.#stamp, now);
-      this.#kernel.setStamp(this.#stamp, length);
+      const length = this.#writer.put(memory, this.#stampAt, now);
+      this.#kernel.setStamp(this.#stampAt, length);
     }
+    let at = this.input;
+    if (this.#automaton !== undefined) {
+      if (within) {
+        const end = Math.min(this.#kernel.findNewline(at) + 1, to);
+        await this.#stamp(at, end, true);
+        at = end;
+      }
+      const end = at + memory.subarray(at, to).lastIndexOf(NEWLINE) + 1;
+      if (end > at) {
+        await this.#pick(at, end);
+        at = end;
+      }
+      within = false;
+    }
+    await this.#stamp(at, to, within);
+  }
+
+  /** Stamps lines, or pieces of them, and lets them through. */
+  async #stamp(at: number, to: number, within: boolean): Promise<void> {
     const base = this.#base;
-    for (let at = this.input; at < to;) {
+    const { memory } = this;
+    while (at < to) {
       at = this.#kernel
         .stampLines(at, to, base, base + STAMPED, within ? 1 : 0);
       within = memory[at - 1] !== NEWLINE;
@@ -209,6 +229,21 @@ class Selection implements Block {
         memory[end] = NEWLINE;
         await this.#select(end);
       }
+    }
+  }
+
+  /** Lets selected ones of whole lines through, stamped. None is held. */
+  async #pick(from: number, to: number): Promise<void> {
+    const kernel = this.#kernel;
+    kernel.line.value = from;
+    for (let what = FULL; what === FULL;) {
+      kernel.pickTo.value = this.#base;
+      const limit = this.#base + STAMPED;
+      while ((what = kernel.pickLines(to, limit)) === UNKNOWN) {
+        this.#findState();
+      }
+      const wait = this.#deliver();
+      if (wait) await wait;
     }
   }
 

@@ -98,6 +98,15 @@ Deno.test("engine: a line is decided on by its first 1000 bytes", async () => {
       line + "\n",
     ]);
     assertEquals(logs[0] ?? "", long < 1000 ? "" : line + "\n");
+    // A stamp is of those.
+    const pattern = `+@* ${"a".repeat(1000 - 26)}`;
+    const stamped = await put(["t", "-*", pattern, "./a"], [
+      line.slice(26) + "\n",
+    ]);
+    assertEquals(
+      (stamped.logs[0] ?? "").slice(26),
+      long < 1000 ? "" : line.slice(26) + "\n",
+    );
   }
 });
 

@@ -170,17 +170,73 @@ Deno.test("random scripts do with random lines, cut anywhere, what plain code do
     );
     const what = `seed ${seed}, round ${round}: ${JSON.stringify(script)}`;
     assertEquals(made, plainly(script, input), what);
-    if (script.some((action) => /^[-+][^*]/.test(action))) continue;
-    const stamped = await through(["t", ...script], input, () => most);
-    const bare = (text: string | undefined) =>
-      text?.replace(/^@[0-9a-f]{24} /gm, "");
-    const all = script.every((action) => !/^[-+]/.test(action));
-    if (all) assertEquals(stamped.logs.map(bare), made.logs, what);
+  }
+});
+
+/** Timestamps by the letter of their action, and what they look like. */
+const STAMPS: Record<string, [form: RegExp, any: string]> = {
+  t: [/^@[0-9a-f]{24} /gm, `@${"0".repeat(24)} `],
+  T: [/^1\d{9}\.\d{6} /gm, `1${"0".repeat(9)}.000000 `],
+  i: [/^20\d\d-[-0-9T:.]{21}Z /gm, "2000-00-00T00:00:00.000000Z "],
+};
+
+/** The same with one timestamp in place of all. */
+function withOneStamp(made: Made, [form, any]: [RegExp, string]): Made {
+  const put = (text: string) => text.replace(form, any);
+  return {
+    logs: made.logs.map(put),
+    files: made.files.map(put),
+    alerts: put(made.alerts),
+  };
+}
+
+Deno.test("random scripts do with random stamped lines, cut anywhere, what plain code does", async () => {
+  const seed = chosenSeed();
+  console.log(`seed ${seed}`);
+  const random = seeded(seed);
+  for (let round = 0; round < 600; round++) {
+    const kind = pick(random, ["t", "t", "T", "i"]);
+    const stamp = STAMPS[kind]!;
+    // Either all lines are in the first log, so that their stamps are known; or
+    // nothing depends on a stamp's digits, and lines that nobody wants are none.
+    const all = random() < 0.5;
+    const before = pick(random, ["* ", `${stamp[1][0]}* `, "*x", "* *"]);
+    const script = randomScript(random).map((action) =>
+      all || !/^[-+]/.test(action) ? action : action[0] + before + //
+        action.slice(1)
+    );
+    if (all) script.unshift("./log");
+    const lines = Array.from(
+      { length: Math.floor(random() * 200) },
+      () => randomLine(random),
+    );
+    const input = lines.map((line) => `${line}\n`).join("");
+    const most = pick(random, [1, 17, 300, 3000, 1e6]);
+    const made = await through(
+      [kind, ...script],
+      lines.at(-1) && random() < 0.5 ? input.slice(0, -1) : input,
+      () => 1 + Math.floor(random() * most),
+    );
+    const what = `seed ${seed}, round ${round}: ${kind} ` +
+      JSON.stringify(script);
+    const stamped = lines.map((line) => `${stamp[1]}${line}\n`).join("");
+    if (!all) {
+      assertEquals(
+        withOneStamp(made, stamp),
+        withOneStamp(plainly(script, stamped), stamp),
+        what,
+      );
+      continue;
+    }
+    const [first = ""] = made.logs;
+    assertEquals(first.replace(stamp[0], stamp[1]), stamped, what);
+    assertEquals(made, plainly(script, first), what);
   }
 });
 
 Deno.test("lines of each length are decided on, wherever the first one begins", async () => {
   const script = ["-*", "+a*", "./log"];
+  const stamped = ["t", "-*", "+* a*", "./log"];
   for (let length = 0; length <= 130; length++) {
     for (let offset = 0; offset < 64; offset += 7) {
       // Two of three, so that runs of lines are gathered, too.
@@ -193,6 +249,11 @@ Deno.test("lines of each length are decided on, wherever the first one begins", 
       const what = `${length} bytes, after ${offset}`;
       const made = await through(script, input, () => 1e6);
       assertEquals(made, plainly(script, input), what);
+      const withStamps = await through(stamped, input, () => 1e6);
+      withStamps.logs.forEach((text, log) =>
+        withStamps.logs[log] = text.replace(STAMPS.t![0], "")
+      );
+      assertEquals(withStamps, made, what);
     }
   }
 });
@@ -216,6 +277,14 @@ Deno.test("five hundred hosts' lines go to their logs, and states that have no r
   }
   const made = await through(script, input, () => 10_000);
   for (const host of names.keys()) assertEquals(made.logs[host], logs[host]);
+  const stamped = await through(
+    ["t", ...script.map((action) => action.replace(/^\+/, "+@* "))],
+    input,
+    () => 10_000,
+  );
+  for (const host of names.keys()) {
+    assertEquals(stamped.logs[host]?.replace(STAMPS.t![0], ""), logs[host]);
+  }
 });
 
 const NUMBER_OF_PATTERNS = 10_000;
