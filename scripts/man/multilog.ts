@@ -172,9 +172,10 @@ new \`current\` while that file is synced. Then the file gets mode 0744 and, wit
 processor, its last name, \`@\`_timestamp_\`.s\`; and old files are removed while there
 are more than \`n\` allows.
 
-Different from the original: lines don't wait for the sync, unless eight finished
-files wait for theirs (four, if \`size\` is more than 1048576). The directory is synced, too, so that names survive a power
-cut. A new name sorts after all names that are there, even when the clock was set
+Different from the original: lines don't wait for the sync, unless sixteen finished
+files wait for theirs (eight, where the process may not have 8 more descriptors for
+each log; four, if \`size\` is more than 1048576). The directory is synced, too, so
+that names survive a power cut. A new name sorts after all names that are there, even when the clock was set
 back; the original would then remove the newest file as the oldest.`,
     },
     {

@@ -11,10 +11,10 @@
  *    only when a caller was told that lines of the file are on the disk, since
  *    after a power cut the old `current` must not come back and hide them; and
  *    in a log that is one of many, since then the disk has enough to do.
- * 3. while the next lines are written, the directory is synced, and then the
- *    file, so that lines on the disk always have a name there. Files that are
- *    finished while others are synced are the next to be synced, together. No
- *    more than a few are at this step at a time.
+ * 3. while the next lines are written, the directory is synced, once for all
+ *    files that wait for that, and then the file, so that lines on the disk
+ *    always have a name there. No more than a few files are at this step at a
+ *    time.
  * 4. the file gets mode 0744: it is complete.
  * 5. without a processor it is renamed to `@TIME.s`, or the script's code. Old
  *    files are removed while there are too many.
@@ -87,7 +87,7 @@ import { checkSettings, type LogSettings } from "./settings.ts";
 const CHECK_DIRECTORY = 1000;
 /** For how long after a failed write another failure is expected, in ms. */
 const TROUBLE = 10_000;
-/** How many finished files may be unsynced. */
+/** How many finished files may be unsynced; each keeps its descriptor. */
 const MOST_FINISHING = 8;
 /** How many, where they are larger than {@linkcode LARGE}. */
 const MOST_FINISHING_LARGE = 4;
@@ -211,10 +211,10 @@ export class LogDirectory {
   readonly #steps = new InTurn(() => this.#rest());
   /** The syncs that callers wait for. */
   readonly #syncing = new Set<Promise<boolean>>();
-  /** The finished files that are being synced, or wait for that. */
+  /** How many finished files may be unsynced, unless they are large. */
+  #mostFinishing = MOST_FINISHING;
+  /** The finished files that are being synced. */
   readonly #finishing = new Set<Promise<void>>();
-  /** When those that wait are synced, together. */
-  #batch: Promise<void> | undefined;
   /** Until when writing to `current` is expected to fail. */
   #troubleUntil = 0;
   /** The failure that stopped {@linkcode LogDirectory.append}. */
@@ -327,6 +327,16 @@ export class LogDirectory {
     if (this.#queue || this.#settings.keepSeconds !== undefined) {
       startStep(() => this.#old.refresh(), `unable to read ${this.path}`);
     }
+  }
+
+  /**
+   * Lets more finished files than the usual 8 be unsynced at a time, unless they
+   * are large. Small ones are finished faster then.
+   *
+   * @param more How many more; each takes a descriptor
+   */
+  finishMore(more: number): void {
+    this.#mostFinishing = MOST_FINISHING + more;
   }
 
   /** Closes the directory of one of many logs while only lines are written. */
@@ -880,7 +890,7 @@ export class LogDirectory {
   async #finishCurrent(): Promise<boolean> {
     const { path } = this;
     const large = this.#settings.size > LARGE;
-    const most = large ? MOST_FINISHING_LARGE : MOST_FINISHING;
+    const most = large ? MOST_FINISHING_LARGE : this.#mostFinishing;
     while (this.#finishing.size >= most) await Promise.race(this.#finishing);
     if (await this.#isElsewhere()) {
       // The directory was moved: there this `current` is the last file.
@@ -892,7 +902,6 @@ export class LogDirectory {
       `unable to read ${path}`,
     );
     const before = Promise.all(this.#finishing);
-    const batch = this.#batch ??= this.#nextBatch();
     const finishing = Promise.withResolvers<void>();
     this.#finishing.add(finishing.promise);
     this.#renaming = true;
@@ -910,7 +919,7 @@ export class LogDirectory {
     };
     let finished: Promise<void> | undefined;
     if (renamed) {
-      finished = this.#finish(file, name, batch, before, release).then(end);
+      finished = this.#finish(file, name, before, release).then(end);
     } else {
       this.#old.finish(name, undefined);
       end();
@@ -932,27 +941,16 @@ export class LogDirectory {
     return true;
   }
 
-  /**
-   * Waits for the files that are being synced. All that are finished meanwhile
-   * share the next sync of the directory.
-   */
-  async #nextBatch(): Promise<void> {
-    await Promise.all(this.#finishing);
-    this.#batch = undefined;
-  }
-
   /** Takes the steps 3 to 5 at the top of this file. */
   async #finish(
     fd: number,
     name: string,
-    batch: Promise<void>,
     before: Promise<unknown>,
     release: () => void,
   ): Promise<void> {
     const { path } = this;
     const change = this.#directory.changes;
     const unsynced = this.#synced < this.#length;
-    await batch;
     await this.#syncNames(change);
     if (unsynced) await this.#syncFile(fd, name);
     // Files become complete, and wait, in the order in which they were written.
