@@ -67,6 +67,15 @@ export function usefulDescriptors(script: Script): number {
     folders.length * HOSTS_DESCRIPTORS;
 }
 
+/** How many its logs take, and its files, that hosts' logs have to leave. */
+function plainDescriptors(script: Script, ample: boolean): number {
+  const plain = script.actions
+    .filter((action) => action.kind !== "log" || !action.hosts);
+  const rest = { ...script, actions: plain };
+  return descriptorsFor(rest) - DESCRIPTORS +
+    (ample ? moreDescriptors(rest) : 0);
+}
+
 /** How many of these are for small files. */
 function moreDescriptors({ actions }: Script): number {
   const logs = actions.filter(({ kind }) => kind === "log");
@@ -179,7 +188,7 @@ export class ScriptRunner {
           const lines = {
             timestamp: script.timestamp,
             late: late && !shown,
-            others,
+            others: others + plainDescriptors(script, ample),
           };
           const opened = HostLogs
             .open(lines, path, settings, retrier, wake, find);

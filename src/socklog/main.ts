@@ -75,7 +75,7 @@ async function serveLogs(
   checkLimits({ descriptors: DESCRIPTORS + descriptors, data: DATA });
   const listener = await openListener(args);
   const output = "open" in standard
-    ? await standard.open(raiseLimit(options).needed)
+    ? await standard.open(raiseLimit(options).needed - descriptors)
     : standard;
   const server = new LogServer(options, listener, output, messages);
   printPort(args, listener);

@@ -287,6 +287,31 @@ Deno.test("a low limit of descriptors is kept, and no line is lost", async () =>
 });
 
 testWith(
+  ["strace"],
+  "hosts' logs leave descriptors for the logs beside them, whose files wait for a slow disk",
+  async () => {
+    using work = folder();
+    const input = Array.from(
+      { length: 1000 },
+      (_, i) => `h${i % 90}: ${"x".repeat(400)}\n`,
+    ).join("");
+    const beside = ["./a", "./b", "./c", "./d"];
+    const { code, stderr } = await run(
+      ["strace", "-f", "-o", "trace", "-e", "trace=fsync"].concat(
+        ["-e", "inject=fsync:delay_enter=60000", "sh", "-c"],
+        ['ulimit -n 200; exec "$@"', "sh", ours.multilog, "s4096", "n999"],
+        [...beside, "@./h"],
+      ),
+      { cwd: work.path, stdin: input, patience: 60 },
+    );
+    assertEquals(code, 0);
+    assert(!stderr.includes("cannot open more files"), stderr);
+    for (const log of beside) assertEquals(whole(`${work.path}/${log}`), input);
+    check(`${work.path}/h`, input);
+  },
+);
+
+testWith(
   ["root"],
   "where there are no descriptors for a moment, lines wait",
   async () => {
