@@ -15,6 +15,7 @@ import type { Bytes } from "../../src/bytes.ts";
 import {
   close,
   pipe,
+  roomInPipe,
   setNonblocking,
   setPipeSize,
   write,
@@ -148,6 +149,15 @@ const PATIENCE = 60;
 
 function link(from: string, to: string | undefined): void {
   if (to !== undefined) Deno.symlinkSync(to, from);
+}
+
+/** A file's size; `undefined` when there is none. */
+function sizeOf(path: string): number | undefined {
+  try {
+    return Deno.statSync(path).size;
+  } catch {
+    return undefined;
+  }
 }
 
 const worlds = new Set<World>();
@@ -482,11 +492,7 @@ export class World implements AsyncDisposable {
     clearTimeout(timer);
     // What was killed comes back, and what was stopped goes on.
     await sleep(600);
-    for (const client of this.clients) {
-      // What is in `current` is sent too.
-      await client.logger.hears(SIGNALS.ALRM);
-      client.logger.signal(SIGNALS.ALRM);
-    }
+    await Promise.all(this.clients.map((_, number) => this.#sendAll(number)));
     this.#writers.splice(0).forEach(close);
     for (const { logger, folder } of this.clients) {
       await this.#end(logger, folder);
@@ -503,6 +509,23 @@ export class World implements AsyncDisposable {
     const findings = this.check();
     findings.violations.push(...this.violations);
     return findings;
+  }
+
+  /**
+   * Has a client send what is in `current`, too, when it has read everything: it
+   * may be pausing for a fault that is over, and what it reads later would be in
+   * the next `current`.
+   */
+  async #sendAll(number: number): Promise<void> {
+    const { logger, log } = this.clients[number]!;
+    const end = performance.now() + 1000 * PATIENCE;
+    while (!this.#unread && performance.now() < end) {
+      const read = roomInPipe(this.#writers[number]!) >= CLIENT_PIPE;
+      if (read && sizeOf(`${log}/current`) === 0) return;
+      await logger.hears(SIGNALS.ALRM);
+      if (read) logger.signal(SIGNALS.ALRM);
+      await sleep(100);
+    }
   }
 
   /** Waits for a program that has been told to end, and looks how it does. */
