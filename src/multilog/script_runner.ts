@@ -34,7 +34,7 @@ const SYNCS_AT_ONCE = 8;
 const STAMPED = STAMP_MOST + 1;
 
 /** Descriptors beside those of logs: to wait, to list, to make and free files. */
-const DESCRIPTORS = 6;
+const DESCRIPTORS = 8;
 /** Those that a log has open, and those of files that are being synced. */
 const LOG_DESCRIPTORS = 3 + 9;
 /** Those that its processor needs, inside or not. */
@@ -73,12 +73,13 @@ function plainDescriptors(script: Script, ample: boolean): number {
     .filter((action) => action.kind !== "log" || !action.hosts);
   const rest = { ...script, actions: plain };
   return descriptorsFor(rest) - DESCRIPTORS +
-    (ample ? moreDescriptors(rest) : 0);
+    (ample ? moreDescriptors(script) : 0);
 }
 
-/** How many of these are for small files. */
+/** How many of these are for small files; hosts' logs wait for each file. */
 function moreDescriptors({ actions }: Script): number {
-  const logs = actions.filter(({ kind }) => kind === "log");
+  const logs = actions
+    .filter((action) => action.kind === "log" && !action.hosts);
   return logs.length * MORE_DESCRIPTORS;
 }
 
