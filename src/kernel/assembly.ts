@@ -64,6 +64,11 @@ let stampSettled: bool = false;
 /** Whether the walk stopped in the stamp, and begins there again. */
 let stoppedInStamp: bool = false;
 
+/**
+ * The outcome of lines that nobody wants. It is known only where a line's first
+ * byte may lead there, and once a line has got there; until then it is 0.
+ */
+let nothing: i32 = 0;
 let classes: i32 = 0;
 let endClass: i32 = 0;
 let gatherRoom: i32 = 0;
@@ -114,6 +119,7 @@ export function setSelection(
   endsAt: i32,
 ): void {
   ends = endsAt;
+  left = endsAt + 4 * (SPAN + 64 + SOME);
   classes = classesAt;
   endClass = classOfEnd;
   gatherRoom = gather;
@@ -270,6 +276,17 @@ export function passLines(to: i32): i32 {
       at = next;
       continue;
     }
+    // The walk isn't half-way in a line, since `ask` forgets what `nothing` is.
+    if (nothing && !decided) {
+      const last = leaveOut(at, count);
+      for (let each = left; each < last; each += 8) {
+        const end = load<i32>(each, LINE_END);
+        const what = passLine(load<i32>(each, LINE_FROM), end, end + 1);
+        if (what != DONE) return what;
+      }
+      at = load<i32>(ends + ((count - 1) << 2)) + 1;
+      continue;
+    }
     for (let i = 0; i < count; i++) {
       const end = load<i32>(ends + (i << 2));
       const what = passLine(at, end, end + 1);
@@ -282,6 +299,29 @@ export function passLines(to: i32): i32 {
   return DONE;
 }
 
+/**
+ * Leaves out the lines that nobody wants, whatever follows their first byte,
+ * and notes the others. Which they are can't be foreseen, so this asks about
+ * none: it notes each, and writes the next one's note over it where it is left
+ * out.
+ *
+ * Returns where the notes end.
+ */
+function leaveOut(from: i32, count: i32): i32 {
+  let last = left;
+  for (let i = 0; i < count; i++) {
+    const end = load<i32>(ends + (i << 2));
+    store<i32>(last, from, LINE_FROM);
+    store<i32>(last, end, LINE_END);
+    // An empty line's newline is in the same class as the end of a line.
+    const byte = i32(load<u8>(classes + load<u8>(from)));
+    const next = load<i32>(start + (byte << 2), STATE_NEXT);
+    last += i32(next != -nothing) << 3;
+    from = end + 1;
+  }
+  return last;
+}
+
 /** Decides on one line, unless that is done, and hands it to its logs. */
 // @ts-ignore: a decorator of AssemblyScript's
 @inline
@@ -290,7 +330,11 @@ function passLine(at: i32, end: i32, next: i32): i32 {
     line = at;
     return UNKNOWN;
   }
-  if (isNothing() || hand(at, next)) return DONE;
+  if (isNothing()) {
+    if (start > 0 && !load<u8>(start, STATE_SKIPS)) nothing = outcome;
+    return DONE;
+  }
+  if (hand(at, next)) return DONE;
   line = at;
   return FULL;
 }
@@ -374,7 +418,6 @@ function decideStamped(from: i32, to: i32): bool {
     }
     if (known == 0) {
       stoppedInStamp = true;
-      stampState = 0;
       return false;
     }
   }
@@ -410,10 +453,7 @@ function walkStamp(state: i32, from: i32, to: i32): i32 {
   for (let i = from; i < to && state > 0; i++) {
     const byte = i32(load<u8>(classes + load<u8>(stamp + i)));
     const next = load<i32>(state + (byte << 2), STATE_NEXT);
-    if (next == 0) {
-      unknownState = state;
-      unknownClass = byte;
-    }
+    if (next == 0) ask(state, byte);
     state = next;
   }
   return state;
@@ -433,6 +473,10 @@ const SPAN: i32 = 2048;
 const SOME: i32 = 2;
 /** Where the newlines are noted: room for one in each byte, and SOME more. */
 let ends: i32 = 0;
+/** Where the lines are noted that leaveOut leaves: from where to where. */
+let left: i32 = 0;
+const LINE_FROM: usize = 0;
+const LINE_END: usize = 4;
 
 /**
  * Notes the addresses of the newlines in the next bytes. How many of 64 bytes
@@ -486,16 +530,21 @@ function decide(from: i32, to: i32): bool {
     next = load<i32>(state + (byte << 2), STATE_NEXT);
     at++;
     if (next == 0) {
-      unknownState = state;
-      unknownClass = byte;
+      ask(state, byte);
       walked = at;
-      // To find it, all states may be made anew.
-      stampState = 0;
       return false;
     }
   }
   outcome = -next;
   return true;
+}
+
+/** Says which next state must be found. For that, all may be made anew. */
+function ask(state: i32, byteClass: i32): void {
+  unknownState = state;
+  unknownClass = byteClass;
+  stampState = 0;
+  nothing = 0;
 }
 
 /** The address of the next byte that leads out of a state, or ends the line. */
@@ -537,6 +586,7 @@ function findExit(state: i32, at: i32): i32 {
  */
 function hand(from: i32, to: i32): bool {
   const list = outcome + i32(OUTCOME_LIST);
+  if (isForOneLog()) return handTo(load<i32>(list), from, to);
   const files = list + 4 * load<i32>(outcome, OUTCOME_FILES);
   const end = files + 4 * load<i32>(outcome, OUTCOME_LOGS);
   for (let each = files; each < end; each += 4) {
@@ -555,6 +605,25 @@ function hand(from: i32, to: i32): bool {
     }
     store<i32>(log, to, RUN_TO);
   }
+  return true;
+}
+
+/** Whether the line in hand goes to one log, and nowhere else. */
+function isForOneLog(): bool {
+  return load<i64>(outcome, OUTCOME_ALERTS) == 0 &&
+    load<i32>(outcome, OUTCOME_LOGS) == 1;
+}
+
+/** Hands a piece of a line to a log. Returns whether it was taken. */
+function handTo(log: i32, from: i32, to: i32): bool {
+  const last = load<i32>(log, RUN_TO);
+  if (last != from) {
+    const run = last - load<i32>(log, RUN_FROM);
+    if (load<i32>(log, GATHERED) + run > gatherRoom) return false;
+    gather(log);
+    store<i32>(log, from, RUN_FROM);
+  }
+  store<i32>(log, to, RUN_TO);
   return true;
 }
 

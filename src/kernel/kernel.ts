@@ -26,8 +26,8 @@ export const FULL = 1;
 /** They need the automaton's next state, or a name's record. */
 export const UNKNOWN = 2;
 
-/** How many bytes the kernel notes the ends of lines in. */
-export const ENDS = 4 * (2048 + 64 + 4);
+/** How many bytes the kernel notes the ends of lines in, and lines. */
+export const ENDS = (4 + 8) * (2048 + 64 + 4);
 
 type Cell = { value: number };
 

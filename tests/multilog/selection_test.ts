@@ -274,16 +274,39 @@ Deno.test("five hundred hosts' lines go to their logs, and states that have no r
     input += line;
     logs[host] = (logs[host] ?? "") + line;
     if (i % 7 === 0) input += `${names[host]!.slice(0, -1)}\n`;
+    // Nobody's, which the first byte tells.
+    if (i % 5 === 0) input += `nobody's line ${i}\n`;
   }
-  const made = await through(script, input, () => 10_000);
+  // More for each of two than is put together at a time.
+  for (let i = 0; i < 600; i++) {
+    const line = `${names[i % 2]}: more ${i}\n`;
+    input += line;
+    logs[i % 2] += line;
+  }
+  const made = await through(script, input, () => 60_000);
   for (const host of names.keys()) assertEquals(made.logs[host], logs[host]);
   const stamped = await through(
     ["t", ...script.map((action) => action.replace(/^\+/, "+@* "))],
     input,
-    () => 10_000,
+    () => 60_000,
   );
   for (const host of names.keys()) {
     assertEquals(stamped.logs[host]?.replace(STAMPS.t![0], ""), logs[host]);
+  }
+});
+
+Deno.test("lines that nobody wants aren't mistaken for others when states are made anew", async () => {
+  // Each byte of these lines makes a state, and when there are 20,000 all are made
+  // anew: then the outcome of `x` comes where that of `nobody` was.
+  const names = Array.from({ length: 21 }, (_, i) => `${i}`.padEnd(999, "."));
+  const script = ["-*", "+x*", ...names.map((name) => `+${name}:`), "./log"];
+  const states = names.slice(1).map((name) => name.slice(0, 998)).join("\n");
+  const lines = "x\n".repeat(3000);
+  for (let more = 40; more < 60; more++) {
+    const rest = names[0]!.slice(0, more);
+    const input = `nobody\n${states}\n${rest}\n${lines}`;
+    const made = await through(script, input, () => 1e6);
+    assertEquals(made.logs[0], lines, `${more} more`);
   }
 });
 
