@@ -14,6 +14,7 @@ import { StatusFile } from "./status_file.ts";
 import { STAMP_MOST } from "../stamps.ts";
 import { type Retrier, StartError } from "../log/retrier.ts";
 import { spareDescriptors } from "../sys/limits.ts";
+import { freeMore } from "../sys/unlink_aside.ts";
 
 const STANDARD_ERROR = 2;
 /**
@@ -34,13 +35,15 @@ const SYNCS_AT_ONCE = 8;
 const STAMPED = STAMP_MOST + 1;
 
 /** Descriptors beside those of logs: to wait, to list, to make and free files. */
-const DESCRIPTORS = 8;
+const DESCRIPTORS = 6;
 /** Those that a log has open, and those of files that are being synced. */
 const LOG_DESCRIPTORS = 3 + 9;
 /** Those that its processor needs, inside or not. */
 const PROCESSOR_DESCRIPTORS = 10;
 /** Those with which a log finishes small files faster. */
 const MORE_DESCRIPTORS = 8;
+/** Those with which old files are freed faster. */
+const MORE_TO_FREE = 2;
 /** Those that are of use to logs of hosts, see `host_logs.ts`. */
 const HOSTS_DESCRIPTORS = 1200;
 
@@ -76,11 +79,11 @@ function plainDescriptors(script: Script, ample: boolean): number {
     (ample ? moreDescriptors(script) : 0);
 }
 
-/** How many of these are for small files; hosts' logs wait for each file. */
+/** How many make files be finished faster; hosts' logs wait for each file. */
 function moreDescriptors({ actions }: Script): number {
   const logs = actions
     .filter((action) => action.kind === "log" && !action.hosts);
-  return logs.length * MORE_DESCRIPTORS;
+  return MORE_TO_FREE + logs.length * MORE_DESCRIPTORS;
 }
 
 /** What a script's lines go through, and where they go. */
@@ -157,6 +160,7 @@ export class ScriptRunner {
     const given = new Float64Array(count);
     const many = descriptorsFor(script) + moreDescriptors(script) + others;
     const ample = spareDescriptors(many) === many;
+    if (ample) freeMore(MORE_TO_FREE);
     let engine: LineEngine;
     try {
       engine = await LineEngine.make(script.timestamp, script.actions, {

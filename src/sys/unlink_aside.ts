@@ -19,11 +19,9 @@ const lib = load({
  * size takes longer than to hand it to a thread; elsewhere about as long.
  */
 const LARGE = 64 * 1024;
-/**
- * How many files may be freed at the same time; each takes a thread and a
- * descriptor.
- */
-const MOST = 4;
+/** How many files may be freed at the same time; each takes a thread. */
+const MOST = 2;
+let most = MOST;
 const freeing = new Set<Promise<unknown>>();
 
 /**
@@ -39,7 +37,7 @@ export function unlinkAside(name: Name, directory: number): boolean {
   // The name itself goes, also of a symbolic link that leads nowhere.
   const info = lstat(name, directory);
   if (info === undefined) return false;
-  const large = info.isFile && info.size >= LARGE && freeing.size < MOST;
+  const large = info.isFile && info.size >= LARGE && freeing.size < most;
   const held = large ? hold(name, directory) : undefined;
   try {
     unlink(name, directory);
@@ -51,6 +49,15 @@ export function unlinkAside(name: Name, directory: number): boolean {
   } finally {
     if (held !== undefined) free(held);
   }
+}
+
+/**
+ * Lets more files than the usual 2 be freed at the same time.
+ *
+ * @param more How many more; each takes a thread and a descriptor
+ */
+export function freeMore(more: number): void {
+  most = MOST + more;
 }
 
 /** Opens a file, if it can be opened: its blocks aren't freed while it is. */
