@@ -215,6 +215,8 @@ export class LogDirectory {
   #mostFinishing = MOST_FINISHING;
   /** The finished files that are being synced. */
   readonly #finishing = new Set<Promise<void>>();
+  /** The sync of the directory after one that has failed. */
+  #syncingAgain: Promise<void> | undefined;
   /** Until when writing to `current` is expected to fail. */
   #troubleUntil = 0;
   /** The failure that stopped {@linkcode LogDirectory.append}. */
@@ -810,10 +812,11 @@ export class LogDirectory {
       if (await this.#insist(sync, `unable to open directory ${path}`)) {
         continue;
       }
-      await this.#syncAgain(
+      // Once for all files that wait for it.
+      await (this.#syncingAgain ??= this.#syncAgain(
         () => directory.isElsewhere() || directory.sync(),
         path,
-      );
+      ).finally(() => this.#syncingAgain = undefined));
     }
   }
 

@@ -758,6 +758,30 @@ testWith(
 
 testWith(
   ["strace"],
+  "trouble later: files that wait for the same sync of the directory tell its failure once",
+  async () => {
+    using at = folder();
+    const path = `${at.path}/log`;
+    Deno.mkdirSync(path);
+    Deno.writeTextFileSync(`${path}/current`, "");
+    Deno.chmodSync(`${path}/current`, 0o744);
+    await using log = await start(["s4096", "n99", "./log"], {
+      cwd: at.path,
+      under: ["strace", "-f", "-o", "/dev/null", "-P", path]
+        .concat("-e", "trace=fsync", "-e", "inject=fsync:error=EIO"),
+    });
+    await log.write(numbered(0, 10_000));
+    await until("files wait", () => waiting(path).length >= 8);
+    const warnings = () => log.said.split("\n").length - 1;
+    // One of the first sync, and one of the next, after the pause.
+    await until("it tries again", () => warnings() >= 2);
+    log.signal("SIGKILL");
+    assertEquals(warnings(), 2, log.said);
+  },
+);
+
+testWith(
+  ["strace"],
   "trouble later: when nobody can tell whether the directory is there, lines go on into current",
   async () => {
     using at = folder();
