@@ -301,9 +301,14 @@ export async function dial(
     );
   }
   const { fd } = outcome;
-  setKeepAlive(fd, KEEP_ALIVE_SECONDS);
-  if (options.noDelay) setNoDelay(fd);
-  return outcome;
+  try {
+    setKeepAlive(fd, KEEP_ALIVE_SECONDS);
+    if (options.noDelay) setNoDelay(fd);
+    return outcome;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
 }
 
 /**
