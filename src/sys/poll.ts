@@ -240,7 +240,7 @@ export class Poller {
         if (n > 0) return;
         if (whole && !this.#interrupted) return;
       } else if (n > 1) milliseconds = 0;
-      this.#quiet = 0;
+      if (waiting || this.#interrupted) this.#quiet = 0;
     }
     this.#quiet++;
     const spent = performance.now() - start;

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertLess } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import { close, pipe, read, write } from "../../src/sys/descriptors.ts";
 import { environ } from "../../src/sys/environment.ts";
 import {
@@ -255,6 +255,30 @@ Deno.test("waitHere loses no signal, whenever it comes", async () => {
     "heard alone\nheard with input\nheard between waits\n",
     stderr,
   );
+});
+
+Deno.test("waitHere waits in this thread when the event loop has had nothing to do for a while", async () => {
+  // Bytes come after longer than this thread waits at first.
+  const bytes = 40;
+  const input = `for i in $(seq ${bytes}); do printf x; sleep 0.025; done`;
+  const code = `
+    const poller = new poll.Poller(1);
+    poller.set(0, 0, poll.READABLE);
+    const wait = poller.wait.bind(poller);
+    let waits = 0;
+    poller.wait = (milliseconds) => {
+      waits++;
+      return wait(milliseconds);
+    };
+    do await poller.waitHere();
+    while (descriptors.read(0, new Uint8Array(9)) > 0);
+    console.log(waits);`;
+  const { text, stderr } = await run(
+    ["sh", "-c", `{ ${input}; } | "$@"`, "sh", ...denoCommand(code)],
+  );
+  assertMatch(text, /^\d+\n$/, stderr);
+  // 6 or 7, unless the runtime has something to do.
+  assertLess(Number(text), bytes / 2);
 });
 
 Deno.test("yieldToEventLoop shows signals to a busy loop", async () => {
