@@ -76,7 +76,7 @@ class ScriptOutput implements Output {
     const writing = this.#writing = Promise.withResolvers<number>();
     if (this.#failure !== undefined) writing.reject(this.#failure);
     else if (this.#stoppedAt !== undefined) this.#giveUpLate(writing);
-    engine.push(n).then(() => {
+    Promise.try(() => engine.push(n)).then(() => {
       this.#writing = undefined;
       this.attend();
       writing.resolve(n);

@@ -45,8 +45,10 @@ export interface Block {
   /**
    * Carries out the actions for the bytes from `input` to `to`, where a newline
    * stands. `within`: whether the first one is inside a line.
+   *
+   * Returns `undefined` when that was done at once.
    */
-  pass(to: number, within: boolean): Promise<void>;
+  pass(to: number, within: boolean): Promise<void> | undefined;
 }
 
 /** Carries out a script's actions for each line. */
@@ -106,9 +108,11 @@ export class LineEngine {
    * done, everything that can be decided has been given to the outputs.
    *
    * @param n How many bytes
+   * @returns `undefined` when it was done at once. Otherwise a promise that is
+   * kept when it is done
    */
-  async push(n: number): Promise<void> {
-    if (n === 0) return;
+  push(n: number): Promise<void> | undefined {
+    if (n === 0) return undefined;
     const { memory, input } = this.#block;
     const to = input + n;
     const within = !this.#atStart;
@@ -116,7 +120,7 @@ export class LineEngine {
     this.#atStart = memory[to - 1] === NEWLINE;
     // No search for a newline goes on after the input.
     memory[to] = NEWLINE;
-    await this.#block.pass(to, within);
+    return this.#block.pass(to, within);
   }
 
   /** Gives a last line that has no newline one, and lets it through. */
@@ -145,18 +149,30 @@ function plainBlock(logs: number, outputs: Outputs): Block {
  * @param bytes Where the bytes are
  * @param from The offset of the first
  * @param to The offset after the last
+ * @returns `undefined` when it was done at once
  */
-export async function appendToAll(
+export function appendToAll(
   logs: number,
   outputs: Outputs,
   bytes: Bytes,
   from: number,
   to: number,
-): Promise<void> {
+): Promise<void> | undefined {
   const waits: Promise<void>[] = [];
   for (let log = 0; log < logs; log++) {
     const wait = outputs.append(log, bytes, from, to);
     if (wait) waits.push(wait);
   }
-  if (waits.length > 0) await Promise.all(waits);
+  return allOf(waits);
+}
+
+/**
+ * Waits for all of several things.
+ *
+ * @param waits Their promises
+ * @returns `undefined` when there are none
+ */
+export function allOf(waits: Promise<void>[]): Promise<void> | undefined {
+  if (waits.length < 2) return waits[0];
+  return Promise.all(waits).then(() => {});
 }

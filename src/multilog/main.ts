@@ -143,47 +143,57 @@ export async function multilog(
       }
       alarm?.set(nextExpiry(logs));
       const due = untilDue(logs);
-      const room = runner.room();
-      poller.set(0, room > 0 ? INPUT : NOTHING, READABLE);
+      poller.set(0, runner.room() > 0 ? INPUT : NOTHING, READABLE);
       poller.set(2, alarm?.fd ?? NOTHING, READABLE);
       poller.set(1, alerts.waiting ? STANDARD_ERROR : NOTHING, WRITABLE);
       if (runner.waiting && !poller.look()) await runner.flush();
       // A processor's end comes through the event loop, and so does that of a
       // sync; signals don't need it.
-      if (logs.some((log) => log.processing())) {
+      const processing = logs.some((log) => log.processing());
+      if (processing) {
         // A turn of it takes longer than many a line.
         if (performance.now() >= turnBy || !poller.look()) {
           await poller.wait(due);
           turnBy = performance.now() + TURN;
         }
-      } else await poller.waitHere(due);
+      } else {
+        const wait = poller.waitHere(due);
+        if (wait) await wait;
+      }
       if (poller.found(1) !== 0) alerts.flush();
       if (poller.found(2) !== 0) alarm?.take();
       // What came before ALRM is in the file that it finishes.
       if (poller.found(0) === 0) continue;
       if (terminating && engine.atLineStart()) continue;
       // After TERM the line in hand is finished, and not a byte more is taken.
-      const most = terminating ? 1 : runner.most(room);
-      const n = read(
-        INPUT,
-        most < space.length ? space.subarray(0, most) : space,
-      );
-      if (n === 0) {
-        // Who sends ALRM and then closes the pipe means it.
-        await seeSignals();
-        if (rotating) continue;
-        return 0;
+      let most = terminating ? 1 : runner.most();
+      while (most > 0) {
+        const n = read(INPUT, space, most);
+        if (n === 0) {
+          // Who sends ALRM and then closes the pipe means it.
+          await seeSignals();
+          if (rotating) break;
+          return 0;
+        }
+        if (n === -EAGAIN) break;
+        if (n < 0) {
+          diagnostics.say("fatal: unable to read input: ", new SysError(-n));
+          return 111;
+        }
+        if (n >= FULL_PIPE && !wide) {
+          wide = true;
+          setPipeSize(INPUT, WIDE_PIPE);
+        }
+        let wait = engine.push(n);
+        if (wait) await wait;
+        if (wait || processing) break;
+        // Lines that come one by one take less of the processor so.
+        most = runner.rest(most - n);
+        if (most === 0) break;
+        wait = poller.waitHere();
+        if (wait) await wait;
+        if (wait || poller.found(0) === 0) break;
       }
-      if (n === -EAGAIN) continue;
-      if (n < 0) {
-        diagnostics.say("fatal: unable to read input: ", new SysError(-n));
-        return 111;
-      }
-      if (n >= FULL_PIPE && !wide) {
-        wide = true;
-        setPipeSize(INPUT, WIDE_PIPE);
-      }
-      await engine.push(n);
     }
   };
 

@@ -24,9 +24,11 @@ const STANDARD_ERROR = 2;
 const LEAST_READ = 1024;
 /** What a disk keeps to itself for each log, in bytes. */
 const KEPT_BY_DISK = 16 * 1024;
-/** Nobody fills so much of a disk, in bytes, in so many milliseconds. */
-const AMPLE = 64 * 1024 * 1024;
-const AMPLE_FOR = 10;
+/** Nobody fills more of a disk in a millisecond, in bytes. */
+const FILLED_AT_MOST = 8 * 1024 * 1024;
+/** For how long a disk isn't looked at that can't be full by then, in ms. */
+const AMPLE_FROM = 10;
+const AMPLE_AT_MOST = 1000;
 /** A log that gets less than so much of what is read gets nothing. */
 const LEAST_SHARE = 1 / 1024;
 /** How many logs are synced at once: each takes a thread. */
@@ -101,10 +103,14 @@ export class ScriptRunner {
   readonly #given: Float64Array;
   /** For each byte that is read, how many each log gets, as things go. */
   readonly #shares: Float64Array;
+  /** How many bytes each log can get before it has to be looked at. */
+  readonly #left: Float64Array;
+  /** Whether what a log gets may make it due later, when time has passed. */
+  readonly #timed: boolean;
   /** How many had been read. */
   #taken = 0;
-  /** When it was seen that there is plenty of room on all disks. */
-  #ampleAt = -Infinity;
+  /** Until when no disk can be full. */
+  #ampleUntil = -Infinity;
 
   private constructor(
     script: Script,
@@ -119,6 +125,10 @@ export class ScriptRunner {
     this.#growth = script.timestamp ? STAMPED : 1;
     this.#given = given;
     this.#shares = new Float64Array(logs.length).fill(this.#growth);
+    this.#left = new Float64Array(logs.length);
+    this.#timed = script.actions.some((action) =>
+      action.kind === "log" && (action.hosts || action.settings.age > 0)
+    );
     this.engine = engine;
     this.alerts = alerts;
     this.logs = logs;
@@ -262,10 +272,11 @@ export class ScriptRunner {
    * finished would wait in memory, too. So where that may come next, no more is
    * read than by the original.
    *
-   * @param room What {@linkcode ScriptRunner.room} has said
    * @returns Bytes
    */
-  most(room: number): number {
+  most(): number {
+    const room = this.room();
+    this.#left.fill(0);
     if (room <= LEAST_READ) return room;
     return Math.min(room, Math.max(this.#roomBeforeTrouble(), LEAST_READ));
   }
@@ -273,33 +284,57 @@ export class ScriptRunner {
   /** How many bytes may be read so that no log is finished, and no disk full. */
   #roomBeforeTrouble(): number {
     this.#noteShares();
+    const { logs } = this;
     let room = Infinity;
     let sum = 0;
-    this.logs.forEach((log, i) => {
+    for (let i = 0; i < logs.length; i++) {
       const share = this.#shares[i]!;
-      if (share === 0) return;
+      // What a log gets that hasn't got anything is seen at once.
+      if (share === 0) continue;
+      const left = this.#left[i] = logs[i]!.roomInCurrent();
       sum += share;
-      room = Math.min(room, log.roomInCurrent() / share);
-    });
+      room = Math.min(room, left / share);
+    }
+    if (sum === 0) return room;
     const now = performance.now();
-    if (sum > 0 && now - this.#ampleAt > AMPLE_FOR) {
-      const free = Math.min(...this.logs.map((log) => log.roomOnDisk()));
-      if (free > AMPLE) this.#ampleAt = now;
-      room = Math.min(room, (free - KEPT_BY_DISK * this.logs.length) / sum);
+    if (now >= this.#ampleUntil) {
+      const free = Math.min(...logs.map((log) => log.roomOnDisk()));
+      const ample = Math.min(free / FILLED_AT_MOST, AMPLE_AT_MOST);
+      if (ample >= AMPLE_FROM) this.#ampleUntil = now + ample;
+      room = Math.min(room, (free - KEPT_BY_DISK * logs.length) / sum);
     }
     return Math.floor(room);
+  }
+
+  /**
+   * How many bytes may be read before anything has to be looked at again, when
+   * fewer were read than {@linkcode ScriptRunner.most} has said.
+   *
+   * @param unread How many fewer
+   * @returns The same; 0 where something waits already, where a log may be due
+   * or a disk full sooner than was thought, or where so little isn't worth a read
+   */
+  rest(unread: number): number {
+    if (this.#timed || this.alerts.waiting || unread < LEAST_READ) return 0;
+    for (let i = 0; i < this.logs.length; i++) {
+      const given = this.#given[i]!;
+      if (given > 0 && given >= this.#left[i]!) return 0;
+    }
+    return performance.now() < this.#ampleUntil ? unread : 0;
   }
 
   #noteShares(): void {
     const read = this.engine.taken - this.#taken;
     if (read === 0) return;
     this.#taken = this.engine.taken;
-    this.#shares.forEach((before, i) => {
+    const shares = this.#shares;
+    const given = this.#given;
+    for (let i = 0; i < shares.length; i++) {
       // Slowly less, at once more.
-      const share = Math.max(this.#given[i]! / read, before / 2);
-      this.#shares[i] = share < LEAST_SHARE ? 0 : share;
-    });
-    this.#given.fill(0);
+      const share = Math.max(given[i]! / read, shares[i]! / 2);
+      shares[i] = share < LEAST_SHARE ? 0 : share;
+      given[i] = 0;
+    }
   }
 
   /** Whether all lines that were selected are on the disk. */

@@ -19,7 +19,13 @@ import {
 import { STAMP_MOST, type StampKind, StampWriter } from "../stamps.ts";
 import { type Moment, readClock } from "../sys/clock.ts";
 import { Automaton } from "./automaton.ts";
-import { appendToAll, type Block, INPUT, type Outputs } from "./engine.ts";
+import {
+  allOf,
+  appendToAll,
+  type Block,
+  INPUT,
+  type Outputs,
+} from "./engine.ts";
 import { compile } from "./matching.ts";
 import { type Pattern, PATTERN_SIGHT } from "./pattern.ts";
 import type { Action } from "./script.ts";
@@ -185,8 +191,8 @@ class Selection implements Block {
     );
   }
 
-  async pass(to: number, within: boolean): Promise<void> {
-    if (!this.#timestamp) return await this.#select(to);
+  pass(to: number, within: boolean): Promise<void> | undefined {
+    if (!this.#timestamp) return this.#select(to);
     // Once for all lines that came together: when they came is not known
     // better.
     const now = readClock(this.#now);
@@ -197,25 +203,26 @@ class Selection implements Block {
       const length = this.#writer.put(memory, this.#stampAt, now);
       this.#kernel.setStamp(this.#stampAt, length);
     }
+    return this.#automaton === undefined
+      ? this.#stamp(this.input, to, within)
+      : this.#pickAll(to, within);
+  }
+
+  /** Lets selected lines, and pieces of them, through, stamped. */
+  async #pickAll(to: number, within: boolean): Promise<void> {
     let at = this.input;
-    if (this.#automaton !== undefined) {
-      if (within) {
-        const end = Math.min(this.#kernel.findNewline(at) + 1, to);
-        await this.#stamp(at, end, true);
-        at = end;
-      }
-      const end = at + memory.subarray(at, to).lastIndexOf(NEWLINE) + 1;
-      if (end > at) {
-        await this.#pick(at, end);
-        at = end;
-      }
-      within = false;
+    if (within) {
+      const end = Math.min(this.#kernel.findNewline(at) + 1, to);
+      await this.#stamp(at, end, true);
+      at = end;
     }
-    await this.#stamp(at, to, within);
+    const end = at + this.memory.subarray(at, to).lastIndexOf(NEWLINE) + 1;
+    if (end > at) await this.#pick(at, end);
+    await this.#stamp(Math.max(at, end), to, false);
   }
 
   /** Stamps lines, or pieces of them, and lets them through. */
-  async #stamp(at: number, to: number, within: boolean): Promise<void> {
+  #stamp(at: number, to: number, within: boolean): Promise<void> | undefined {
     const base = this.#base;
     const { memory } = this;
     while (at < to) {
@@ -223,13 +230,16 @@ class Selection implements Block {
         .stampLines(at, to, base, base + STAMPED, within ? 1 : 0);
       within = memory[at - 1] !== NEWLINE;
       const end = this.#kernel.stampedTo.value;
+      let wait;
       if (this.#automaton === undefined) {
-        await appendToAll(this.#logs, this.#outputs, memory, base, end);
+        wait = appendToAll(this.#logs, this.#outputs, memory, base, end);
       } else {
         memory[end] = NEWLINE;
-        await this.#select(end);
+        wait = this.#select(end);
       }
+      if (wait) return wait.then(() => this.#stamp(at, to, within));
     }
+    return undefined;
   }
 
   /** Lets selected ones of whole lines through, stamped. None is held. */
@@ -248,14 +258,29 @@ class Selection implements Block {
   }
 
   /** Lets selected lines through; the held bytes stand before the base. */
-  async #select(to: number): Promise<void> {
+  #select(to: number): Promise<void> | undefined {
+    this.#kernel.line.value = this.#base - this.#held;
+    return this.#selectOn(to);
+  }
+
+  #selectOn(to: number): Promise<void> | undefined {
     const kernel = this.#kernel;
-    kernel.line.value = this.#base - this.#held;
     for (let what = FULL; what === FULL;) {
       while ((what = kernel.passLines(to)) === UNKNOWN) this.#findState();
       const wait = this.#deliver();
-      if (wait) await wait;
+      if (!wait) continue;
+      const next = what === FULL
+        ? () => this.#selectOn(to)
+        : () => this.#hold(to);
+      return wait.then(next);
     }
+    this.#hold(to);
+    return undefined;
+  }
+
+  /** Keeps the line in hand, which ends at an offset so far. */
+  #hold(to: number): void {
+    const kernel = this.#kernel;
     // The next bytes come at the base again: the line in hand goes before it.
     const at = kernel.line.value;
     this.#held = to - at;
@@ -278,20 +303,23 @@ class Selection implements Block {
       const wait = this.#deliverTo(log);
       if (wait) waits.push(wait);
     }
-    this.#shown.forEach((bytes, file) => {
+    for (let file = 0; file < this.#shown.length; file++) {
+      const bytes = this.#shown[file]!;
       const record = this.#fileRecords + FILE_WORDS * file;
       const from = this.#words[record + SHOWN_FROM]!;
       // Only the newest line of those that come together is written.
-      if (from === 0) return;
+      if (from === 0) continue;
       const to = this.#words[record + SHOWN_TO]!;
       this.#words[record + SHOWN_FROM] = 0;
       bytes.set(this.memory.subarray(from, to));
       bytes.fill(NEWLINE, to - from);
       const wait = this.#outputs.status(file, bytes);
       if (wait) waits.push(wait);
-    });
-    if (waits.length === 0) return this.#deliverAlerts();
-    return Promise.all(waits).then(() => this.#deliverAlerts());
+    }
+    const wait = allOf(waits);
+    return wait
+      ? wait.then(() => this.#deliverAlerts())
+      : this.#deliverAlerts();
   }
 
   #deliverAlerts(): undefined {

@@ -62,11 +62,16 @@ const LOCK_NB = 4;
  * Reads what has arrived.
  *
  * @param buffer Where the bytes go; at most its length is read
+ * @param most How many bytes are read at most
  * @returns How many bytes were read, 0 at the end of input, minus the error
  * number on a failure; never `EINTR`: an interrupted call is repeated
  */
-export function read(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
-  const length = BigInt(buffer.length);
+export function read(
+  fd: number,
+  buffer: Uint8Array<ArrayBuffer>,
+  most = Infinity,
+): number {
+  const length = BigInt(Math.min(most, buffer.length));
   while (true) {
     const n = lib.read(fd, buffer, length);
     if (n >= 0) return n;

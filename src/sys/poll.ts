@@ -215,16 +215,18 @@ export class Poller {
    * Therefore the loop turns again soon, whether anything is found or not.
    *
    * @param milliseconds How long; -1 for as long as it takes
+   * @returns `undefined` when it has waited in this thread only: a busy program
+   * has no use for a promise then. Otherwise a promise of the end of the wait
    * @throws {SysError} When the kernel has no memory
    */
-  async waitHere(milliseconds = -1): Promise<void> {
+  waitHere(milliseconds = -1): Promise<void> | undefined {
     const start = performance.now();
     if (this.#turnBy === undefined) {
       this.#turnBy = start + LONGEST_STOP;
       // What a program finds as it starts, the end of its input perhaps, it
       // shall have before it starts a thread. The loop has work by then that
       // the runtime has left in it.
-      if (!this.#woken && this.look()) return;
+      if (!this.#woken && this.look()) return undefined;
     }
     const events = loopEvents();
     const still = this.#turnBy - start;
@@ -237,16 +239,22 @@ export class Poller {
       const waiting = this.found(this.#size) !== 0;
       this.set(this.#size, this.#wake?.reader ?? -1, READABLE);
       if (!waiting) {
-        if (n > 0) return;
-        if (whole && !this.#interrupted) return;
+        if (n > 0) return undefined;
+        if (whole && !this.#interrupted) return undefined;
       } else if (n > 1) milliseconds = 0;
       if (waiting || this.#interrupted) this.#quiet = 0;
     }
-    this.#quiet++;
     const spent = performance.now() - start;
-    await this.wait(
+    return this.#turnOnce(
       milliseconds < 0 ? -1 : Math.max(milliseconds - spent, 0),
+      events,
     );
+  }
+
+  /** Waits while the event loop turns, and notes by when it has to turn again. */
+  async #turnOnce(milliseconds: number, events: number): Promise<void> {
+    this.#quiet++;
+    await this.wait(milliseconds);
     const watched = events >= 0 && this.#quiet > TURNS_FOR_SIGNALS;
     this.#turnBy = performance.now() +
       (watched ? LONGEST_WATCHED_STOP : LONGEST_STOP);

@@ -19,7 +19,9 @@ import { denoCommand } from "./_programs.ts";
 const LONG = 10_000;
 const byte = bytes("x");
 
-async function milliseconds(what: () => Promise<void>): Promise<number> {
+async function milliseconds(
+  what: () => Promise<void> | undefined,
+): Promise<number> {
   const start = performance.now();
   await what();
   return performance.now() - start;
