@@ -16,7 +16,7 @@ import {
   O_CLOEXEC,
   O_NONBLOCK,
 } from "./descriptors.ts";
-import { AT_FDCWD, cString, load } from "./libc.ts";
+import { AT_FDCWD, cString, load, StringRoom } from "./libc.ts";
 
 const lib = load({
   openat: { parameters: ["i32", "buffer", "i32", "u32"], result: "i32" },
@@ -99,6 +99,9 @@ const FLAGS: Record<OpenMode, number> = {
 /** A file's name, or its bytes. */
 export type Name = string | Uint8Array;
 
+const names = new StringRoom();
+const newNames = new StringRoom();
+
 /**
  * Opens a file, or a directory for reading. The descriptor isn't inherited by
  * other programs. Opening never waits, not even for the other end of a fifo.
@@ -116,7 +119,7 @@ export function open(
   directory: number = AT_FDCWD,
 ): number {
   const flags = FLAGS[mode] | O_NONBLOCK | O_CLOEXEC;
-  return check(lib.openat(directory, cString(name), flags, permissions));
+  return check(lib.openat(directory, names.put(name), flags, permissions));
 }
 
 /**
@@ -150,7 +153,7 @@ export function mkdir(
   permissions = 0o700,
   directory: number = AT_FDCWD,
 ): void {
-  check(lib.mkdirat(directory, cString(name), permissions));
+  check(lib.mkdirat(directory, names.put(name), permissions));
 }
 
 /**
@@ -167,7 +170,9 @@ export function rename(
   to: Name,
   directory: number = AT_FDCWD,
 ): void {
-  check(lib.renameat(directory, cString(from), directory, cString(to)));
+  check(
+    lib.renameat(directory, names.put(from), directory, newNames.put(to)),
+  );
 }
 
 /**
@@ -177,7 +182,7 @@ export function rename(
  * @throws {SysError} `ENOENT` when it isn't there; others
  */
 export function unlink(name: Name, directory: number = AT_FDCWD): void {
-  check(lib.unlinkat(directory, cString(name), 0));
+  check(lib.unlinkat(directory, names.put(name), 0));
 }
 
 /**
@@ -192,7 +197,7 @@ export function chmod(
   mode: number,
   directory: number = AT_FDCWD,
 ): void {
-  check(lib.fchmodat(directory, cString(name), mode, 0));
+  check(lib.fchmodat(directory, names.put(name), mode, 0));
 }
 
 /** A file's type, mode, size and times, as stat(2) has them. */
@@ -257,18 +262,32 @@ export function lstat(
 const found = new Uint8Array(256);
 const view = new DataView(found.buffer);
 
+/** A number of 8 bytes. A BigInt would take a good part of the call's time. */
+function long(at: number): number {
+  return view.getInt32(at + 4, true) * 2 ** 32 + view.getUint32(at, true);
+}
+
+function time(at: number): number {
+  return long(at) + view.getUint32(at + 8, true) / 1e9;
+}
+
+/** An inode's number. Some file systems make use of all 64 bits of it. */
+function inode(at: number): number | bigint {
+  const number = long(at);
+  const exact = number >= 0 && number <= Number.MAX_SAFE_INTEGER;
+  return exact ? number : view.getBigUint64(at, true);
+}
+
 function statx(
   name: Name,
   directory: number,
   flags: number,
 ): FileInfo | undefined {
-  if (lib.statx(directory, cString(name), flags, STATX_ALL, found) < 0) {
+  if (lib.statx(directory, names.put(name), flags, STATX_ALL, found) < 0) {
     // Often, and what an error is made of takes longer than the call.
     if (lastErrno() === ENOENT) return undefined;
     throw new SysError(lastErrno());
   }
-  const time = (at: number) =>
-    Number(view.getBigInt64(at, true)) + view.getUint32(at + 8, true) / 1e9;
   const mode = view.getUint16(28, true);
   const type = mode & S_IFMT;
   return {
@@ -279,12 +298,12 @@ function statx(
     isSocket: type === S_IFSOCK,
     nlink: view.getUint32(16, true),
     mode,
-    size: Number(view.getBigUint64(40, true)),
+    size: long(40),
     mtime: time(112),
     ctime: time(96),
     birthtime: view.getUint32(0, true) & STATX_BTIME ? time(80) : undefined,
     identity: `${view.getUint32(136, true)}:${view.getUint32(140, true)}:${
-      view.getBigUint64(32, true)
+      inode(32)
     }`,
   };
 }
@@ -300,7 +319,7 @@ function statx(
 export function readlink(name: Name): Bytes {
   const path = new Uint8Array(4096);
   const length = BigInt(path.length);
-  const n = check(lib.readlinkat(AT_FDCWD, cString(name), path, length));
+  const n = check(lib.readlinkat(AT_FDCWD, names.put(name), path, length));
   return path.slice(0, n);
 }
 
@@ -313,7 +332,8 @@ const ACCESS = { read: 4, write: 2, enter: 1 };
  * @returns Whether it may; `false` when there is no such file
  */
 export function access(name: Name, what: keyof typeof ACCESS): boolean {
-  return lib.faccessat(AT_FDCWD, cString(name), ACCESS[what], AT_EACCESS) === 0;
+  return lib.faccessat(AT_FDCWD, names.put(name), ACCESS[what], AT_EACCESS) ===
+    0;
 }
 
 /**

@@ -99,3 +99,35 @@ export function cString(text: string | Uint8Array): Uint8Array<ArrayBuffer> {
   out.set(bytes);
   return out;
 }
+
+/** A name has at most 4096 bytes (PATH_MAX), its NUL included. */
+const PATH_MAX = 4096;
+/** How many bytes UTF-8 takes at most for a unit of UTF-16. */
+const UTF8_MOST = 3;
+
+/**
+ * Room for one string that a function doesn't keep. What is allocated for a call
+ * takes longer than many a call.
+ */
+export class StringRoom {
+  readonly #bytes = new Uint8Array(PATH_MAX);
+
+  /**
+   * Makes the NUL-terminated string that C functions take.
+   *
+   * @param text The text, or its bytes
+   * @returns Its bytes, a NUL, and any others; until the next call
+   * @throws {TypeError} When the text contains a NUL, where C would cut it off
+   */
+  put(text: string | Uint8Array): Uint8Array<ArrayBuffer> {
+    if (UTF8_MOST * text.length >= PATH_MAX) return cString(text);
+    const bytes = this.#bytes;
+    let length = text.length;
+    if (typeof text === "string") {
+      length = encoder.encodeInto(text, bytes).written;
+    } else bytes.set(text);
+    bytes[length] = 0;
+    // The same complaint as there.
+    return bytes.indexOf(0) < length ? cString(text) : bytes;
+  }
+}

@@ -402,3 +402,27 @@ testWith(["sh"], "an output that may have been closed is known", async () => {
   }));
   assertEquals(found, ["true", "true", "false", "false"]);
 });
+
+Deno.test("names of all lengths, one after the other", () => {
+  using work = openFolder();
+  const longest = `${"a/".repeat(5)}${"é".repeat(120)}`;
+  Deno.mkdirSync(`${work.path}/a/a/a/a/a`, { recursive: true });
+  for (const name of [longest, "b", "c".repeat(255), "d"]) {
+    close(open(name, "append", 0o644, work.fd));
+    // As bytes, the name is the same.
+    assert(stat(new TextEncoder().encode(name), work.fd)?.isFile, name);
+  }
+  rename("c".repeat(255), "e", work.fd);
+  rename("b", "c".repeat(254), work.fd);
+  assertEquals(
+    readdir(work.fd).filter((name) => !name.startsWith(".")).sort(),
+    ["a", "c".repeat(254), "d", "e"],
+  );
+  // A path of 4095 bytes is the longest that there is.
+  const slashes = (n: number) => `${"/".repeat(n - 1)}d`;
+  for (const n of [1364, 1365, 1366, 4094]) {
+    assert(stat(`.${slashes(n)}`, work.fd)?.isFile, `${n}`);
+  }
+  fails("ENAMETOOLONG", () => stat(`.${slashes(4095)}`, work.fd));
+  assertThrows(() => stat(Uint8Array.of(0x64, 0), work.fd), TypeError);
+});
