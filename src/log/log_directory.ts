@@ -215,6 +215,8 @@ export class LogDirectory {
   #mostFinishing = MOST_FINISHING;
   /** The finished files that are being synced. */
   readonly #finishing = new Set<Promise<void>>();
+  /** The end of the last of them, and so of all. */
+  #lastFinishing: Promise<void> | undefined;
   /** The sync of the directory after one that has failed. */
   #syncingAgain: Promise<void> | undefined;
   /** Until when writing to `current` is expected to fail. */
@@ -894,8 +896,9 @@ export class LogDirectory {
     const { path } = this;
     const large = this.#settings.size > LARGE;
     const most = large ? MOST_FINISHING_LARGE : this.#mostFinishing;
-    while (this.#finishing.size >= most) await Promise.race(this.#finishing);
-    if (await this.#isElsewhere()) {
+    // They end in the order in which they began.
+    while (this.#finishing.size >= most) await oldest(this.#finishing);
+    if (this.#siblings && await this.#isElsewhere()) {
       // The directory was moved: there this `current` is the last file.
       await this.#complete();
       return false;
@@ -904,7 +907,7 @@ export class LogDirectory {
       () => this.#old.nextName(UNPROCESSED),
       `unable to read ${path}`,
     );
-    const before = Promise.all(this.#finishing);
+    const before = this.#lastFinishing;
     const finishing = Promise.withResolvers<void>();
     this.#finishing.add(finishing.promise);
     this.#renaming = true;
@@ -923,6 +926,7 @@ export class LogDirectory {
     let finished: Promise<void> | undefined;
     if (renamed) {
       finished = this.#finish(file, name, before, release).then(end);
+      this.#lastFinishing = finishing.promise;
     } else {
       this.#old.finish(name, undefined);
       end();
@@ -948,7 +952,7 @@ export class LogDirectory {
   async #finish(
     fd: number,
     name: string,
-    before: Promise<unknown>,
+    before: Promise<void> | undefined,
     release: () => void,
   ): Promise<void> {
     const { path } = this;
@@ -1138,7 +1142,7 @@ export class LogDirectory {
    * @returns A promise that is kept at its end; `undefined` when nothing goes on
    */
   processing(): Promise<void> | undefined {
-    return this.#queue?.work ?? this.#finishing.values().next().value;
+    return this.#queue?.work ?? oldest(this.#finishing);
   }
 
   /** Finishes `current` when that is {@linkcode LogDirectory.due}. */
@@ -1191,6 +1195,10 @@ export class LogDirectory {
     if (this.#lock >= 0) close(this.#lock);
     this.#lock = -1;
   }
+}
+
+function oldest(all: ReadonlySet<Promise<void>>): Promise<void> | undefined {
+  return all.values().next().value;
 }
 
 /** A directory that this process has locked, and the lock's descriptor. */
