@@ -45,7 +45,7 @@ const PROCESSOR_DESCRIPTORS = 10;
 /** Those with which a log finishes small files faster. */
 const MORE_DESCRIPTORS = 8;
 /** Those with which old files are freed faster. */
-const MORE_TO_FREE = 2;
+const MORE_TO_FREE = 8;
 /** Those that are of use to logs of hosts, see `host_logs.ts`. */
 const HOSTS_DESCRIPTORS = 1200;
 
