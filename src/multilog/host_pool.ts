@@ -100,6 +100,8 @@ export class HostPool implements Siblings {
   /** How many logs something is done to at a time at the most. */
   readonly #atOnce: number;
   readonly #inside: Semaphore;
+  /** Whether logs that are idle are being closed. */
+  #closingIdle = false;
   /** What goes on besides. */
   readonly #background = new Set<Promise<void>>();
   #terminating = false;
@@ -263,15 +265,42 @@ export class HostPool implements Siblings {
     return parked;
   }
 
-  /** Closes the logs that are idle. */
+  /** Closes the logs that are idle, those that are parked, too. */
   closeIdle(): void {
     const now = performance.now();
     this.lookAt = this.#live.size > 0 ? now + IDLE / 2 : Infinity;
-    for (const [log, host] of this.#live) {
-      if (now - host.last < IDLE || host.closing) continue;
-      if (log.processing()) continue;
-      this.inBackground(() => this.#close(host));
-    }
+    if (this.#closingIdle) return;
+    const isIdle = ({ log, last, closing }: Host) =>
+      log && !closing && !log.processing() && now - last >= IDLE;
+    const idle = [...this.#live.values()].filter(isIdle);
+    if (idle.length === 0) return;
+    this.#closingIdle = true;
+    this.inBackground(async () => {
+      try {
+        // One may have had lines until it is its turn.
+        await this.#closeEach(
+          idle,
+          (host) => !this.#terminating && isIdle(host),
+        );
+      } finally {
+        this.#closingIdle = false;
+      }
+    });
+  }
+
+  /** Closes logs, a few at a time: each has to be open for that. */
+  async #closeEach(
+    hosts: readonly Host[],
+    isWanted: (host: Host) => unknown = () => true,
+  ): Promise<void> {
+    let next = 0;
+    const work = async () => {
+      while (next < hosts.length) {
+        const host = hosts[next++]!;
+        if (isWanted(host)) await this.#close(host);
+      }
+    };
+    await Promise.all(Array.from({ length: this.#atOnce }, work));
   }
 
   /** Closes a host's log well. */
@@ -400,12 +429,8 @@ export class HostPool implements Siblings {
     const hosts = [...this.#live.values()];
     const working = hosts.filter(({ log }) => log!.processing());
     const others = hosts.filter(({ log }) => !log!.processing());
-    let next = 0;
-    const work = async () => {
-      while (next < others.length) await this.#close(others[next++]!);
-    };
     await Promise.all([
-      ...Array.from({ length: this.#atOnce }, work),
+      this.#closeEach(others),
       ...working.map((host) => this.#close(host)),
     ]);
   }
