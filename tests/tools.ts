@@ -88,6 +88,21 @@ export function someOf<T>(list: readonly T[], few: number): T[] {
     .sort((a, b) => a.i - b.i).map(({ i }) => list[i]!);
 }
 
+/**
+ * Cuts a list into pieces.
+ *
+ * @param list The list
+ * @param size How many a piece has, but the last
+ * @returns The pieces, in the list's order
+ */
+export function chunk<T>(list: readonly T[], size: number): T[][] {
+  const pieces: T[][] = [];
+  for (let at = 0; at < list.length; at += size) {
+    pieces.push(list.slice(at, at + size));
+  }
+  return pieces;
+}
+
 /** What a test needs: programs that must be installed, root, or time. */
 export type Need = string;
 

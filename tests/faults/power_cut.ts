@@ -21,7 +21,17 @@ export const CALLS =
 
 /** What goes before a program so that its calls are recorded. */
 export function recording(file: string): string[] {
-  return ["strace", "-f", "-qq", "-xx", "-s", "1000000", "-o", file]
+  return [
+    "strace",
+    "-f",
+    "--seccomp-bpf",
+    "-qq",
+    "-xx",
+    "-s",
+    "1000000",
+    "-o",
+    file,
+  ]
     .concat("-e", `trace=${CALLS}`, "-e", "signal=none");
 }
 

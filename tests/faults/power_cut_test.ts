@@ -6,6 +6,7 @@ import { assert, assertEquals } from "@std/assert";
 import { startOurs } from "../socklog/servers.ts";
 import {
   chosenSeed,
+  chunk,
   folder,
   howMany,
   inParallel,
@@ -30,6 +31,8 @@ import {
 
 /** How many disks are started on at the most. */
 const SAMPLE = howMany(24, 400);
+/** So many of them one multilog starts on, each with logs of its own. */
+const AT_ONCE = 12;
 /** How many disks are looked at, at random, for each call. */
 const AT_RANDOM = howMany(2, 6);
 
@@ -91,6 +94,11 @@ function describe({ disk, call }: Cut): string {
   return `after ${call}, with\n${files.join("\n")}`;
 }
 
+/** A script's words, its logs in a directory. */
+function below(directory: string, script: readonly string[]): string[] {
+  return script.map((word) => word.replace(/^(@?)\.\//, `$1./${directory}/`));
+}
+
 /** Starts on each disk, and looks for the lines that are due. */
 async function check(
   { cuts, lines }: { cuts: Cut[]; lines: string[] },
@@ -98,26 +106,33 @@ async function check(
   script: readonly string[],
   once: boolean,
 ): Promise<void> {
-  await inParallel(chosen(cuts), async (cut) => {
+  await inParallel(chunk(chosen(cuts), AT_ONCE), async (some) => {
     using at = folder();
-    putOnDisk(cut.disk, at.path);
-    const { code, stderr } = await run([multilog, ...script], {
-      cwd: at.path,
-      patience: 60,
-    });
-    assertEquals(code, 0, `${stderr}\n${describe(cut)}`);
-    // In each log by itself: a script may have a line go to several.
-    const found = [...Deno.readDirSync(at.path)].map(({ name }) => {
-      const times = new Map<string, number>();
-      for (const line of linesBelow(`${at.path}/${name}`)) {
-        times.set(line, (times.get(line) ?? 0) + 1);
+    for (const [i, { disk }] of some.entries()) {
+      Deno.mkdirSync(`${at.path}/${i}`);
+      putOnDisk(disk, `${at.path}/${i}`);
+    }
+    const { code, stderr } = await run(
+      [multilog, ...some.flatMap((_, i) => below(`${i}`, script))],
+      { cwd: at.path, patience: 300 },
+    );
+    const all = () => some.map((cut, i) => `${i}: ${describe(cut)}`).join("\n");
+    assert(code === 0, `${code} ${stderr}\n${all()}`);
+    for (const [i, cut] of some.entries()) {
+      // In each log by itself: a script may have a line go to several.
+      const logs = [...Deno.readDirSync(`${at.path}/${i}`)];
+      const found = logs.map(({ name }) => {
+        const times = new Map<string, number>();
+        for (const line of linesBelow(`${at.path}/${i}/${name}`)) {
+          times.set(line, (times.get(line) ?? 0) + 1);
+        }
+        return times;
+      });
+      for (const line of lines.slice(0, cut.due)) {
+        const times = Math.max(0, ...found.map((all) => all.get(line) ?? 0));
+        assert(times > 0, `"${line}" is lost ${describe(cut)}`);
+        if (once) assertEquals(times, 1, `"${line}" ${describe(cut)}`);
       }
-      return times;
-    });
-    for (const line of lines.slice(0, cut.due)) {
-      const times = Math.max(0, ...found.map((all) => all.get(line) ?? 0));
-      assert(times > 0, `"${line}" is lost ${describe(cut)}`);
-      if (once) assertEquals(times, 1, `"${line}" ${describe(cut)}`);
     }
   });
 }

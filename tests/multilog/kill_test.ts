@@ -10,6 +10,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { copySync } from "@std/fs";
 import {
+  chunk,
   folder,
   inParallel,
   latin1,
@@ -51,6 +52,9 @@ interface Scenario {
   /** Whether old files go, so that the first lines aren't there any more. */
   trimmed?: boolean;
 }
+
+/** So many logs that runs have left one multilog starts on. */
+const AT_ONCE = 8;
 
 const PROCESSOR = "!cat; cat <&4 >&5; echo run >&5";
 /** Two files of the smallest size and a few lines. */
@@ -188,20 +192,16 @@ async function kill(
   throw new Error("no call of that name comes again");
 }
 
-/** Kills at each point, a few at a time. */
-async function killAtEach(
-  points: readonly Point[],
-  killAt: (point: Point) => Promise<void>,
-  workers?: number,
-): Promise<void> {
-  await inParallel(points, async (point) => {
-    try {
-      await killAt(point);
-    } catch (error) {
-      const { name, which } = point;
-      throw new Error(`killed at ${name} ${which}`, { cause: error });
-    }
-  }, workers);
+/** Does something for a point; what goes wrong there is said with it. */
+async function atPoint<T>(
+  { name, which }: Point,
+  work: () => T | Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new Error(`killed at ${name} ${which}`, { cause: error });
+  }
 }
 
 /** Runs a scenario to its end, and lists its calls from the first to the log. */
@@ -279,73 +279,125 @@ function plain(path: string): Record<string, Entry> {
   );
 }
 
+/**
+ * Starts on logs that runs have left, all of them at once: where one is, its
+ * script is in the words, with that log.
+ *
+ * @param at Where the runs' folders are
+ * @param folders Their names
+ * @returns What is in each log then
+ */
 async function restart(
   program: string,
   script: readonly string[],
-  cwd: string,
-): Promise<Record<string, Entry>> {
-  const { code, stderr } = await run([program, ...script], { cwd, stdin: "" });
+  at: string,
+  folders: readonly string[],
+): Promise<Record<string, Entry>[]> {
+  const words = folders.flatMap((name) =>
+    script.map((word) => word === "./log" ? `./${name}/log` : word)
+  );
+  const { code, stderr } = await run([program, ...words], {
+    cwd: at,
+    stdin: "",
+  });
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
-  return plain(`${cwd}/log`);
+  return folders.map((name) => plain(`${at}/${name}/log`));
 }
 
-/** Kills a run at one call, and looks what becomes of it. */
-async function killAt(scenario: Scenario, point: Point): Promise<void> {
+/** Kills runs, each at one call, and looks what becomes of what they left. */
+async function killAt(
+  scenario: Scenario,
+  points: readonly Point[],
+): Promise<void> {
+  const { script } = scenario;
   using at = folder();
-  const cwd = `${at.path}/run`;
-  await kill(point, cwd, async (under) => {
-    prepare(cwd, scenario);
-    const words = [...under, ours.multilog, ...scenario.script];
-    return await run(words, { cwd, stdin: scenario.input });
-  });
-  // Before the first call that does something there is no directory.
-  Deno.mkdirSync(`${cwd}/log`, { recursive: true });
-  // Both start on the same: a processor may still be writing to the first.
-  copySync(cwd, `${at.path}/ours`, { preserveTimestamps: true });
-  copySync(`${at.path}/ours`, `${at.path}/theirs`);
-  const killed = `${at.path}/ours/log`;
-  checkState(look(killed));
+  const left: Left[] = [];
+  for (const [i, point] of points.entries()) {
+    const cwd = `${at.path}/run${i}`;
+    await atPoint(point, async () => {
+      await kill(point, cwd, async (under) => {
+        prepare(cwd, scenario);
+        const words = [...under, ours.multilog, ...script];
+        return await run(words, { cwd, stdin: scenario.input });
+      });
+      // Before the first call that does something there is no directory.
+      Deno.mkdirSync(`${cwd}/log`, { recursive: true });
+      // Both start on the same: a processor may still be writing to the first.
+      copySync(cwd, `${at.path}/ours${i}`, { preserveTimestamps: true });
+      copySync(`${at.path}/ours${i}`, `${at.path}/theirs${i}`);
+      left.push(whatIsLeft(scenario, `${at.path}/ours${i}/log`));
+    });
+  }
+  const named = (what: string) => points.map((_, i) => `${what}${i}`);
+  const mine = await restart(ours.multilog, script, at.path, named("ours"));
+  const theirs = await restart(ORIGINAL, script, at.path, named("theirs"));
+  // And then ours goes on after it.
+  await restart(ours.multilog, script, at.path, named("theirs"));
+  for (const [i, point] of points.entries()) {
+    await atPoint(point, () => {
+      compare(scenario, mine[i]!, theirs[i]!);
+      for (const what of ["ours", "theirs"]) {
+        checkLines(scenario, left[i]!, `${at.path}/${what}${i}/log`);
+      }
+    });
+  }
+}
+
+/** What a run that was killed has left. */
+interface Left {
+  /** All lines, each once. */
+  lines: string;
+  /** The first number that was ever there, and the one after the last. */
+  first: number;
+  most: number;
+}
+
+/** Looks at what a run has left. */
+function whatIsLeft(scenario: Scenario, log: string): Left {
+  checkState(look(log));
   const first = scenario.left["current"] || scenario.left["previous"] ? 0 : 100;
-  const lines = linesIn(killed);
+  const lines = linesIn(log);
   const from = scenario.trimmed ? parseInt(lines) || 0 : first;
   const most = inOrder(wholeLines(lines), from);
   if (scenario.trimmed) assert(from < 1000 || most === from);
+  return { lines, first, most };
+}
 
-  const mine = await restart(
-    ours.multilog,
-    scenario.script,
-    `${at.path}/ours`,
-  );
-  const theirs = await restart(
-    ORIGINAL,
-    scenario.script,
-    `${at.path}/theirs`,
-  );
+/** Compares what ours and the original made of the same. */
+function compare(
+  { script, trimmed }: Scenario,
+  mine: Record<string, Entry>,
+  theirs: Record<string, Entry>,
+): void {
   // With the original an empty file pushes out one with lines.
   const pushed = Object.entries(theirs).some(([name, { text }]) =>
     /^\d/.test(name) && text === ""
   );
   // It leaves alone what waits for a processor.
-  const queued = scenario.script.some((word) => word.startsWith("!"));
-  if (!queued && !(scenario.trimmed && pushed)) assertEquals(mine, theirs);
+  const queued = script.some((word) => word.startsWith("!"));
+  if (!queued && !(trimmed && pushed)) assertEquals(mine, theirs);
   if (queued) {
     assertEquals(Object.keys(mine).filter((name) => /u$/.test(name)), []);
   }
-  // And then ours goes on after it.
-  await restart(ours.multilog, scenario.script, `${at.path}/theirs`);
-  for (const path of [killed, `${at.path}/theirs/log`]) {
-    const after = linesIn(path);
-    if (scenario.trimmed) assert(lines.endsWith(after), "not the last lines");
-    else assertEquals(after, lines);
-    assertEquals(
-      inOrder(wholeLines(after), scenario.trimmed ? parseInt(after) : first),
-      most,
-    );
-    if (queued) {
-      // Each run of the processor counts once.
-      const { state } = look(path);
-      assert(/^(run\n)*$/.test(state!.text), state!.text);
-    }
+}
+
+/** Looks for the lines that a run had left, after the starts on it. */
+function checkLines(
+  { script, trimmed }: Scenario,
+  { lines, first, most }: Left,
+  log: string,
+): void {
+  const after = linesIn(log);
+  if (trimmed) assert(lines.endsWith(after), "not the last lines");
+  else assertEquals(after, lines);
+  assertEquals(
+    inOrder(wholeLines(after), trimmed ? parseInt(after) : first),
+    most,
+  );
+  if (script.some((word) => word.startsWith("!"))) {
+    // Each run of the processor counts once.
+    const { state } = look(log);
+    assert(/^(run\n)*$/.test(state!.text), state!.text);
   }
 }
 
@@ -372,7 +424,10 @@ for (const scenario of SCENARIOS) {
     `kill: at every call of a ${scenario.name}`,
     async () => {
       const some = someOf(await points(scenario), 20);
-      await killAtEach(some, (point) => killAt(scenario, point));
+      await inParallel(
+        chunk(some, AT_ONCE),
+        (points) => killAt(scenario, points),
+      );
     },
   );
 }
@@ -548,9 +603,9 @@ for (const crowded of CROWDED) {
       all.splice(last + 1 + AROUND);
       all.splice(0, Math.max(first - AROUND, 0));
       // Most of it is waiting.
-      await killAtEach(
+      await inParallel(
         someOf(all, 16),
-        (point) => killCrowd(crowded, point),
+        (point) => atPoint(point, () => killCrowd(crowded, point)),
         8,
       );
     },
@@ -579,7 +634,7 @@ testWith(["strace"], "kill: what the disk is told, in its order", async () => {
     after = "write current",
   ) => {
     await run(
-      ["strace", "-f", "-y", "-o", "trace", "-e"]
+      ["strace", "-f", "--seccomp-bpf", "-y", "-o", "trace", "-e"]
         .concat("trace=fsync,fchmod,fchmodat,renameat,unlinkat,write,openat")
         .concat(ours.multilog, script),
       { cwd: at.path, stdin: input },
