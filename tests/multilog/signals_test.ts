@@ -525,15 +525,19 @@ testWith(
       }
       await until("it runs again", () => runs() === RESTARTS_EACH + 1);
       await writer.stop();
-      // The last line may be the one that finishes its file.
-      await until(
-        "all is written",
-        () => whole(path).endsWith(`${writer.next - 1}\n`),
-      );
+      const last = `${writer.next - 1}\n`;
+      await until("all is written", () => {
+        const current = text(`${path}/current`);
+        // The last line may be the one that finishes its file.
+        return (current || whole(path)).endsWith(last);
+      });
+      // After TERM no more files go to a processor.
+      const isDone = () => oldFiles(path).every((name) => name.endsWith(".s"));
+      await until("all is processed", isDone);
       await svc("-dx");
       await supervise.code();
       assertEquals(text(`${at.path}/said`), "");
-      assert(oldFiles(path).every((name) => name.endsWith(".s")));
+      assert(isDone());
       const all = whole(path).replace(/^@[0-9a-f]{24} /gm, "");
       assertEquals(inOrder(all), writer.next, `seed ${seed}`);
       assert(writer.next > 1000);
