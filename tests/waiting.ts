@@ -63,18 +63,34 @@ export async function soon<T>(
 }
 
 /**
+ * For how many seconds something waited for a core, since the machine started;
+ * 0 where the kernel doesn't count it.
+ */
+function crowdedFor(): number {
+  try {
+    const pressure = Deno.readTextFileSync("/proc/pressure/cpu");
+    return Number(/^some .*total=(\d+)/m.exec(pressure)?.[1] ?? 0) / 1e6;
+  } catch {
+    return 0;
+  }
+}
+
+/**
  * Measures how long something takes that has to be done in time, and how late
  * this machine was at the worst meanwhile: whoever had to be in time was that
- * late several times, for no fault of its own.
+ * late several times, for no fault of its own. It may have been what waited for
+ * a core, too.
  *
  * @param work What is measured
- * @returns Seconds: how long it took, and what more than its time is granted
+ * @returns Seconds: how long it took, and what more than its time is granted;
+ * and what came of it
  */
-export async function timed(
-  work: () => Promise<unknown>,
-): Promise<{ seconds: number; granted: number }> {
+async function timed<T>(
+  work: () => Promise<T>,
+): Promise<{ seconds: number; granted: number; result: T }> {
   const period = 50;
   const begin = performance.now();
+  const crowded = crowdedFor();
   let last = begin;
   let late = 0;
   const look = () => {
@@ -83,14 +99,39 @@ export async function timed(
     last = now;
   };
   const timer = setInterval(look, period);
+  let result;
   try {
-    await work();
+    result = await work();
   } finally {
     clearInterval(timer);
   }
   look();
   const seconds = (performance.now() - begin) / 1000;
-  return { seconds, granted: 1 + 5 * late / 1000 };
+  return {
+    seconds,
+    granted: 1 + 5 * late / 1000 + crowdedFor() - crowded,
+    result,
+  };
+}
+
+/**
+ * Does something that has to be done in time. On a busy machine that is longer:
+ * what has to be in time there waits for a core.
+ *
+ * @param limit How many seconds it may take
+ * @param work What is to be done
+ * @returns How many it took, and what came of it
+ * @throws {Error} When it took longer
+ */
+export async function inTime<T>(
+  limit: number,
+  work: () => Promise<T>,
+): Promise<{ seconds: number; result: T }> {
+  const { seconds, granted, result } = await timed(work);
+  if (seconds > limit + granted) {
+    throw new Error(`${seconds} s, ${granted} were granted beside ${limit}`);
+  }
+  return { seconds, result };
 }
 
 /**

@@ -320,7 +320,15 @@ testWith(
       // One line fills a file.
       const line = "x".repeat(size - 1) + "\n";
       const { code } = await run(
-        ["strace", "-f", "-o", "trace", "-e", "trace=fsync,renameat"].concat(
+        [
+          "strace",
+          "-f",
+          "--seccomp-bpf",
+          "-o",
+          "trace",
+          "-e",
+          "trace=fsync,renameat",
+        ].concat(
           ["-e", "inject=fsync:delay_enter=100000", "sh", "-c"],
           [`ulimit -n ${descriptors}; exec "$0" "$@"`, ours.multilog],
           [`s${size}`, "n99", "./log"],

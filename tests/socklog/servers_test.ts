@@ -3,7 +3,15 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../src/getopt.ts";
 import { parseServers } from "../../src/socklog/servers.ts";
 import { bothWays, sender } from "../inside/_ways.ts";
-import { folder, freePort, ours, run, Running, until } from "../tools.ts";
+import {
+  folder,
+  freePort,
+  inTime,
+  ours,
+  run,
+  Running,
+  until,
+} from "../tools.ts";
 import { silent, startOurs } from "./servers.ts";
 
 const HOST = "127.0.0.1";
@@ -63,12 +71,10 @@ bothWays("a server that hangs has its share of the time", async () => {
   using hanging = silent();
   const hung = hanging.end.port;
   await using server = await startOurs(["-aRHl0", "@"]);
-  const start = performance.now();
-  const { code, stderr } = await sendFile([hung, server.port], [
-    "-a",
-    "-T1+30",
-  ]);
-  const seconds = (performance.now() - start) / 1000;
+  const { seconds, result: { code, stderr } } = await inTime(
+    4,
+    () => sendFile([hung, server.port], ["-a", "-T1+30"]),
+  );
   const timedOut = `unable to connect to ${HOST} port ${hung}: timed out\n`;
   assertEquals(
     stderr,
@@ -76,11 +82,12 @@ bothWays("a server that hangs has its share of the time", async () => {
       `socklog-tcp: connected to ${HOST} port ${server.port}\n`,
   );
   assertEquals([code, server.data], [0, "one\ntwo\n"]);
-  assert(seconds >= 0.5 && seconds < 5, `${seconds} s`);
+  assert(seconds >= 0.5, `${seconds} s`);
   // All of it, where there is no other.
-  const before = performance.now();
-  const failed = await sendFile([hung, 1], ["-T1+2"]);
-  const all = (performance.now() - before) / 1000;
+  const { seconds: all, result: failed } = await inTime(
+    1.9,
+    () => sendFile([hung, 1], ["-T1+2"]),
+  );
   assertEquals(
     [failed.code, failed.stderr],
     [
@@ -89,7 +96,7 @@ bothWays("a server that hangs has its share of the time", async () => {
       `socklog-tcp: unable to connect to ${HOST} port 1: connection refused\n`,
     ],
   );
-  assert(all >= 1.5 && all < 2.9, `${all} s`);
+  assert(all >= 1.5, `${all} s`);
 });
 
 bothWays(
@@ -154,16 +161,13 @@ Deno.test("inside multilog, one that hangs costs the next files nothing for a mi
     at.path,
     `tryto -v socklog-tcp send -a -T4+56 ${list} 9`,
   );
-  const seconds: number[] = [];
   for (let n = 0; n < 4; n++) {
-    const start = performance.now();
-    await multilog.write(line(n));
-    await until("it arrives", () => server.data.endsWith(line(n)));
-    seconds.push((performance.now() - start) / 1000);
+    const { seconds } = await inTime(n === 0 ? 9 : 0.5, async () => {
+      await multilog.write(line(n));
+      await until("it arrives", () => server.data.endsWith(line(n)));
+    });
+    if (n === 0) assert(seconds >= 2, `${seconds} s`);
   }
-  const [first, ...rest] = seconds as [number, ...number[]];
-  assert(first >= 2 && first < 10, `${seconds}`);
-  assert(rest.every((one) => one < 1.5), `${seconds}`);
   assertEquals(await multilog.finish(), 0);
   assertEquals(
     multilog.said,
