@@ -488,13 +488,15 @@ Deno.test("--follow -n first prints that many of the last lines, also of old fil
   });
   assert(oldFiles(`${work.path}/log`).length > 2);
   for (const lines of [0, 1, 7, 300, 1000, 2999, 3000, 4000, "all"]) {
-    const { text, stderr } = await run(
-      ["timeout", "1", ours.multilog, "--follow", "./log", "-n", `${lines}`],
-      { cwd: work.path },
+    await using follower = new Follower(
+      work.path,
+      ["./log", "-n", `${lines}`],
     );
+    await follower.sleeps();
+    await follower.stop();
     const first = lines === "all" ? 0 : Math.max(3000 - Number(lines), 0);
     assertEquals(
-      [text === numbered(first, 3000), stderr],
+      [follower.output === numbered(first, 3000), follower.said],
       [true, ""],
       `${lines}`,
     );

@@ -159,7 +159,7 @@ testWith(
 Deno.test("k: a file goes when it gets too old, without a wake-up before", async () => {
   using at = folder();
   const path = `${at.path}/log`;
-  const due = now() + 5;
+  const due = now() + 8;
   const name = `${label({ seconds: due - 3600, nanoseconds: 0 })}.s`;
   put(path, { [name]: "a\n", [ago(3000)]: "b\n" });
   await using log = await start(["k3600", "./log"], { cwd: at.path });

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { encode } from "../../src/bytes.ts";
 import { readStamp } from "../../src/stamps.ts";
-import { folder, inTime, ours, run, sleep, until } from "../tools.ts";
+import { folder, inTime, ours, run, Running, sleep, until } from "../tools.ts";
 import { oldFiles, start, text } from "./harness.ts";
 
 const FORMS = {
@@ -83,11 +83,16 @@ Deno.test("--follow --local shows the stamps of T and i as local time", async ()
     const local = new Date(1000 * (moment.seconds + 4 * 3600)).toISOString()
       .replace("T", " ").slice(0, 20);
     const micro = String(moment.nanoseconds / 1000).padStart(6, "0");
-    const { text: shown } = await run(
-      ["timeout", "1", ours.multilog, "--follow", "./log", "--local"],
+    await using follower = new Running(
+      [ours.multilog, "--follow", "./log", "--local"],
       { cwd: at.path, env: { TZ: "XYZ-4" } },
     );
-    assertEquals(shown, `${local}${micro} one\n${local}${micro} two\n`);
+    await follower.prints("two\n");
+    await follower.stop();
+    assertEquals(
+      follower.output,
+      `${local}${micro} one\n${local}${micro} two\n`,
+    );
   }
 });
 
