@@ -10,6 +10,9 @@ import { signals } from "../sys/signals.ts";
 
 export type { ExitStatus };
 
+/** How many descriptors a processor needs, inside or not. */
+export const PROCESSOR_DESCRIPTORS = 10;
+
 /** One file that a processor is to be run on. */
 export interface ProcessorJob {
   /** The processor, as the script gives it. */

@@ -9,7 +9,7 @@
  * @module
  */
 import { LogDirectory, type Siblings } from "../log/log_directory.ts";
-import type { FindProcessor } from "../log/processor.ts";
+import { type FindProcessor, PROCESSOR_DESCRIPTORS } from "../log/processor.ts";
 import { type Retrier, StartError } from "../log/retrier.ts";
 import type { LogSettings } from "../log/settings.ts";
 import { descriptorLimit } from "../sys/limits.ts";
@@ -27,8 +27,9 @@ const SPARE = 0.15;
 const EACH = 4;
 /** How many are parked at once, so that it needn't be done for each line. */
 const PARKED_AT_ONCE = 50;
-/** How many processors run at a time. */
+/** How many processors run at a time, and the part of the descriptors for them. */
 const MOST_PROCESSORS = 8;
+const FOR_PROCESSORS = 0.3;
 /** How many logs something is done to at a time at the most. */
 const AT_ONCE = 32;
 /** A log that has had no line for so long is closed, in milliseconds. */
@@ -100,6 +101,7 @@ export class HostPool implements Siblings {
   /** How many logs something is done to at a time at the most. */
   readonly #atOnce: number;
   readonly #inside: Semaphore;
+  readonly #closers: Semaphore;
   /** Whether logs that are idle are being closed. */
   #closingIdle = false;
   /** What goes on besides. */
@@ -127,14 +129,21 @@ export class HostPool implements Siblings {
     this.#retrier = retrier;
     this.#wake = wake;
     this.#find = find;
-    const descriptors = Math.min(descriptorLimit() - others, 8 * MOST_OPEN) -
+    let descriptors = Math.min(descriptorLimit() - others, 8 * MOST_OPEN) -
       RESERVE;
+    let processors = MOST_PROCESSORS;
+    if (settings.processor !== "") {
+      const some = FOR_PROCESSORS * descriptors / PROCESSOR_DESCRIPTORS;
+      processors = Math.max(Math.min(Math.floor(some), processors), 1);
+      descriptors -= processors * PROCESSOR_DESCRIPTORS;
+    }
     const open = Math.floor((1 - SPARE) * descriptors / 2);
     this.#mostOpen = Math.max(Math.min(open, MOST_OPEN), 2);
     const atOnce = Math.floor(SPARE * descriptors / EACH);
     this.#atOnce = Math.max(Math.min(atOnce, AT_ONCE), 1);
     this.#inside = new Semaphore(this.#atOnce);
-    this.#turns = new Semaphore(Math.min(MOST_PROCESSORS, this.#mostOpen - 1));
+    this.#closers = new Semaphore(this.#atOnce);
+    this.#turns = new Semaphore(Math.min(processors, this.#mostOpen - 1));
   }
 
   /** Adds a name. */
@@ -178,41 +187,32 @@ export class HostPool implements Siblings {
     if (host.log && !host.log.parked) return host.log;
     const other = this.hosts[0]!;
     if (host !== other && performance.now() < host.refused) return undefined;
-    this.makeRoom();
-    while (true) {
-      try {
-        if (host.log) host.log.resume();
-        else {
-          host.log = LogDirectory.open(
-            host.path,
-            this.#settings,
-            this.#retrier,
-            this.#wake,
-            this.#find,
-            this,
-          );
-          if (this.#terminating) host.log.terminate();
-        }
-        break;
-      } catch (error) {
-        if (!(error instanceof StartError)) throw error;
-        const { code } = error;
-        if (code === "EMFILE" || code === "ENFILE") {
-          const most = Math.max(this.#awake.size - PARKED_AT_ONCE, 2);
-          this.#mostOpen = Math.min(this.#mostOpen, most);
-          if (this.#park(PARKED_AT_ONCE) > 0) continue;
-        }
-        if (host === other || !REFUSALS.has(code)) throw error;
-        host.refused = performance.now() + REFUSED;
-        this.#retrier.warn(`${error.message}; its lines go to ${other.path}`);
-        return undefined;
-      }
+    try {
+      this.#withRoom(() => {
+        if (host.log) return host.log.resume();
+        host.log = LogDirectory.open(
+          host.path,
+          this.#settings,
+          this.#retrier,
+          this.#wake,
+          this.#find,
+          this,
+        );
+        if (this.#terminating) host.log.terminate();
+      });
+    } catch (error) {
+      if (!(error instanceof StartError)) throw error;
+      if (host === other || !REFUSALS.has(error.code)) throw error;
+      host.refused = performance.now() + REFUSED;
+      this.#retrier.warn(`${error.message}; its lines go to ${other.path}`);
+      return undefined;
     }
-    this.#times.noteExpiry(host, host.log);
-    this.#live.set(host.log, host);
+    const log = host.log!;
+    this.#times.noteExpiry(host, log);
+    this.#live.set(log, host);
     this.#awake.add(host);
     this.lookAt = Math.min(this.lookAt, performance.now() + IDLE);
-    return host.log;
+    return log;
   }
 
   /**
@@ -234,6 +234,27 @@ export class HostPool implements Siblings {
         if (!(error instanceof StartError)) throw error;
         if (this.#terminating && !closing) return undefined;
         await this.#retrier.pause(`${error.message}, pausing`);
+      }
+    }
+  }
+
+  /**
+   * Opens or resumes a log. Where that takes more descriptors than there are,
+   * others are parked, and fewer are open from then on.
+   *
+   * @throws {StartError} When it can't be done with all parked that can be
+   */
+  #withRoom(step: () => void): void {
+    this.makeRoom();
+    while (true) {
+      try {
+        return step();
+      } catch (error) {
+        if (!(error instanceof StartError)) throw error;
+        if (error.code !== "EMFILE" && error.code !== "ENFILE") throw error;
+        const most = Math.max(this.#awake.size - PARKED_AT_ONCE, 2);
+        this.#mostOpen = Math.min(this.#mostOpen, most);
+        if (this.#park(PARKED_AT_ONCE) === 0) throw error;
       }
     }
   }
@@ -276,11 +297,11 @@ export class HostPool implements Siblings {
     if (idle.length === 0) return;
     this.#closingIdle = true;
     this.inBackground(async () => {
+      // One may have had lines until it is its turn.
+      const isWanted = (host: Host) => !this.#terminating && isIdle(host);
       try {
-        // One may have had lines until it is its turn.
-        await this.#closeEach(
-          idle,
-          (host) => !this.#terminating && isIdle(host),
+        await Promise.all(
+          idle.map((host) => this.#closeInTurn(host, isWanted)),
         );
       } finally {
         this.#closingIdle = false;
@@ -288,19 +309,17 @@ export class HostPool implements Siblings {
     });
   }
 
-  /** Closes logs, a few at a time: each has to be open for that. */
-  async #closeEach(
-    hosts: readonly Host[],
+  /** Closes a log, a few at a time: each has to be open for that. */
+  async #closeInTurn(
+    host: Host,
     isWanted: (host: Host) => unknown = () => true,
   ): Promise<void> {
-    let next = 0;
-    const work = async () => {
-      while (next < hosts.length) {
-        const host = hosts[next++]!;
-        if (isWanted(host)) await this.#close(host);
-      }
-    };
-    await Promise.all(Array.from({ length: this.#atOnce }, work));
+    await this.#closers.wait();
+    try {
+      if (isWanted(host)) await this.#close(host);
+    } finally {
+      this.#closers.post();
+    }
   }
 
   /** Closes a host's log well. */
@@ -358,8 +377,7 @@ export class HostPool implements Siblings {
       this.#processing.add(log);
       try {
         if (log.parked) {
-          this.makeRoom();
-          log.resume();
+          this.#withRoom(() => log.resume());
           this.#awake.add(host);
         }
         return true;
@@ -426,12 +444,11 @@ export class HostPool implements Siblings {
     while (this.#background.size > 0) await Promise.all(this.#background);
     // The logs without a processor at work come first: they have nothing to wait
     // for, and are complete if the program is killed while it waits for others.
-    const hosts = [...this.#live.values()];
-    const working = hosts.filter(({ log }) => log!.processing());
-    const others = hosts.filter(({ log }) => !log!.processing());
-    await Promise.all([
-      this.#closeEach(others),
-      ...working.map((host) => this.#close(host)),
-    ]);
+    // Those can be parked until their files are processed, and not later on:
+    // thousands may wait.
+    await Promise.all([...this.#live.values()].map(async (host) => {
+      for (let work; (work = host.log!.processing());) await work;
+      await this.#closeInTurn(host);
+    }));
   }
 }

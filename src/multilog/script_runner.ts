@@ -5,7 +5,7 @@
  * @module
  */
 import { type AnyLog, LogDirectory } from "../log/log_directory.ts";
-import type { FindProcessor } from "../log/processor.ts";
+import { type FindProcessor, PROCESSOR_DESCRIPTORS } from "../log/processor.ts";
 import { Alerts } from "./alerts.ts";
 import { LineEngine } from "./engine.ts";
 import type { HostLogs } from "./host_logs.ts";
@@ -40,14 +40,12 @@ const STAMPED = STAMP_MOST + 1;
 const DESCRIPTORS = 6;
 /** Those that a log has open, and those of files that are being synced. */
 const LOG_DESCRIPTORS = 3 + 9;
-/** Those that its processor needs, inside or not. */
-const PROCESSOR_DESCRIPTORS = 10;
 /** Those with which a log finishes small files faster. */
 const MORE_DESCRIPTORS = 8;
 /** Those with which old files are freed faster. */
 const MORE_TO_FREE = 8;
 /** Those that are of use to logs of hosts, see `host_logs.ts`. */
-const HOSTS_DESCRIPTORS = 1200;
+const HOSTS_DESCRIPTORS = 1300;
 
 /** How many descriptors a script needs, so that nothing of it has to wait. */
 export function descriptorsFor({ actions }: Script): number {

@@ -400,6 +400,27 @@ Deno.test("many idle logs are closed a few at a time, within the limit of descri
   check(`${work.path}/h`, input);
 });
 
+Deno.test("hosts' files that wait for the processor at the end take no more descriptors than there are", async () => {
+  using work = folder();
+  const hosts = Array.from({ length: 100 }, (_, i) => `${work.path}/h/h${i}`);
+  for (const [i, path] of hosts.entries()) {
+    Deno.mkdirSync(path, { recursive: true });
+    // A run was cut off: each of them is to be processed.
+    Deno.writeTextFileSync(`${path}/current`, `h${i}: x\n`, { mode: 0o644 });
+  }
+  const { code, stderr } = await run(
+    ["sh", "-c", 'ulimit -n 60; exec "$@"', "sh", ours.multilog]
+      .concat("!cat", "@./h"),
+    { cwd: work.path, stdin: "" },
+  );
+  assertEquals([code, stderr], [0, ""]);
+  for (const [i, path] of hosts.entries()) {
+    const [old] = finished(path);
+    assertEquals(text(`${path}/${old}`), `h${i}: x\n`);
+    assertEquals(mode(`${path}/current`), "744");
+  }
+});
+
 Deno.test("a second multilog for the same folder doesn't start; one for a log of it does no harm", async () => {
   using work = folder();
   const path = `${work.path}/h`;
