@@ -31,6 +31,7 @@ import {
   ORIGINAL,
   Running,
   text,
+  waitFor,
   waiting,
   whole,
 } from "./harness.ts";
@@ -400,23 +401,32 @@ Deno.test("many idle logs are closed a few at a time, within the limit of descri
   check(`${work.path}/h`, input);
 });
 
-Deno.test("hosts' files that wait for the processor at the end take no more descriptors than there are", async () => {
+Deno.test("hosts' files that wait for the processor take no more descriptors than there are", async () => {
   using work = folder();
-  const hosts = Array.from({ length: 100 }, (_, i) => `${work.path}/h/h${i}`);
+  const hosts = Array.from({ length: 200 }, (_, i) => `${work.path}/h/h${i}`);
   for (const [i, path] of hosts.entries()) {
     Deno.mkdirSync(path, { recursive: true });
     // A run was cut off: each of them is to be processed.
     Deno.writeTextFileSync(`${path}/current`, `h${i}: x\n`, { mode: 0o644 });
   }
-  const { code, stderr } = await run(
-    ["sh", "-c", 'ulimit -n 60; exec "$@"', "sh", ours.multilog]
-      .concat("!cat", "@./h"),
-    { cwd: work.path, stdin: "" },
-  );
-  assertEquals([code, stderr], [0, ""]);
+  await using program = new Running([`!${waitFor("../go")}; cat`, "@./h"], {
+    cwd: work.path,
+    under: ["sh", "-c", 'ulimit -n 100; exec "$@"', "sh"],
+  });
+  await program.write(hosts.map((_, i) => `h${i}: y\n`).join(""));
   for (const [i, path] of hosts.entries()) {
-    const [old] = finished(path);
-    assertEquals(text(`${path}/${old}`), `h${i}: x\n`);
+    await until(
+      "the lines are written",
+      () => text(`${path}/current`) === `h${i}: y\n`,
+    );
+  }
+  await program.end();
+  await program.waits();
+  Deno.writeTextFileSync(`${work.path}/go`, "");
+  assertEquals([await program.code(), program.said], [0, ""]);
+  for (const [i, path] of hosts.entries()) {
+    assertEquals(finished(path).length, 1);
+    assertEquals(whole(path), `h${i}: x\nh${i}: y\n`);
     assertEquals(mode(`${path}/current`), "744");
   }
 });
