@@ -36,7 +36,7 @@ const WAYS = {
  * How often. Few changes would hit the moment in which a file is read, so
  * many clients come meanwhile.
  */
-const CHANGES = howMany(60, 2000);
+const CHANGES = howMany(60, 1000);
 /** How many clients come at the same time. */
 const CLIENTS = 6;
 /** Before these changes so long a pause that the file counts as known. */

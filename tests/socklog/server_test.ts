@@ -961,15 +961,7 @@ testWith(
     await say(open, "one\n");
     await server.prints("one\n");
     const tracer = new Running(
-      [
-        "strace",
-        "-f",
-        "--seccomp-bpf",
-        "-o",
-        "/dev/null",
-        "-e",
-        "trace=epoll_ctl",
-      ]
+      ["strace", "-f", "-o", "/dev/null", "-e", "trace=epoll_ctl"]
         .concat("-e", "inject=epoll_ctl:error=ENOSPC")
         .concat("-p", `${server.pid}`),
     );
