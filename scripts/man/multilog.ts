@@ -135,9 +135,9 @@ any new one go there, too, with one warning.
 
 Each log has the settings that are in force; rotation, age, waiting files and signals
 are those of any log. Files that an earlier run has left in the log of any _name_ are
-processed, too. At most 8 processors run at the same time. At most 500 logs are open
-at the same time, with two descriptors each; fewer where the limit is lower
-(\`ulimit -n\`). A log without a line for 10 seconds is closed, and is then as after
+processed, too. At most 8 processors run, and at most 500 logs are open, at the same
+time; a processor needs ten descriptors, and a log two, so there are fewer where the
+limit is low (\`ulimit -n\`). A log without a line for 10 seconds is closed, and is then as after
 TERM. When more logs than can be open get lines at the same time, a log may for up to
 10 seconds, or until its next line, be as after KILL.
 
