@@ -5,7 +5,7 @@
  */
 import type { Bytes } from "../bytes.ts";
 import { close } from "./descriptors.ts";
-import { lastErrno } from "./errno.ts";
+import { isToBeRepeated, lastErrno } from "./errno.ts";
 import { errorNumber, SysError } from "./errors.ts";
 import { cString, load } from "./libc.ts";
 import {
@@ -37,8 +37,6 @@ const SO_MEMINFO = 55;
  * The index of the number of dropped datagrams in what `SO_MEMINFO` returns.
  */
 const SK_MEMINFO_DROPS = 8;
-
-const EINTR = errorNumber("EINTR");
 
 /** How many bytes the path of a `struct sockaddr_un` has, its NUL included. */
 const PATH_LENGTH = 108;
@@ -197,7 +195,7 @@ export class DatagramReader {
       if (n > 0) this.#readDropped(n - 1);
       if (n < this.most) this.#askDropped();
       if (n >= 0) return n;
-      if (errno !== EINTR) return -errno;
+      if (!isToBeRepeated(errno)) return -errno;
     }
   }
 

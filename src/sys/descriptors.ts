@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { check, lastErrno } from "./errno.ts";
+import { check, isToBeRepeated, lastErrno } from "./errno.ts";
 import { errorNumber } from "./errors.ts";
 import { load } from "./libc.ts";
 
@@ -28,7 +28,6 @@ const lib = load({
   ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
 });
 
-const EINTR = errorNumber("EINTR");
 const EINVAL = errorNumber("EINVAL");
 const EIO = errorNumber("EIO");
 /** The error number of a read or write that would have to wait. */
@@ -76,7 +75,7 @@ export function read(
     const n = lib.read(fd, buffer, length);
     if (n >= 0) return n;
     const errno = lastErrno();
-    if (errno !== EINTR) return -errno;
+    if (!isToBeRepeated(errno)) return -errno;
   }
 }
 
@@ -97,7 +96,7 @@ export function write(fd: number, buffer: Uint8Array<ArrayBuffer>): number {
     // caller would try again for ever.
     if (n === 0) return buffer.length === 0 ? 0 : -EIO;
     const errno = lastErrno();
-    if (errno !== EINTR) return -errno;
+    if (!isToBeRepeated(errno)) return -errno;
   }
 }
 

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { check, lastErrno } from "./errno.ts";
-import { errorNumber } from "./errors.ts";
+import { check, isToBeRepeated, lastErrno } from "./errno.ts";
 import { load } from "./libc.ts";
 
 const lib = load({
@@ -17,7 +16,6 @@ const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLL_CTL_MOD = 3;
-const EINTR = errorNumber("EINTR");
 
 /** `struct epoll_event` is packed on x86_64 and on nothing else. */
 const PACKED = Deno.build.arch === "x86_64";
@@ -93,7 +91,7 @@ export class Epoll {
   poll(): number {
     const most = this.#found.length / SIZE;
     const n = lib.epoll_wait(this.fd, this.#foundBytes, most, 0);
-    if (n < 0) return lastErrno() === EINTR ? 0 : check(n);
+    if (n < 0) return isToBeRepeated(lastErrno()) ? 0 : check(n);
     return n;
   }
 

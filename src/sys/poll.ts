@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { check, lastErrno } from "./errno.ts";
-import { errorNumber, SysError } from "./errors.ts";
+import { check, isToBeRepeated, lastErrno } from "./errno.ts";
+import { SysError } from "./errors.ts";
 import { close, pipe, read, write } from "./descriptors.ts";
 import { load } from "./libc.ts";
 import { hasThread, inThread, isThreadIdle, loopEvents } from "./runtime.ts";
@@ -28,8 +28,6 @@ export const WRITABLE = 4;
 export const FAILED = 8;
 /** Always reported, asked for or not: the other end is closed. */
 export const HUNG_UP = 16;
-
-const EINTR = errorNumber("EINTR");
 
 /**
  * For how many milliseconds this thread may wait, and the event loop with it,
@@ -129,7 +127,7 @@ export class Poller {
     const n = lib.now(this.#bytes, BigInt(count), milliseconds);
     this.#interrupted = n < 0;
     if (n >= 0) return n;
-    if (lastErrno() !== EINTR) check(n);
+    if (!isToBeRepeated(lastErrno())) check(n);
     this.#forget();
     return 0;
   }
@@ -342,7 +340,7 @@ export class Readiness {
   ready(milliseconds = 0): boolean {
     this.#words[1]! &= 0xffff;
     const n = lib.now(this.#bytes, 1n, milliseconds);
-    if (n < 0 && lastErrno() !== EINTR) throw new SysError(lastErrno());
+    if (n < 0 && !isToBeRepeated(lastErrno())) check(n);
     return n > 0;
   }
 }

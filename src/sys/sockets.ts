@@ -5,7 +5,7 @@
  */
 import type { Bytes } from "../bytes.ts";
 import { close } from "./descriptors.ts";
-import { check, lastErrno } from "./errno.ts";
+import { check, isToBeRepeated, lastErrno } from "./errno.ts";
 import { errorNumber, SysError } from "./errors.ts";
 import { load } from "./libc.ts";
 
@@ -55,8 +55,9 @@ const TCP_KEEPIDLE = 4;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 
+const EALREADY = errorNumber("EALREADY");
 const EINPROGRESS = errorNumber("EINPROGRESS");
-const EINTR = errorNumber("EINTR");
+const EISCONN = errorNumber("EISCONN");
 const EIO = errorNumber("EIO");
 const ETIMEDOUT = errorNumber("ETIMEDOUT");
 
@@ -254,7 +255,7 @@ export function accept(fd: number, nonblocking = true): Accepted | number {
       return { fd: connection, remote: endpoint(scratch) };
     }
     const errno = lastErrno();
-    if (errno !== EINTR) return -errno;
+    if (!isToBeRepeated(errno)) return -errno;
   }
 }
 
@@ -266,7 +267,14 @@ export function accept(fd: number, nonblocking = true): Accepted | number {
  * {@linkcode socketError} says how
  */
 export function connect(fd: number, to: Endpoint): number {
-  return lib.connect(fd, to.bytes, to.bytes.length) < 0 ? -lastErrno() : 0;
+  while (lib.connect(fd, to.bytes, to.bytes.length) < 0) {
+    const errno = lastErrno();
+    if (errno === EISCONN) return 0;
+    // As begun by the call before.
+    if (errno === EALREADY) return -EINPROGRESS;
+    if (!isToBeRepeated(errno)) return -errno;
+  }
+  return 0;
 }
 
 /**

@@ -79,6 +79,23 @@ bothWays(
   },
 );
 
+testWith(
+  ["strace"],
+  "send goes on when the error number of its connect(2) is another's",
+  async () => {
+    await using server = await startOurs(["-aRHl0", "@"]);
+    const { code, stderr } = await run(
+      ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=connect"]
+        .concat("-e", "inject=connect:error=ENOENT:when=1")
+        .concat(ours.socklogTcp, "send", "-a", HOST, `${server.port}`),
+      { stdin: "a line\n" },
+    );
+    assertEquals([code, stderr], [0, ""]);
+    await server.stop();
+    assertEquals(server.data, "a line\n");
+  },
+);
+
 bothWays("send succeeds with empty input", async () => {
   const { code } = await playServer(
     async (connection) => {

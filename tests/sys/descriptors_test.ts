@@ -108,6 +108,27 @@ testWith(["strace"], "an interrupted call is made again", async () => {
   assertEquals(stderr.match(/EINTR .*INJECTED/g)?.length, 2, stderr);
 });
 
+testWith(
+  ["strace"],
+  "a call whose error number is another's is made again, once",
+  async () => {
+    using work = folder();
+    const file = `${work.path}/file`;
+    Deno.writeTextFileSync(file, "text");
+    const code = `
+    const fd = files.open(${JSON.stringify(file)}, "read");
+    console.log(descriptors.read(fd, new Uint8Array(10)),
+      descriptors.read(fd, new Uint8Array(10)));`;
+    const { text, stderr } = await run([
+      ...["strace", "-f", "-qq", "-P", file, "-e", "trace=read"],
+      ...["-e", "inject=read:error=ENOENT:when=1..3+2"],
+      ...denoCommand(code),
+    ]);
+    // The first and the third fail.
+    assertEquals(text, `4 ${-errorNumber("ENOENT")}\n`, stderr);
+  },
+);
+
 testWith(["strace"], "a write that takes nothing is an error", async () => {
   using work = folder();
   const file = `${work.path}/file`;
