@@ -784,6 +784,7 @@ async function killRounds(rounds: number): Promise<void> {
     sendOn(port, name, acknowledged, () => stopped)
   );
   let busy = 0;
+  let said = "";
   for (let round = 0; round < rounds; round++) {
     await using server = await start();
     const before = acknowledged.length;
@@ -791,6 +792,7 @@ async function killRounds(rounds: number): Promise<void> {
     await sleep(Math.random() * 60);
     server.kill("SIGKILL");
     await server.code();
+    said += server.messages;
     busy += acknowledged.length - before;
   }
   await using last = await start();
@@ -821,7 +823,15 @@ async function killRounds(rounds: number): Promise<void> {
     const missing = acknowledged.filter((line) =>
       line.startsWith(prefix) && !there.has(line)
     );
-    assertEquals(missing.slice(0, 5), [], `${missing.length} missing`);
+    if (missing.length === 0) continue;
+    const hosts = [...Deno.readDirSync(`${at.path}/hosts`)];
+    const elsewhere = hosts.map(({ name }) => `hosts/${name}`)
+      .concat("all", "one")
+      .filter((log) => whole(`${at.path}/${log}`).includes(missing[0]!));
+    throw new Error(
+      `${missing.length} missing in ${log}, of them in ${elsewhere}: ` +
+        `${missing.slice(0, 5)}\n${said.match(/^.*warning.*$/gm)?.join("\n")}`,
+    );
   }
 }
 
