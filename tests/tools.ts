@@ -103,6 +103,25 @@ export function chunk<T>(list: readonly T[], size: number): T[][] {
   return pieces;
 }
 
+/**
+ * What goes before a program so that strace writes down calls of it, and of what
+ * it starts. All others go on at full speed; where strace attaches to a process
+ * (`-p`), it can't tell them apart before they have stopped.
+ *
+ * @param calls The calls' names, with commas between them
+ * @param to The file that they are written to
+ * @param flags More of strace's flags
+ * @returns The words
+ */
+export function tracing(
+  calls: string,
+  to: string,
+  ...flags: string[]
+): string[] {
+  return ["strace", "-f", "--seccomp-bpf", "-qq", "-o", to]
+    .concat("-e", `trace=${calls}`, flags);
+}
+
 /** What a test needs: programs that must be installed, root, or time. */
 export type Need = string;
 

@@ -76,18 +76,19 @@ function crowdedFor(): number {
 }
 
 /**
- * Measures how long something takes that has to be done in time, and how late
- * this machine was at the worst meanwhile: whoever had to be in time was that
- * late several times, for no fault of its own. It may have been what waited for
- * a core, too.
+ * Does something that has to be done in time. On a busy machine that is longer:
+ * it may have had to wait for a core, and it may have been as late as this
+ * process was at the worst, several times, for no fault of its own.
  *
- * @param work What is measured
- * @returns Seconds: how long it took, and what more than its time is granted;
- * and what came of it
+ * @param limit How many seconds it may take, and one more
+ * @param work What is to be done
+ * @returns How many it took, and what came of it
+ * @throws {Error} When it took longer
  */
-async function timed<T>(
+export async function inTime<T>(
+  limit: number,
   work: () => Promise<T>,
-): Promise<{ seconds: number; granted: number; result: T }> {
+): Promise<{ seconds: number; result: T }> {
   const period = 50;
   const begin = performance.now();
   const crowded = crowdedFor();
@@ -107,27 +108,7 @@ async function timed<T>(
   }
   look();
   const seconds = (performance.now() - begin) / 1000;
-  return {
-    seconds,
-    granted: 1 + 5 * late / 1000 + crowdedFor() - crowded,
-    result,
-  };
-}
-
-/**
- * Does something that has to be done in time. On a busy machine that is longer:
- * what has to be in time there waits for a core.
- *
- * @param limit How many seconds it may take
- * @param work What is to be done
- * @returns How many it took, and what came of it
- * @throws {Error} When it took longer
- */
-export async function inTime<T>(
-  limit: number,
-  work: () => Promise<T>,
-): Promise<{ seconds: number; result: T }> {
-  const { seconds, granted, result } = await timed(work);
+  const granted = 1 + 5 * late / 1000 + crowdedFor() - crowded;
   if (seconds > limit + granted) {
     throw new Error(`${seconds} s, ${granted} were granted beside ${limit}`);
   }

@@ -137,9 +137,9 @@ Each log has the settings that are in force; rotation, age, waiting files and si
 are those of any log. Files that an earlier run has left in the log of any _name_ are
 processed, too. At most 8 processors run, and at most 500 logs are open, at the same
 time; a processor needs ten descriptors, and a log two, so there are fewer where the
-limit is low (\`ulimit -n\`). A log without a line for 10 seconds is closed, and is then as after
-TERM. When more logs than can be open get lines at the same time, a log may for up to
-10 seconds, or until its next line, be as after KILL.
+limit is low (\`ulimit -n\`). A log without a line for 10 seconds is closed, and is
+then as after TERM. When more logs than can be open get lines at the same time, a log
+may for up to 10 seconds, or until its next line, be as after KILL.
 
 _dir_ itself is locked, so that only one process has logs for hosts in it.
 

@@ -10,6 +10,7 @@
  * @module
  */
 import { type Bytes, latin1 } from "../../src/bytes.ts";
+import { tracing } from "../tools.ts";
 
 /** The calls that the model knows; all others change nothing on a disk. */
 export const CALLS =
@@ -21,18 +22,7 @@ export const CALLS =
 
 /** What goes before a program so that its calls are recorded. */
 export function recording(file: string): string[] {
-  return [
-    "strace",
-    "-f",
-    "--seccomp-bpf",
-    "-qq",
-    "-xx",
-    "-s",
-    "1000000",
-    "-o",
-    file,
-  ]
-    .concat("-e", `trace=${CALLS}`, "-e", "signal=none");
+  return tracing(CALLS, file, "-xx", "-s", "1000000", "-e", "signal=none");
 }
 
 /** A file or a directory, now and as far as it is safe. */

@@ -16,6 +16,7 @@ import {
   seeded,
   sleep,
   testWith,
+  tracing,
   until,
 } from "../tools.ts";
 import {
@@ -298,12 +299,11 @@ testWith(
     ).join("");
     const beside = ["./a", "./b", "./c", "./d"];
     const { code, stderr } = await run(
-      ["strace", "-f", "--seccomp-bpf", "-o", "trace", "-e", "trace=fsync"]
-        .concat(
-          ["-e", "inject=fsync:delay_enter=60000", "sh", "-c"],
-          ['ulimit -n 200; exec "$@"', "sh", ours.multilog, "s4096", "n999"],
-          [...beside, "@./h"],
-        ),
+      tracing("fsync", "trace").concat(
+        ["-e", "inject=fsync:delay_enter=60000", "sh", "-c"],
+        ['ulimit -n 200; exec "$@"', "sh", ours.multilog, "s4096", "n999"],
+        [...beside, "@./h"],
+      ),
       { cwd: work.path, stdin: input, patience: 60 },
     );
     assertEquals(code, 0);

@@ -19,6 +19,7 @@ import {
   run,
   someOf,
   testWith,
+  tracing,
   until,
 } from "../tools.ts";
 import {
@@ -634,9 +635,11 @@ testWith(["strace"], "kill: what the disk is told, in its order", async () => {
     after = "write current",
   ) => {
     await run(
-      ["strace", "-f", "--seccomp-bpf", "-y", "-o", "trace", "-e"]
-        .concat("trace=fsync,fchmod,fchmodat,renameat,unlinkat,write,openat")
-        .concat(ours.multilog, script),
+      tracing(
+        "fsync,fchmod,fchmodat,renameat,unlinkat,write,openat",
+        "trace",
+        "-y",
+      ).concat(ours.multilog, script),
       { cwd: at.path, stdin: input },
     );
     Deno.removeSync(`${at.path}/log`, { recursive: true });

@@ -11,6 +11,7 @@ import {
   seeded,
   sleep,
   testWith,
+  tracing,
 } from "../tools.ts";
 import {
   inOrder,
@@ -320,15 +321,7 @@ testWith(
       // One line fills a file.
       const line = "x".repeat(size - 1) + "\n";
       const { code } = await run(
-        [
-          "strace",
-          "-f",
-          "--seccomp-bpf",
-          "-o",
-          "trace",
-          "-e",
-          "trace=fsync,renameat",
-        ].concat(
+        tracing("fsync,renameat", "trace").concat(
           ["-e", "inject=fsync:delay_enter=100000", "sh", "-c"],
           [`ulimit -n ${descriptors}; exec "$0" "$@"`, ours.multilog],
           [`s${size}`, "n99", "./log"],

@@ -15,6 +15,7 @@ import {
   Running,
   sleep,
   testWith,
+  tracing,
   until,
 } from "../tools.ts";
 import {
@@ -128,15 +129,7 @@ testWith(
       {
         cwd: at.path,
         env: { PATH: `${bin}:${Deno.env.get("PATH")}` },
-        through: [
-          "strace",
-          "-f",
-          "--seccomp-bpf",
-          "-qq",
-          "-o",
-          `${at.path}/trace`,
-        ]
-          .concat("-e", "trace=execve"),
+        through: tracing("execve", `${at.path}/trace`),
       },
     );
     const lines = numbered(0, 300);
@@ -256,8 +249,7 @@ testWith(
     using at = folder();
     await using server = await startOurs([...ACKNOWLEDGING, "@./hosts"], {
       cwd: at.path,
-      through: ["strace", "-f", "--seccomp-bpf", "-y", "-qq", "-s", "64", "-o"]
-        .concat(`${at.path}/trace`, "-e", "trace=write,fsync"),
+      through: tracing("write,fsync", `${at.path}/trace`, "-y", "-s", "64"),
     });
     const hosts = ["127.0.0.2", "127.0.0.3"];
     // Each once more: its log is there then, and no other's is touched.
@@ -413,18 +405,8 @@ testWith(
       [...ACKNOWLEDGING, "./all", "-*", "+*: some", "./some"],
       {
         cwd: at.path,
-        through: [
-          "strace",
-          "-f",
-          "--seccomp-bpf",
-          "-y",
-          "-qq",
-          "-s",
-          "64",
-          "-o",
-        ]
-          .concat(`${at.path}/trace`, "-e", "trace=write,fsync,unlink")
-          .concat("-e", "inject=fsync:delay_exit=400000"),
+        through: tracing("write,fsync,unlink", `${at.path}/trace`, "-y")
+          .concat("-s", "64", "-e", "inject=fsync:delay_exit=400000"),
       },
     );
     const ask = async (lines: string) => await transmit(server.port, lines);
@@ -490,15 +472,7 @@ testWith(
       () => linesOf(`${at.path}/log`).includes("begun"),
     );
     const tracer = new Running(
-      [
-        "strace",
-        "-f",
-        "--seccomp-bpf",
-        "-o",
-        `${at.path}/trace`,
-        "-e",
-        "trace=fsync",
-      ]
+      ["strace", "-f", "-o", `${at.path}/trace`, "-e", "trace=fsync"]
         .concat("-e", "inject=fsync:error=EIO")
         .concat("-p", `${server.pid}`),
     );
@@ -530,15 +504,7 @@ testWith(
     await run([ours.multilog, "./log"], { cwd: at.path });
     await using server = await startOurs([...ACKNOWLEDGING, "s4096", "./log"], {
       cwd: at.path,
-      through: [
-        "strace",
-        "-f",
-        "--seccomp-bpf",
-        "-o",
-        "/dev/null",
-        "-e",
-        "trace=fsync",
-      ]
+      through: tracing("fsync", "/dev/null")
         .concat("-e", "inject=fsync:error=EIO"),
     });
     // One file and a part of the next: no write has to wait, but the sync does.

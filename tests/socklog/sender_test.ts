@@ -17,6 +17,7 @@ import {
   seeded,
   sleep,
   testWith,
+  tracing,
   until,
   withHosts,
 } from "../tools.ts";
@@ -85,7 +86,7 @@ testWith(
   async () => {
     await using server = await startOurs(["-aRHl0", "@"]);
     const { code, stderr } = await run(
-      ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=connect"]
+      tracing("connect", "/dev/null")
         .concat("-e", "inject=connect:error=ENOENT:when=1")
         .concat(ours.socklogTcp, "send", "-a", HOST, `${server.port}`),
       { stdin: "a line\n" },

@@ -27,6 +27,7 @@ import {
   Running,
   sleep,
   testWith,
+  tracing,
   until,
   withHosts,
 } from "../tools.ts";
@@ -1137,15 +1138,8 @@ testWith(
     using at = folder();
     using other = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = other.addr as Deno.NetAddr;
-    const strace = [
-      "strace",
-      "-f",
-      "--seccomp-bpf",
-      "-qq",
-      "-o",
-      `${at.path}/trace`,
-    ]
-      .concat("-e", "trace=listen", "-e", "inject=listen:error=EADDRINUSE");
+    const strace = tracing("listen", `${at.path}/trace`)
+      .concat("-e", "inject=listen:error=EADDRINUSE");
     const free = freePort();
     const cases: [string[], number, string][] = [
       [[], port, "bind to"],
