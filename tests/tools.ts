@@ -122,6 +122,22 @@ export function tracing(
     .concat("-e", `trace=${calls}`, flags);
 }
 
+/**
+ * A script for the logs in several folders: one start is for all of them.
+ *
+ * @param script The script for one folder's logs, `./log` for instance
+ * @param folders The folders' names
+ * @returns The script's words for each folder, one after the other
+ */
+export function inEach(
+  script: readonly string[],
+  folders: readonly string[],
+): string[] {
+  return folders.flatMap((name) =>
+    script.map((word) => word.replace(/^(@?)\.\//, `$1./${name}/`))
+  );
+}
+
 /** What a test needs: programs that must be installed, root, or time. */
 export type Need = string;
 

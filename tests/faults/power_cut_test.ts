@@ -9,6 +9,7 @@ import {
   chunk,
   folder,
   howMany,
+  inEach,
   inParallel,
   installed,
   ours,
@@ -94,11 +95,6 @@ function describe({ disk, call }: Cut): string {
   return `after ${call}, with\n${files.join("\n")}`;
 }
 
-/** A script's words, its logs in a directory. */
-function below(directory: string, script: readonly string[]): string[] {
-  return script.map((word) => word.replace(/^(@?)\.\//, `$1./${directory}/`));
-}
-
 /** Starts on each disk, and looks for the lines that are due. */
 async function check(
   { cuts, lines }: { cuts: Cut[]; lines: string[] },
@@ -113,7 +109,7 @@ async function check(
       putOnDisk(disk, `${at.path}/${i}`);
     }
     const { code, stderr } = await run(
-      [multilog, ...some.flatMap((_, i) => below(`${i}`, script))],
+      [multilog, ...inEach(script, some.map((_, i) => `${i}`))],
       { cwd: at.path, patience: 300 },
     );
     const all = () => some.map((cut, i) => `${i}: ${describe(cut)}`).join("\n");

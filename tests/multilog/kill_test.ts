@@ -12,6 +12,7 @@ import { copySync } from "@std/fs";
 import {
   chunk,
   folder,
+  inEach,
   inParallel,
   latin1,
   ours,
@@ -294,10 +295,7 @@ async function restart(
   at: string,
   folders: readonly string[],
 ): Promise<Record<string, Entry>[]> {
-  const words = folders.flatMap((name) =>
-    script.map((word) => word === "./log" ? `./${name}/log` : word)
-  );
-  const { code, stderr } = await run([program, ...words], {
+  const { code, stderr } = await run([program, ...inEach(script, folders)], {
     cwd: at,
     stdin: "",
   });
