@@ -79,7 +79,7 @@ testWith(
       600_000,
       1,
       () => {},
-      200,
+      10_000,
     );
     assertEquals(violations, []);
     assertEquals([count.fed, count.lost], [600_000, 0]);
