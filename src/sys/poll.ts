@@ -8,7 +8,13 @@ import { check, isToBeRepeated, lastErrno } from "./errno.ts";
 import { SysError } from "./errors.ts";
 import { close, pipe, read, write } from "./descriptors.ts";
 import { load } from "./libc.ts";
-import { hasThread, inThread, isThreadIdle, loopEvents } from "./runtime.ts";
+import {
+  giveMemoryBack,
+  hasThread,
+  inThread,
+  isThreadIdle,
+  loopEvents,
+} from "./runtime.ts";
 
 const lib = load({
   now: { name: "poll", parameters: ["buffer", "usize", "i32"], result: "i32" },
@@ -225,6 +231,7 @@ export class Poller {
       // shall have before it starts a thread. The loop has work by then that
       // the runtime has left in it.
       if (!this.#woken && this.look()) return undefined;
+      giveMemoryBack();
     }
     const events = loopEvents();
     const still = this.#turnBy - start;

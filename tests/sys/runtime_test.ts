@@ -1,5 +1,5 @@
-import { assertEquals } from "@std/assert";
-import { canStartThread } from "../../src/sys/runtime.ts";
+import { assert, assertEquals } from "@std/assert";
+import { canStartThread, giveMemoryBack } from "../../src/sys/runtime.ts";
 import { run, testWith } from "../tools.ts";
 import { denoCommand } from "./_programs.ts";
 
@@ -57,3 +57,30 @@ testWith(
     assertEquals(text, "false\n0\n1\ntrue\nend\n", stderr);
   },
 );
+
+Deno.test("memory that was freed is given back to the system", () => {
+  const library = Deno.dlopen("libc.so.6", {
+    malloc: { parameters: ["usize"], result: "pointer" },
+    memset: { parameters: ["pointer", "i32", "usize"], result: "pointer" },
+    free: { parameters: ["pointer"], result: "void" },
+  });
+  const libc = library.symbols;
+  const own = () => {
+    const status = Deno.readTextFileSync("/proc/self/status");
+    return Number(/^RssAnon:\s+(\d+)/m.exec(status)![1]);
+  };
+  const size = 64n * 1024n;
+  const blocks = Array.from({ length: 500 }, () => {
+    const block = libc.malloc(size);
+    return libc.memset(block, 1, size);
+  });
+  // The heap can't just end earlier while this one is at its end.
+  const last = blocks.pop()!;
+  for (const block of blocks) libc.free(block);
+  const before = own();
+  giveMemoryBack();
+  const given = before - own();
+  libc.free(last);
+  library.close();
+  assert(given > 20_000, `${given} kB`);
+});
