@@ -197,7 +197,7 @@ async function soaking(lines: number, seed: number): Promise<number> {
     say(USAGE);
     return 1;
   }
-  say(bold(`${lines} lines, with a restart after some thousand lines each`));
+  say(bold(`${lines} lines, with a restart now and then`));
   say();
   const found = await soak(lines, seed, (text) => say(`  ${text}`));
   const { count, violations, growth, restarts, seconds } = found;

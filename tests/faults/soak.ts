@@ -1,5 +1,5 @@
 /**
- * A day's work in minutes: many lines over loopback, a restart every some
+ * A day's work in minutes: many lines over loopback, a restart every few
  * thousand lines, and memory and descriptors looked at all the time.
  *
  * @module
